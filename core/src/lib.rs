@@ -1,0 +1,24 @@
+//! Resource types and the rules of a canary release, without I/O.
+//!
+//! ```text
+//!            ┌── validate ──┐
+//!  canary ───┤              ├──► admission, controller, plugin
+//!  status    └── query ─────┘
+//!  template      hook, request, revision, capability
+//!     └────► crd
+//! ```
+
+pub mod canary;
+pub mod capability;
+pub mod crd;
+pub mod hook;
+pub mod message;
+pub mod names;
+pub mod query;
+pub mod release;
+pub mod request;
+pub mod revision;
+mod schema;
+pub mod status;
+pub mod template;
+pub mod validate;

@@ -1,0 +1,51 @@
+//! Labels, annotations, finalizers and suffixes: every name that is written on an object.
+
+/// On each target that a Canary manages; the admission webhook selects by it.
+pub const MANAGED_LABEL: &str = "kubectl-canary.dev/managed";
+/// The value of [`MANAGED_LABEL`].
+pub const MANAGED_VALUE: &str = "true";
+
+/// On the primary: the revision that it was promoted to.
+pub const REVISION: &str = "kubectl-canary.dev/revision";
+/// On the Canary: what a person asks for, in the form of [`crate::request::Request`].
+pub const REQUEST: &str = "kubectl-canary.dev/request";
+/// On the Canary: why.
+pub const REQUEST_REASON: &str = "kubectl-canary.dev/request-reason";
+/// On the Canary: who; only admission writes it.
+pub const REQUESTED_BY: &str = "kubectl-canary.dev/requested-by";
+/// On an object with a generated name that somebody else made: "true" lets us take it.
+pub const ADOPT: &str = "kubectl-canary.dev/adopt";
+/// On an adopted apex Service: what it was before, to be restored on deletion.
+pub const ORIGINAL_SERVICE: &str = "kubectl-canary.dev/original-service";
+/// On the target: who changed its template, as admission saw it.
+pub const TRIGGERED_BY: &str = "kubectl-canary.dev/triggered-by";
+/// On the target: the revision that [`TRIGGERED_BY`] speaks of; it attributes nothing else.
+pub const TRIGGERED_REVISION: &str = "kubectl-canary.dev/triggered-revision";
+
+/// `fieldManager` of every write.
+pub const FIELD_MANAGER: &str = "kubectl-canary";
+pub const FINALIZER: &str = "kubectl-canary.dev/finalizer";
+pub const FLAGGER_FINALIZER: &str = "finalizer.flagger.app";
+
+/// On the primary's pod template: a new value makes each promotion a rolling update.
+pub const FLAGGER_ID: &str = "flagger-id";
+/// On a `ConfigMap` or `Secret`: a value that starts with `disable` opts out of tracking.
+pub const CONFIG_TRACKING: &str = "flagger.app/config-tracking";
+/// On generated objects: Flux leaves them alone.
+pub const FLUX_RECONCILE: (&str, &str) = ("kustomize.toolkit.fluxcd.io/reconcile", "disabled");
+/// On generated objects: Helm's drift detection by Flux leaves them alone.
+pub const FLUX_DRIFT_DETECTION: (&str, &str) =
+    ("helm.toolkit.fluxcd.io/driftDetection", "disabled");
+
+pub const PRIMARY_SUFFIX: &str = "-primary";
+pub const CANARY_SUFFIX: &str = "-canary";
+
+/// Name of the primary of a workload, Service, autoscaler or configuration object.
+pub fn primary_of(name: &str) -> String {
+    format!("{name}{PRIMARY_SUFFIX}")
+}
+
+/// Name of the canary Service of an apex.
+pub fn canary_of(name: &str) -> String {
+    format!("{name}{CANARY_SUFFIX}")
+}

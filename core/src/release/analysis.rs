@@ -1,0 +1,229 @@
+//! Progressing: the canary gets traffic step by step while checks pass.
+//!
+//! ```text
+//!  revision changed? ─► restart or abort        at once
+//!  pods lost?        ─► 100/0, back when ready  at once
+//!  check due?        ─► hooks ─► metrics ─► pass ─► gates ─► next step or promotion
+//!                                       └─► fail ─► count, at the threshold roll back
+//! ```
+
+use crate::hook::HookKind;
+use crate::message::{Message, RollbackReason};
+use crate::release::begin::{self, Change};
+use crate::release::draft::Draft;
+use crate::release::facts::{Question, Readiness, Wait};
+use crate::release::plan::Action;
+use crate::release::weights::Routes;
+use crate::release::{metrics, promotion, strategy};
+use crate::status::Outcome;
+
+pub fn progressing(d: &mut Draft<'_>) -> Result<(), Question> {
+    if let Some(outcome) = d.release().outcome {
+        promotion::go_back(d, outcome);
+        return Ok(());
+    }
+    match begin::change(d) {
+        Change::None if d.released_revision() == d.target().revision => {}
+        Change::BackToPromoted => {
+            begin::abort(d);
+            return Ok(());
+        }
+        Change::None | Change::New => {
+            begin::restart(d);
+            return Ok(());
+        }
+    }
+    remember_addresses(d);
+    if let Readiness::Stuck(why) = &d.target().readiness {
+        promotion::roll_back(d, RollbackReason::Deadline(why.clone()), Outcome::RolledBack);
+        return Ok(());
+    }
+    if d.target().replicas == 0 {
+        // Somebody scaled it away: without pods every check fails, and the release with them.
+        d.act(Action::Scale(d.facts.scale_up_to));
+    }
+    if keep_traffic_on_ready_pods(d) || d.release().paused.is_some() {
+        return Ok(());
+    }
+    if d.release().step_since.is_none() { before_analysis(d) } else { checks(d) }
+}
+
+/// Metrics measure the canary by the addresses that it had within their window.
+fn remember_addresses(d: &mut Draft<'_>) {
+    const MOST: usize = 64;
+    let now = d.now();
+    let current = &d.facts.canary_addresses;
+    let release = d.release();
+    for ip in current {
+        match release.addresses.iter_mut().find(|seen| seen.ip == *ip) {
+            // Written again only when it is about to matter: an hour is longer than any window.
+            Some(seen) if now.duration_since(seen.last_seen).as_secs() > 60 => seen.last_seen = now,
+            Some(_) => {}
+            None => release.addresses.push(crate::status::SeenAddress { ip: ip.clone(), last_seen: now }),
+        }
+    }
+    // Those that are gone are forgotten first.
+    let mut surplus = release.addresses.len().saturating_sub(MOST);
+    release.addresses.retain(|seen| {
+        let forgotten = surplus > 0 && !current.contains(&seen.ip);
+        surplus -= usize::from(forgotten);
+        !forgotten
+    });
+    release.addresses.truncate(MOST);
+}
+
+/// True if the canary lost its pods or just got them back: nothing else is decided then.
+fn keep_traffic_on_ready_pods(d: &mut Draft<'_>) -> bool {
+    let weight = d.weight();
+    if d.target().ready == 0 && weight > 0 {
+        let moved = d.route(Routes::ALL_PRIMARY);
+        if moved {
+            d.say(Message::NoReadyPods);
+            d.release().interrupted_at = Some(weight);
+        }
+        return moved;
+    }
+    let Some(weight) = d.release().interrupted_at else { return false };
+    if not_ready(d).is_some() || !d.route(Routes::to_canary(weight)) {
+        return false;
+    }
+    d.say(Message::ReadyAgain(weight));
+    d.release().interrupted_at = None;
+    d.release().next_check_at = None;
+    d.begin_step();
+    true
+}
+
+/// Why the canary cannot be trusted with traffic.
+fn not_ready(d: &Draft<'_>) -> Option<String> {
+    let target = d.target();
+    match target.is_ready() {
+        true if target.ready > 0 => None,
+        true => Some("no pod is ready".to_owned()),
+        false => Some(target.why()),
+    }
+}
+
+fn is_due(d: &mut Draft<'_>) -> bool {
+    let now = d.now();
+    let due = d.release().next_check_at.is_none_or(|due| due <= now);
+    if !due && let Some(due) = d.release().next_check_at {
+        d.wake_at(due);
+    }
+    due
+}
+
+/// In `release.passed`: the pre-rollout hooks, which are not called again while a gate is closed.
+const PRE_ROLLOUT: &str = "pre-rollout";
+
+/// The canary is rolling, or its pre-rollout hooks have not passed yet.
+fn before_analysis(d: &mut Draft<'_>) -> Result<(), Question> {
+    if let Some(why) = not_ready(d) {
+        wait_for_canary(d, why);
+        return Ok(());
+    }
+    if promotion::unanalysed(d) {
+        promotion::promote(d);
+        return Ok(());
+    }
+    if !is_due(d) {
+        return Ok(());
+    }
+    if d.release().next_check_at.is_none() {
+        d.say(Message::StartingAnalysis);
+    }
+    d.release().rolling_since = None;
+    d.release().message = String::new();
+    d.checked();
+    if asked_to_roll_back(d)? {
+        return Ok(());
+    }
+    if !d.has_passed(PRE_ROLLOUT) {
+        if let Some((hook, error)) = first_failure(d, HookKind::PreRollout)? {
+            d.say(Message::PreRolloutFailed { hook, error });
+            fail(d);
+            return Ok(());
+        }
+        for (_, hook) in d.canary.hooks(HookKind::PreRollout) {
+            d.say(Message::PreRolloutPassed(hook.name.clone()));
+        }
+        d.pass(PRE_ROLLOUT);
+    }
+    strategy::step(d)
+}
+
+fn wait_for_canary(d: &mut Draft<'_>, why: String) {
+    if d.past_deadline() {
+        return promotion::roll_back(d, RollbackReason::Deadline(why), Outcome::RolledBack);
+    }
+    // Said when its cause is pods that are not available, not while the rollout is being written.
+    let settled = matches!(d.target().readiness, Readiness::Waiting(Wait::Unavailable { .. }));
+    if settled && d.release().message.is_empty() {
+        d.say(Message::CanaryNotReady(why.clone()));
+        d.release().message = why;
+    }
+}
+
+/// True if a rollback hook answered with success, and the release goes back.
+fn asked_to_roll_back(d: &mut Draft<'_>) -> Result<bool, Question> {
+    for (index, hook) in d.canary.hooks(HookKind::Rollback) {
+        if d.facts.answers.hook(index)?.is_ok() {
+            d.say(Message::RollbackHookPassed(hook.name.clone()));
+            promotion::roll_back(d, RollbackReason::Hook, Outcome::RolledBack);
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The first hook of a kind that does not answer with success, and its error.
+fn first_failure(d: &Draft<'_>, kind: HookKind) -> Result<Option<(String, String)>, Question> {
+    for (index, hook) in d.canary.hooks(kind) {
+        if let Err(error) = d.facts.answers.hook(index)? {
+            return Ok(Some((hook.name.clone(), error.clone())));
+        }
+    }
+    Ok(None)
+}
+
+fn checks(d: &mut Draft<'_>) -> Result<(), Question> {
+    let not_ready = not_ready(d);
+    if promotion::unanalysed(d) && not_ready.is_none() {
+        promotion::promote(d);
+        return Ok(());
+    }
+    if !is_due(d) {
+        return Ok(());
+    }
+    d.checked();
+    if asked_to_roll_back(d)? {
+        return Ok(());
+    }
+    if let Some(why) = not_ready {
+        d.say(Message::CanaryNotReady(why));
+        fail(d);
+        return Ok(());
+    }
+    if let Some((hook, error)) = first_failure(d, HookKind::Rollout)? {
+        d.say(Message::RolloutHookFailed { hook, error });
+        fail(d);
+        return Ok(());
+    }
+    if let Some(message) = metrics::first_failure(d)? {
+        d.say(message);
+        fail(d);
+        return Ok(());
+    }
+    d.release().message = String::new();
+    strategy::step(d)
+}
+
+/// Counts a failed check; the one that reaches the threshold rolls back at once.
+pub fn fail(d: &mut Draft<'_>) {
+    d.status.failed_checks += 1;
+    let threshold = d.canary.threshold();
+    if d.status.failed_checks >= threshold {
+        return promotion::roll_back(d, RollbackReason::Threshold(threshold), Outcome::RolledBack);
+    }
+    d.schedule_next_check();
+}

@@ -1,0 +1,323 @@
+//! From a Canary that nobody has looked at to a release that runs.
+
+use crate::hook::HookKind;
+use crate::message::{Approval, Message, RollbackReason};
+use crate::release::conditions;
+use crate::release::draft::Draft;
+use crate::release::facts::{Question, Readiness};
+use crate::release::plan::Action;
+use crate::release::{drift, gates, promotion};
+use crate::status::{AfterDrain, ImageChange, ObservedTarget, Outcome, Phase, Release};
+
+/// First sight: the template as it stands is the baseline.
+pub fn adopt(d: &mut Draft<'_>) -> Result<(), Question> {
+    if !d.canary.skip_analysis() {
+        match d.facts.answers.providers()? {
+            Ok(()) => d.say(Message::ProvidersAvailable),
+            Err(error) => d.say(Message::ProvidersUnavailable(error.clone())),
+        }
+    }
+    baseline(d);
+    d.set_phase(Phase::Initializing);
+    Ok(())
+}
+
+fn baseline(d: &mut Draft<'_>) {
+    let revision = d.target().revision.clone();
+    d.act(Action::Record(revision.clone()));
+    d.status.last_applied_spec = Some(revision.clone());
+    d.status.last_promoted_spec = Some(revision);
+    d.status.tracked_configs = Some(d.facts.configs.clone());
+    observe_target(d);
+}
+
+fn observe_target(d: &mut Draft<'_>) {
+    let target = d.target();
+    d.status.target = Some(ObservedTarget {
+        uid: target.uid.clone(),
+        generation: target.generation,
+        revision: target.revision.clone(),
+    });
+}
+
+/// Make before break: the primary is ready, then Services and route point at it, and only when its
+/// addresses serve and connections have drained is the target scaled away.
+pub fn initializing(d: &mut Draft<'_>) {
+    let Some(primary) = &d.facts.primary else { return };
+    if let Readiness::Stuck(why) = &primary.readiness {
+        return baseline_stuck(d, why);
+    }
+    if !primary.is_ready() || primary.ready == 0 || d.facts.serving.primary == 0 {
+        return;
+    }
+    let someone_was_served = d.facts.serving.adopted && d.target().replicas > 0;
+    if !d.facts.serving.pointed {
+        d.act(Action::Point);
+        return d.drain(someone_was_served, AfterDrain::Initialized);
+    }
+    if d.status.drain.is_none() {
+        d.drain(someone_was_served, AfterDrain::Initialized);
+    }
+    if d.facts.serving.apex == 0 || !d.drained(AfterDrain::Initialized) {
+        return;
+    }
+    d.status.drain = None;
+    d.clear_condition(conditions::READY);
+    d.scale_down();
+    d.say(Message::Initialized);
+    d.status.canary_weight = 0;
+    d.status.iterations = 0;
+    d.set_phase(Phase::Initialized);
+}
+
+/// A baseline that never starts must not hold the fix hostage: until something serves, the newest
+/// template is the baseline.
+fn baseline_stuck(d: &mut Draft<'_>, why: &str) {
+    if d.target().revision != d.promoted() {
+        baseline(d);
+        let revision = d.target().revision.clone();
+        d.act(Action::Promote(revision));
+        d.clear_condition(conditions::READY);
+        return;
+    }
+    let first = conditions::get(&d.status, conditions::READY).is_none();
+    d.condition(conditions::READY, "PrimaryNotReady", why);
+    if first {
+        d.say(Message::PrimaryNotReady(why.to_owned()));
+    }
+}
+
+/// What differs from what was last acted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    None,
+    /// The target is what the primary runs.
+    BackToPromoted,
+    New,
+}
+
+pub fn change(d: &Draft<'_>) -> Change {
+    let target = &d.target().revision;
+    let configs_changed = d.status.tracked_configs.as_ref().is_some_and(|old| *old != d.facts.configs);
+    let template_changed = d.status.last_applied_spec.as_deref() != Some(target.as_str());
+    match (template_changed, configs_changed) {
+        (false, false) => Change::None,
+        (true, false) if target == d.promoted() => Change::BackToPromoted,
+        _ => Change::New,
+    }
+}
+
+/// An API server that starts to fill in a new default changes the hash of every template: the
+/// same object at the same generation is the same template, whatever its hash.
+pub fn rebaseline(d: &mut Draft<'_>) {
+    let target = d.target();
+    let Some(seen) = d.status.target.clone() else { return observe_target(d) };
+    if seen.uid != target.uid || seen.generation != target.generation || seen.revision == target.revision {
+        return;
+    }
+    let (from, to) = (seen.revision, target.revision.clone());
+    for revision in [&mut d.status.last_applied_spec, &mut d.status.last_promoted_spec] {
+        if revision.as_deref() == Some(from.as_str()) {
+            *revision = Some(to.clone());
+        }
+    }
+    if let Some(release) = &mut d.status.release
+        && release.revision == from
+    {
+        release.revision.clone_from(&to);
+    }
+    d.act(Action::Rebaseline { from, to });
+    observe_target(d);
+}
+
+pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
+    if d.status.release.as_ref().is_some_and(|release| release.recovering) {
+        promotion::recover(d);
+        return Ok(());
+    }
+    d.observe_generation();
+    match change(d) {
+        Change::None => {
+            drift::hold_at_zero(d);
+            Ok(())
+        }
+        Change::BackToPromoted => {
+            back_to_promoted(d);
+            Ok(())
+        }
+        Change::New => start(d),
+    }
+}
+
+fn back_to_promoted(d: &mut Draft<'_>) {
+    d.status.last_applied_spec = Some(d.target().revision.clone());
+    observe_target(d);
+    d.scale_down();
+}
+
+/// A new revision: gates first, then the canary is scaled up.
+pub fn start(d: &mut Draft<'_>) -> Result<(), Question> {
+    let waiting = d.phase() == Phase::Waiting;
+    if !(waiting && d.released_revision() == d.target().revision) {
+        if waiting {
+            d.end(Outcome::Superseded);
+        }
+        open_release(d);
+    }
+    through_the_gates(d)
+}
+
+/// The failed revision once more, as a release of its own.
+pub fn retry(d: &mut Draft<'_>) -> Result<(), Question> {
+    open_release(d);
+    d.pass(RETRIED);
+    through_the_gates(d)
+}
+
+fn through_the_gates(d: &mut Draft<'_>) -> Result<(), Question> {
+    if !gates::open(d, HookKind::ConfirmRollout, Approval::Rollout)? {
+        d.status.tracked_configs.get_or_insert_with(|| d.facts.configs.clone());
+        d.set_phase(Phase::Waiting);
+        return Ok(());
+    }
+    scale_up(d);
+    Ok(())
+}
+
+/// Scaling up and the new phase, once nothing holds the release any more.
+fn scale_up(d: &mut Draft<'_>) {
+    let revision = d.target().revision.clone();
+    d.act(Action::Record(revision.clone()));
+    d.say(Message::NewRevision);
+    if d.target().replicas == 0 {
+        d.act(Action::Scale(d.facts.scale_up_to));
+    }
+    applied(d, revision);
+    let now = d.now();
+    let release = d.release();
+    release.rolling_since = Some(now);
+    // It was the time to ask a gate again; the analysis has its own.
+    release.next_check_at = None;
+    release.waiting_for = None;
+    release.message = String::new();
+    d.set_phase(Phase::Progressing);
+}
+
+fn applied(d: &mut Draft<'_>, revision: String) {
+    d.status.last_applied_spec = Some(revision);
+    d.status.tracked_configs = Some(d.facts.configs.clone());
+    d.status.failed_checks = 0;
+    d.status.canary_weight = 0;
+    d.status.iterations = 0;
+    d.status.drain = None;
+    d.status.drift = None;
+    d.clear_condition(conditions::DRIFT);
+    d.clear_condition(conditions::READY);
+    observe_target(d);
+}
+
+fn open_release(d: &mut Draft<'_>) {
+    let number = d.status.release.as_ref().map_or(0, |release| release.number) + 1;
+    let target = d.target();
+    d.status.release = Some(Release {
+        number,
+        revision: target.revision.clone(),
+        from: d.promoted().to_owned(),
+        images: image_changes(d),
+        by: target.changed_by.clone(),
+        started_at: d.now(),
+        ..Release::default()
+    });
+}
+
+fn image_changes(d: &Draft<'_>) -> Vec<ImageChange> {
+    let new = &d.target().images;
+    let empty = std::collections::BTreeMap::new();
+    let old = d.facts.primary.as_ref().map_or(&empty, |primary| &primary.images);
+    let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+        .into_iter()
+        .filter(|name| old.get(*name) != new.get(*name))
+        .map(|name| ImageChange { container: name.clone(), from: old.get(name).cloned(), to: new.get(name).cloned() })
+        .collect()
+}
+
+pub fn waiting(d: &mut Draft<'_>) -> Result<(), Question> {
+    if let Some(outcome) = d.release().outcome {
+        promotion::go_back(d, outcome);
+        return Ok(());
+    }
+    if d.release().paused.is_some() {
+        return Ok(());
+    }
+    let retried = d.has_passed(RETRIED);
+    let nothing_left = match change(d) {
+        Change::BackToPromoted => true,
+        Change::None => d.target().revision == d.promoted() && !retried,
+        Change::New => false,
+    };
+    if nothing_left {
+        d.end(Outcome::Aborted);
+        back_to_promoted(d);
+        d.set_phase(Phase::Initialized);
+        return Ok(());
+    }
+    let due = d.status.release.as_ref().and_then(|release| release.next_check_at);
+    let same = d.released_revision() == d.target().revision;
+    if let Some(due) = due
+        && same
+        && due > d.now()
+    {
+        d.wake_at(due);
+        return Ok(());
+    }
+    start(d)
+}
+
+/// The target changed while its canary was analysed: from the beginning, with the new revision.
+pub fn restart(d: &mut Draft<'_>) {
+    if !d.route(crate::release::weights::Routes::ALL_PRIMARY) {
+        return d.wake_at(d.after(d.interval()));
+    }
+    let revision = d.target().revision.clone();
+    let now = d.now();
+    d.act(Action::Record(revision.clone()));
+    d.say(Message::RestartingAnalysis);
+    let same_target = d.released_revision() == revision;
+    if !same_target {
+        d.end(Outcome::Superseded);
+        open_release(d);
+    }
+    applied(d, revision);
+    let release = d.release();
+    release.rolling_since = Some(now);
+    release.step_since = None;
+    release.next_check_at = None;
+    release.interrupted_at = None;
+    release.waiting_for = None;
+    release.checks = Vec::new();
+    release.passed = Vec::new();
+    release.message = String::new();
+    d.set_phase(Phase::Progressing);
+}
+
+/// The target was set back to what the primary runs: nothing is left to release.
+pub fn abort(d: &mut Draft<'_>) {
+    d.status.last_applied_spec = Some(d.target().revision.clone());
+    observe_target(d);
+    promotion::roll_back(d, RollbackReason::SetBack, Outcome::Aborted);
+}
+
+pub fn suspended(d: &mut Draft<'_>) {
+    let text = Message::Suspended.text(d.canary);
+    if conditions::get(&d.status, conditions::READY).is_none_or(|ready| ready.reason != "Suspended") {
+        d.say(Message::Suspended);
+    }
+    d.condition(conditions::READY, "Suspended", &text);
+}
+
+/// In `release.passed`: a person wants the failed revision tried again.
+pub const RETRIED: &str = "retried";
+

@@ -1,0 +1,87 @@
+//! Conditions of a Canary. The first is `Promoted`, word for word as Flagger writes it.
+
+use jiff::Timestamp;
+
+use crate::status::{CanaryCondition, CanaryStatus, Phase};
+
+pub const PROMOTED: &str = "Promoted";
+/// False while something outside keeps the Canary from being acted on.
+pub const READY: &str = "Ready";
+pub const PAUSED: &str = "Paused";
+pub const DRIFT: &str = "Drift";
+
+/// What `Promoted` says in a phase: status and message.
+fn promoted(phase: Phase, kind: &str) -> (&'static str, String) {
+    match phase {
+        Phase::New | Phase::Initializing | Phase::Terminating | Phase::Terminated => {
+            ("Unknown", format!("New {kind} detected, starting initialization."))
+        }
+        Phase::Initialized => ("True", format!("{kind} initialization completed.")),
+        Phase::Waiting | Phase::WaitingPromotion => ("Unknown", "Waiting for approval.".to_owned()),
+        Phase::Progressing => ("Unknown", "New revision detected, progressing canary analysis.".to_owned()),
+        Phase::Promoting => ("Unknown", "Canary analysis completed, starting primary rolling update.".to_owned()),
+        Phase::Finalising => ("Unknown", "Canary analysis completed, routing all traffic to primary.".to_owned()),
+        Phase::Succeeded => {
+            ("True", "Canary analysis completed successfully, promotion finished.".to_owned())
+        }
+        Phase::Failed => ("False", format!("Canary analysis failed, {kind} scaled to zero.")),
+    }
+}
+
+/// Follows the phase; rewritten only if status or reason changed.
+pub fn set_promoted(status: &mut CanaryStatus, kind: &str, now: Timestamp) {
+    let phase = status.phase;
+    let (value, message) = promoted(phase, kind);
+    let reason = format!("{phase:?}");
+    let old = status.conditions.iter().find(|condition| condition.type_ == PROMOTED);
+    if old.is_some_and(|old| old.status == value && old.reason == reason) {
+        return;
+    }
+    let since = old
+        .filter(|old| old.status == value)
+        .and_then(|old| old.last_transition_time)
+        .unwrap_or_else(|| seconds(now));
+    let condition = CanaryCondition {
+        type_: PROMOTED.to_owned(),
+        status: value.to_owned(),
+        reason,
+        message,
+        last_update_time: Some(seconds(now)),
+        last_transition_time: Some(since),
+    };
+    status.conditions.retain(|condition| condition.type_ != PROMOTED);
+    status.conditions.insert(0, condition);
+}
+
+/// Sets one of ours. `Ready` is set when it is false, the others when they are true.
+pub fn set(status: &mut CanaryStatus, type_: &str, reason: &str, message: &str, now: Timestamp) {
+    let value = if type_ == READY { "False" } else { "True" };
+    if let Some(old) = status.conditions.iter_mut().find(|condition| condition.type_ == type_) {
+        if old.reason != reason || old.message != message {
+            reason.clone_into(&mut old.reason);
+            message.clone_into(&mut old.message);
+            old.last_update_time = Some(seconds(now));
+        }
+        return;
+    }
+    status.conditions.push(CanaryCondition {
+        type_: type_.to_owned(),
+        status: value.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        last_update_time: Some(seconds(now)),
+        last_transition_time: Some(seconds(now)),
+    });
+}
+
+pub fn clear(status: &mut CanaryStatus, type_: &str) {
+    status.conditions.retain(|condition| condition.type_ != type_);
+}
+
+pub fn get<'a>(status: &'a CanaryStatus, type_: &str) -> Option<&'a CanaryCondition> {
+    status.conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+fn seconds(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}

@@ -1,0 +1,61 @@
+//! At rest the target has no replicas. Somebody who keeps scaling it up is told, not fought.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::message::Message;
+use crate::release::conditions;
+use crate::release::draft::Draft;
+use crate::status::Drift;
+
+/// Scaled back so often within the window, and no more.
+const LIMIT: i64 = 3;
+const WINDOW: SignedDuration = SignedDuration::from_mins(10);
+
+pub fn hold_at_zero(d: &mut Draft<'_>) {
+    let (now, target) = (d.now(), d.target());
+    let (replicas, generation) = (target.replicas, target.generation);
+    let manager = if target.replicas_manager.is_empty() { "somebody" } else { &target.replicas_manager };
+    let manager = manager.to_owned();
+    let old = d.status.drift.take().filter(|old| now.duration_since(old.since) < WINDOW);
+    if replicas == 0 {
+        return settle(d, old);
+    }
+    let count = old.as_ref().map_or(0, |old| old.count);
+    let since = old.as_ref().map_or(now, |old| old.since);
+    let handled = old.as_ref().is_some_and(|old| old.generation == generation);
+    if count >= LIMIT {
+        let message = Message::DriftStopped { manager: manager.clone(), times: count };
+        let text = message.text(d.canary);
+        if conditions::get(&d.status, conditions::DRIFT).is_none() {
+            d.say(message);
+        }
+        d.condition(conditions::DRIFT, "ReplicasNotZero", &text);
+        let since = if handled { since } else { now };
+        d.status.drift = Some(Drift { count, since, generation, manager });
+        // The window begins anew with each change; once it is over, the target is scaled back again.
+        return wake_after_window(d, since);
+    }
+    if handled {
+        d.status.drift = old;
+        return d.scale_down();
+    }
+    // Status first: once the target is scaled back nothing shows any more that it had to be.
+    d.say(Message::ScaledBack { manager: manager.clone(), replicas });
+    d.status.drift = Some(Drift { count: count + 1, since, generation, manager });
+}
+
+fn settle(d: &mut Draft<'_>, old: Option<Drift>) {
+    match old {
+        Some(old) => {
+            wake_after_window(d, old.since);
+            d.status.drift = Some(old);
+        }
+        None => d.clear_condition(conditions::DRIFT),
+    }
+}
+
+fn wake_after_window(d: &mut Draft<'_>, since: Timestamp) {
+    if let Ok(end) = since.saturating_add(WINDOW) {
+        d.wake_at(end);
+    }
+}

@@ -1,0 +1,46 @@
+//! Gates: webhooks that hold a release until they answer with success.
+
+use crate::hook::HookKind;
+use crate::message::{Approval, Message};
+use crate::release::draft::Draft;
+use crate::release::facts::Question;
+
+/// What a person's promote leaves in `release.passed` to open the gates of a kind.
+pub fn approval_mark(approval: Approval) -> &'static str {
+    match approval {
+        Approval::Rollout => "approved:rollout",
+        Approval::TrafficIncrease => "approved:traffic-increase",
+        Approval::Promotion => "approved:promotion",
+    }
+}
+
+/// Asks the gates of a kind in order. A closed one is said once, kept in `waitingFor`, and asked
+/// again when the next check is due.
+pub fn open(d: &mut Draft<'_>, kind: HookKind, approval: Approval) -> Result<bool, Question> {
+    if d.has_passed(approval_mark(approval)) {
+        return Ok(true);
+    }
+    for (index, hook) in d.canary.hooks(kind) {
+        // The URL belongs to it: two gates may have one name, and each of them holds.
+        let mark = format!("{kind} {} {}", hook.name, hook.url);
+        if d.has_passed(&mark) {
+            continue;
+        }
+        let hook = hook.name.clone();
+        if d.facts.answers.hook(index)?.is_err() {
+            if d.release().waiting_for.as_ref() != Some(&hook) {
+                d.say(Message::WaitingForApproval { approval, hook: hook.clone() });
+            }
+            d.release().waiting_for = Some(hook);
+            d.schedule_next_check();
+            return Ok(false);
+        }
+        d.say(Message::HookPassed { approval, hook });
+        // Asked before each step anew, unlike the gates that open once for a release.
+        if approval != Approval::TrafficIncrease {
+            d.pass(&mark);
+        }
+    }
+    d.release().waiting_for = None;
+    Ok(true)
+}

@@ -1,0 +1,245 @@
+//! The end of a release: promotion, rollback, and the promotion that fails.
+//!
+//! ```text
+//!  promote ─► Promoting ─► primary ready ─► route to it ─► Finalising ─► drained ─► Succeeded
+//!                 └─► deadline ─► canary serves all, Failed ─► old primary ready ─► route to it
+//!  roll_back ─► route to primary ─► drained ─► canary scaled down ─► Failed
+//! ```
+//! Status says what is about to happen to the primary before it happens: after a crash nobody can
+//! take a primary that was given the new revision for one that still has the old.
+
+use crate::message::{Message, RollbackReason};
+use crate::release::draft::Draft;
+use crate::release::facts::{Readiness, Workload};
+use crate::release::plan::Action;
+use crate::release::weights::{Routes, next_promotion_weight};
+use crate::status::{AfterDrain, Outcome, Phase};
+
+/// In `release.passed`: a person asked for the promotion without further analysis.
+pub const FULL: &str = "approved:full";
+/// In `release.passed`: the primary was given the released revision.
+const COPIED: &str = "copied";
+/// In `release.passed`: the promotion failed, and the primary was given the promoted one again.
+const RESTORED: &str = "restored";
+
+/// A person, or the spec, wants no (further) analysis.
+pub fn unanalysed(d: &Draft<'_>) -> bool {
+    d.canary.skip_analysis() || d.has_passed(FULL)
+}
+
+pub fn promote(d: &mut Draft<'_>) {
+    d.say(Message::Copying);
+    let release = d.release();
+    release.rolling_since = None;
+    release.next_check_at = None;
+    release.step_since = None;
+    release.waiting_for = None;
+    release.interrupted_at = None;
+    release.message = String::new();
+    d.set_phase(Phase::Promoting);
+}
+
+pub fn promoting(d: &mut Draft<'_>) {
+    keep_unanalysed_away(d);
+    let revision = d.released_revision().to_owned();
+    if !d.has_passed(COPIED) {
+        d.act(Action::Promote(revision));
+        return d.pass(COPIED);
+    }
+    let Some(primary) = d.facts.primary.as_ref().filter(|primary| primary.revision == revision) else {
+        // It is gone, or somebody changed it.
+        return d.act(Action::Promote(revision));
+    };
+    if !primary_failed(d, primary) && serves(d, primary) {
+        d.release().rolling_since = None;
+        shift_back(d);
+    }
+}
+
+/// The target is not what was analysed any more, or has no pods: nobody is sent there. The primary
+/// rolls without ever being short of ready pods.
+fn keep_unanalysed_away(d: &mut Draft<'_>) {
+    let changed = d.target().revision != d.released_revision();
+    if d.weight() == 0 || !(changed || d.target().ready == 0) {
+        return;
+    }
+    if d.route(Routes::ALL_PRIMARY) {
+        d.say(if changed { Message::UnanalysedChange } else { Message::NoReadyPods });
+    }
+}
+
+fn serves(d: &Draft<'_>, primary: &Workload) -> bool {
+    primary.is_ready() && d.facts.serving.primary > 0
+}
+
+/// The primary has the new revision and is ready: traffic returns to it, at once or in steps.
+fn shift_back(d: &mut Draft<'_>) {
+    let weight = d.weight();
+    let skipped = weight == 0 && d.status.iterations == 0;
+    let steps = d.canary.step_weight_promotion() > 0 && weight > 0;
+    if !steps {
+        if !d.route(Routes::ALL_PRIMARY) {
+            return;
+        }
+        if d.has_traffic() && !skipped {
+            d.say(Message::RoutingToPrimary);
+        }
+        return finalise(d, weight > 0);
+    }
+    let now = d.now();
+    if let Some(due) = d.release().next_check_at.filter(|due| *due > now) {
+        return d.wake_at(due);
+    }
+    let next = next_promotion_weight(d.canary, weight);
+    if d.route(Routes::to_canary(next)) {
+        d.say(Message::AdvancePrimary(100 - next));
+        if next == 0 {
+            return finalise(d, true);
+        }
+    }
+    d.schedule_next_check();
+}
+
+fn finalise(d: &mut Draft<'_>, drain: bool) {
+    d.drain(drain, AfterDrain::Succeeded);
+    d.release().next_check_at = None;
+    d.set_phase(Phase::Finalising);
+}
+
+pub fn finalising(d: &mut Draft<'_>) {
+    let Some(primary) = &d.facts.primary else { return };
+    if primary_failed(d, primary) {
+        return;
+    }
+    if d.status.drain.is_none() {
+        d.drain(true, AfterDrain::Succeeded);
+    }
+    if !d.drained(AfterDrain::Succeeded) || !serves(d, primary) {
+        return;
+    }
+    let skipped = d.canary.skip_analysis();
+    // A revision that arrived meanwhile is the next release, and needs its pods.
+    if d.target().revision == d.released_revision() {
+        d.scale_down();
+    }
+    d.say(if skipped { Message::PromotionCompletedSkipped } else { Message::PromotionCompleted });
+    d.status.last_promoted_spec = Some(d.released_revision().to_owned());
+    d.status.canary_weight = 0;
+    d.status.iterations = 0;
+    d.end(Outcome::Promoted);
+    d.set_phase(Phase::Succeeded);
+    d.tell_end(Phase::Succeeded, skipped);
+}
+
+/// Ends a promotion whose primary does not become ready in time.
+fn primary_failed(d: &mut Draft<'_>, primary: &Workload) -> bool {
+    let why = match &primary.readiness {
+        Readiness::Ready if serves(d, primary) => return false,
+        Readiness::Ready => "none of its pods can be reached".to_owned(),
+        Readiness::Waiting(wait) => wait.to_string(),
+        Readiness::Stuck(why) => {
+            fail_promotion(d, why);
+            return true;
+        }
+    };
+    let late = d.past_deadline();
+    if late {
+        fail_promotion(d, &why);
+    }
+    late
+}
+
+/// The canary, which was analysed, serves everybody while the primary is put back.
+fn fail_promotion(d: &mut Draft<'_>, why: &str) {
+    d.say(Message::PromotionFailed(why.to_owned()));
+    let canary_is_sound = d.target().is_ready() && d.target().revision == d.released_revision();
+    if canary_is_sound {
+        d.route(Routes::ALL_CANARY);
+    }
+    why.clone_into(&mut d.release().message);
+    put_back(d, Outcome::PromotionFailed);
+}
+
+/// A person does not want the promotion that is under way: nobody is sent to the new revision.
+pub fn withdraw(d: &mut Draft<'_>, reason: RollbackReason) {
+    let message = Message::RollingBack(reason);
+    d.release().message = message.text(d.canary);
+    d.say(message);
+    d.route(Routes::ALL_PRIMARY);
+    put_back(d, Outcome::RolledBack);
+}
+
+fn put_back(d: &mut Draft<'_>, outcome: Outcome) {
+    d.release().recovering = true;
+    d.end(outcome);
+    d.set_phase(Phase::Failed);
+    d.tell_end(Phase::Failed, false);
+}
+
+/// Failed, with the primary on its way back to the promoted revision.
+pub fn recover(d: &mut Draft<'_>) {
+    let promoted = d.promoted().to_owned();
+    if !d.has_passed(RESTORED) {
+        d.act(Action::Promote(promoted));
+        return d.pass(RESTORED);
+    }
+    keep_unanalysed_away(d);
+    let Some(primary) = d.facts.primary.as_ref().filter(|primary| primary.revision == promoted) else {
+        return d.act(Action::Promote(promoted));
+    };
+    if !serves(d, primary) {
+        return;
+    }
+    if d.status.drain.is_none() {
+        let served = d.weight() > 0;
+        if !d.route(Routes::ALL_PRIMARY) {
+            return;
+        }
+        d.say(Message::PrimaryRestored);
+        d.drain(served, AfterDrain::Recovered);
+    }
+    if d.drained(AfterDrain::Recovered) {
+        d.status.drain = None;
+        d.release().recovering = false;
+        if d.target().revision == d.released_revision() {
+            d.scale_down();
+        }
+    }
+}
+
+/// Says why, and sends everybody to the primary; the canary goes once connections have drained.
+pub fn roll_back(d: &mut Draft<'_>, reason: RollbackReason, outcome: Outcome) {
+    let message = Message::RollingBack(reason);
+    let text = message.text(d.canary);
+    let release = d.release();
+    release.outcome = Some(outcome);
+    release.next_check_at = None;
+    release.message = text;
+    d.say(message);
+    go_back(d, outcome);
+}
+
+/// Goes on with a rollback that was decided: by an earlier tick, or just now.
+pub fn go_back(d: &mut Draft<'_>, outcome: Outcome) {
+    let served = d.weight() > 0 || d.routed() > 0;
+    if !d.route(Routes::ALL_PRIMARY) {
+        // The primary has no ready pods: a change of its readiness wakes us.
+        return;
+    }
+    if d.status.drain.is_none() {
+        d.drain(served, AfterDrain::Failed);
+    }
+    if !d.drained(AfterDrain::Failed) {
+        return;
+    }
+    d.say(Message::CanaryFailed);
+    // A revision that arrived meanwhile is the next release, and needs its pods.
+    if d.target().revision == d.released_revision() || d.target().revision == d.promoted() {
+        d.scale_down();
+    }
+    d.status.canary_weight = 0;
+    d.status.iterations = 0;
+    d.end(outcome);
+    d.set_phase(Phase::Failed);
+    d.tell_end(Phase::Failed, false);
+}

@@ -1,0 +1,245 @@
+//! Wishes of people, written as an annotation on the Canary.
+
+use jiff::SignedDuration;
+
+use crate::message::{Approval, Message, RollbackReason};
+use crate::release::conditions;
+use crate::release::draft::Draft;
+use crate::release::facts::{Question, Wish};
+use crate::release::gates::approval_mark;
+use crate::release::{begin, promotion, strategy};
+use crate::request::{Request, Verb};
+use crate::status::{Outcome, Pause, Phase, RequestOutcome, RequestRecord};
+
+/// What a wish comes to: the sentence that `kubectl canary` prints, or why not.
+type Answer = Result<String, (RequestOutcome, String)>;
+
+/// Acts on a new request. True if the phase must not decide anything else in this tick.
+pub fn serve(d: &mut Draft<'_>) -> Result<bool, Question> {
+    let Some(wish) = new_wish(d) else { return Ok(false) };
+    let by = author(wish);
+    let answer = match &wish.parsed {
+        Err(error) => Err((RequestOutcome::Malformed, error.clone())),
+        Ok(request) => match is_current(d, request) {
+            Ok(()) => act(d, request, wish, &by)?,
+            refused => refused.map(|()| String::new()),
+        },
+    };
+    answer_wish(d, wish, answer);
+    Ok(true)
+}
+
+/// Refuses a new request, whatever it is.
+pub fn refuse_all(d: &mut Draft<'_>, why: &str) {
+    if let Some(wish) = new_wish(d) {
+        answer_wish(d, wish, refuse(why));
+    }
+}
+
+/// The request that was not answered yet.
+fn new_wish<'a>(d: &Draft<'a>) -> Option<&'a Wish> {
+    let wish = d.facts.request.as_ref()?;
+    let answered = d.status.last_request.as_ref().is_some_and(|last| last.id == identity(wish).0);
+    (!answered).then_some(wish)
+}
+
+/// Id and verb; what cannot be parsed is its own id.
+fn identity(wish: &Wish) -> (String, String) {
+    match &wish.parsed {
+        Ok(request) => (request.id.clone(), request.verb.to_string()),
+        Err(_) => (wish.raw.clone(), "unknown".to_owned()),
+    }
+}
+
+fn author(wish: &Wish) -> String {
+    wish.by.clone().unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn answer_wish(d: &mut Draft<'_>, wish: &Wish, answer: Answer) {
+    let (outcome, message) = match answer {
+        Ok(message) => (RequestOutcome::Done, message),
+        Err((outcome, why)) => {
+            d.say(Message::RequestRefused { by: author(wish), why: why.clone() });
+            (outcome, why)
+        }
+    };
+    let (id, verb) = identity(wish);
+    d.status.last_request = Some(RequestRecord {
+        id,
+        verb,
+        by: wish.by.clone(),
+        reason: wish.reason.clone(),
+        at: d.now(),
+        outcome,
+        message,
+    });
+}
+
+/// A request acts on what its author saw, or on nothing.
+fn is_current(d: &Draft<'_>, request: &Request) -> Result<(), (RequestOutcome, String)> {
+    let uid = d.canary.metadata.uid.as_deref().unwrap_or_default();
+    if request.uid != uid {
+        return Err((RequestOutcome::Superseded, "the Canary was deleted and created again since".to_owned()));
+    }
+    let current = d.released_revision();
+    if request.revision != current {
+        let what = if current.is_empty() { "there was no release yet".to_owned() } else { format!("the release is {current} now") };
+        return Err((RequestOutcome::Superseded, format!("{} is not the current revision: {what}", request.revision)));
+    }
+    Ok(())
+}
+
+fn refuse<T>(why: impl Into<String>) -> Result<T, (RequestOutcome, String)> {
+    Err((RequestOutcome::Refused, why.into()))
+}
+
+fn act(d: &mut Draft<'_>, request: &Request, wish: &Wish, by: &str) -> Result<Answer, Question> {
+    let reason = wish.reason.clone().unwrap_or_default();
+    Ok(match request.verb {
+        Verb::Promote => return promote(d, by, &reason),
+        Verb::PromoteFull => promote_full(d, by, &reason),
+        Verb::Rollback => roll_back(d, by, reason),
+        Verb::Pause => pause(d, wish, by, reason),
+        Verb::Resume => resume(d, by),
+        Verb::Retry => return retry(d, by, &reason),
+    })
+}
+
+fn running(d: &Draft<'_>) -> Result<(), (RequestOutcome, String)> {
+    let ending = d.status.release.as_ref().is_some_and(|release| release.outcome.is_some());
+    match d.phase() {
+        Phase::Waiting | Phase::Progressing | Phase::WaitingPromotion if !ending => Ok(()),
+        Phase::Progressing | Phase::WaitingPromotion => refuse("the release is being rolled back"),
+        Phase::Promoting | Phase::Finalising => refuse("the release is being promoted already"),
+        phase => refuse(format!("no release is running (phase {phase:?})")),
+    }
+}
+
+fn say_request(d: &mut Draft<'_>, what: &str, by: &str, reason: &str) {
+    d.say(Message::Requested { what: what.to_owned(), by: by.to_owned(), reason: reason.to_owned() });
+}
+
+/// Opens the gate that holds the release, or takes the next step without waiting for its check.
+fn promote(d: &mut Draft<'_>, by: &str, reason: &str) -> Result<Answer, Question> {
+    if let Err(refused) = running(d) {
+        return Ok(Err(refused));
+    }
+    if d.release().paused.is_some() {
+        return Ok(refuse("the release is paused: resume it first"));
+    }
+    if d.target().revision != d.released_revision() {
+        return Ok(Err((RequestOutcome::Superseded, "the target has a newer revision".to_owned())));
+    }
+    if d.phase() == Phase::Waiting {
+        say_request(d, "approve the release", by, reason);
+        d.pass(approval_mark(Approval::Rollout));
+        begin::start(d)?;
+        return Ok(Ok("approved: the release starts".to_owned()));
+    }
+    if !d.target().is_ready() || d.target().ready == 0 {
+        return Ok(refuse(format!("the canary is not ready: {}", d.target().why())));
+    }
+    say_request(d, "take the next step", by, reason);
+    let traffic = approval_mark(Approval::TrafficIncrease);
+    d.pass(traffic);
+    if d.phase() == Phase::WaitingPromotion {
+        d.pass(approval_mark(Approval::Promotion));
+    }
+    let before = d.weight();
+    d.release().next_check_at = None;
+    strategy::step(d)?;
+    // The approval holds for the one step that it was given for.
+    d.release().passed.retain(|mark| mark != traffic);
+    Ok(Ok(match d.phase() {
+        Phase::Promoting => "promotion started: the primary gets the new revision".to_owned(),
+        Phase::WaitingPromotion => "waits for approval of the promotion".to_owned(),
+        _ if d.status.canary_weight != before => format!("weight {before} → {}", d.status.canary_weight),
+        _ => format!("iteration {}", d.status.iterations),
+    }))
+}
+
+fn promote_full(d: &mut Draft<'_>, by: &str, reason: &str) -> Answer {
+    running(d)?;
+    if d.target().revision != d.released_revision() {
+        return Err((RequestOutcome::Superseded, "the target has a newer revision".to_owned()));
+    }
+    if d.phase() == Phase::Waiting {
+        return refuse("the release waits for approval and has no pods yet: promote it first");
+    }
+    say_request(d, "promote without further analysis", by, reason);
+    d.release().paused = None;
+    d.clear_condition(conditions::PAUSED);
+    d.pass(promotion::FULL);
+    if d.target().is_ready() && d.target().ready > 0 {
+        promotion::promote(d);
+        return Ok("promotion started: the primary gets the new revision".to_owned());
+    }
+    Ok("promotion starts when the canary is ready".to_owned())
+}
+
+fn roll_back(d: &mut Draft<'_>, by: &str, reason: String) -> Answer {
+    let why = RollbackReason::Requested { by: by.to_owned(), reason };
+    match d.phase() {
+        Phase::Promoting => promotion::withdraw(d, why),
+        _ => {
+            running(d)?;
+            // What waits for approval has no pods and no traffic, but is acted on all the same:
+            // the revision must not start again by itself.
+            d.status.last_applied_spec = Some(d.target().revision.clone());
+            d.status.tracked_configs = Some(d.facts.configs.clone());
+            promotion::roll_back(d, why, Outcome::RolledBack);
+        }
+    }
+    Ok("rolling back: all traffic goes to the primary".to_owned())
+}
+
+fn pause(d: &mut Draft<'_>, wish: &Wish, by: &str, reason: String) -> Answer {
+    running(d)?;
+    if d.release().paused.is_some() {
+        return refuse("the release is paused already");
+    }
+    let now = d.now();
+    let release = d.release();
+    let remaining = release.next_check_at.map_or(SignedDuration::ZERO, |due| due.duration_since(now));
+    release.paused = Some(Pause {
+        since: now,
+        remaining_ms: i64::try_from(remaining.as_millis()).unwrap_or(0).max(0),
+        by: wish.by.clone(),
+        reason: wish.reason.clone(),
+    });
+    release.next_check_at = None;
+    let message = Message::Paused { by: by.to_owned(), reason };
+    d.condition(conditions::PAUSED, "Requested", &message.text(d.canary));
+    d.say(message);
+    Ok(format!("paused at weight {}", d.weight()))
+}
+
+fn resume(d: &mut Draft<'_>, by: &str) -> Answer {
+    running(d)?;
+    let now = d.now();
+    let Some(pause) = d.release().paused.take() else { return refuse("the release is not paused") };
+    d.clear_condition(conditions::PAUSED);
+    d.say(Message::Resumed { by: by.to_owned() });
+    let was_due = d.release().step_since.is_some() || d.phase() == Phase::Waiting;
+    if was_due || pause.remaining_ms > 0 {
+        let due = now.saturating_add(SignedDuration::from_millis(pause.remaining_ms)).unwrap_or(now);
+        d.release().next_check_at = Some(due);
+        d.wake_at(due);
+    }
+    Ok(format!("resumed at weight {}", d.weight()))
+}
+
+fn retry(d: &mut Draft<'_>, by: &str, reason: &str) -> Result<Answer, Question> {
+    if d.phase() != Phase::Failed {
+        return Ok(refuse(format!("only a failed release is retried (phase {:?})", d.phase())));
+    }
+    if d.release().recovering {
+        return Ok(refuse("the primary is still being put back"));
+    }
+    if d.target().revision != d.released_revision() {
+        return Ok(Err((RequestOutcome::Superseded, "the target has another revision now".to_owned())));
+    }
+    say_request(d, "retry the failed revision", by, reason);
+    begin::retry(d)?;
+    Ok(Ok("the release starts again".to_owned()))
+}

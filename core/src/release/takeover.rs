@@ -1,0 +1,59 @@
+//! A Canary that Flagger ran until now. Its hashes cannot be computed here, so what is promoted and
+//! what is applied are read anew, and no pod template changes until the next promotion.
+
+use crate::release::draft::Draft;
+use crate::release::plan::Action;
+use crate::revision;
+use crate::status::{ObservedTarget, Outcome, Phase, Release};
+
+pub fn needed(d: &Draft<'_>) -> bool {
+    let foreign = d.status.last_applied_spec.as_deref().is_some_and(|spec| !revision::is_ours(spec));
+    foreign && d.facts.primary.is_some()
+}
+
+pub fn take_over(d: &mut Draft<'_>) {
+    let Some(primary) = &d.facts.primary else { return };
+    let target = d.target();
+    let (promoted, applied) = (primary.revision.clone(), target.revision.clone());
+    d.act(Action::Record(applied.clone()));
+    d.act(Action::Rebaseline { from: String::new(), to: promoted.clone() });
+    d.status.last_promoted_spec = Some(promoted.clone());
+    d.status.last_applied_spec = Some(applied.clone());
+    d.status.tracked_configs = Some(d.facts.configs.clone());
+    d.status.target = Some(ObservedTarget {
+        uid: target.uid.clone(),
+        generation: target.generation,
+        revision: applied.clone(),
+    });
+    d.status.canary_weight = d.routed();
+    d.status.iterations = d.status.iterations.max(0);
+    take_over_release(d, applied, promoted);
+}
+
+fn take_over_release(d: &mut Draft<'_>, applied: String, promoted: String) {
+    let (now, weight, failed) = (d.now(), d.weight(), d.phase() == Phase::Failed);
+    let in_progress = matches!(
+        d.phase(),
+        Phase::Waiting | Phase::Progressing | Phase::WaitingPromotion | Phase::Promoting | Phase::Finalising
+    );
+    if !in_progress && !failed {
+        return;
+    }
+    let analysed = weight > 0 || d.status.iterations > 0;
+    d.status.release = Some(Release {
+        number: 1,
+        revision: applied,
+        from: promoted,
+        started_at: now,
+        ended_at: failed.then_some(now),
+        outcome: failed.then_some(Outcome::RolledBack),
+        // Its canary still serves: Flagger's promotion failed, and left everybody there.
+        recovering: failed && weight > 0,
+        step_since: (in_progress && analysed).then_some(now),
+        peak_weight: weight,
+        ..Release::default()
+    });
+    if in_progress && weight > 0 {
+        d.begin_step();
+    }
+}

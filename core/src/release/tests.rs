@@ -1,0 +1,20 @@
+//! The rules, tried on a world that is simulated.
+//!
+//! ```text
+//!  scripts ────► Story ──┐
+//!                        ├─► World ─► decide ─► Plan ─► World …
+//!  properties ─► History ┘     └─ Workload, clock, answers, crashes
+//!       └─ invariants, coverage
+//! ```
+//! A script is one story with the plan of each moment in view; a property holds for all histories.
+
+#![allow(dead_code)]
+
+mod history;
+mod invariants;
+mod metrics;
+mod properties;
+mod scripts;
+mod sim;
+mod weights;
+mod world;

@@ -1,0 +1,16 @@
+//! Stories: what happens, and what is said and [done] about it, second by second.
+
+mod adoption;
+mod blue_green;
+mod changes;
+mod drift;
+mod ending;
+mod failures;
+mod gates;
+mod hindrance;
+mod promotions;
+mod requests;
+mod seed;
+mod story;
+mod takeover;
+mod weighted;

@@ -1,0 +1,209 @@
+//! Promotions that go wrong.
+
+use serde_json::json;
+
+use super::story::{SECOND, THIRD, expect, two_steps};
+use crate::release::tests::sim::Health;
+use crate::release::tests::world::{FIRST, World};
+use crate::status::{Outcome, Phase};
+
+/// Promoting, with a primary whose new pods do not come.
+fn promoting() -> World {
+    let mut world = World::at_weight(&two_steps(), 40);
+    world.fresh = Health::Rolling;
+    world.run(10);
+    assert_eq!((world.phase(), world.primary_revision()), (Phase::Promoting, SECOND));
+    world.log.clear();
+    world
+}
+
+#[test]
+fn a_primary_that_is_not_ready_by_its_deadline_is_put_back_while_the_canary_serves() {
+    let mut world = promoting();
+    world.run(70);
+    world.set_primary_health(Health::Ready);
+    world.run(10);
+    expect(
+        &mut world,
+        "
+        0 Promotion of podinfo.test failed, primary not ready: waiting for rollout to finish: 0 out of 1 new replicas have been updated
+        0 [route 0/100]
+        0 [promote v1-000000000001]
+        20 [route 100/0]
+        20 Primary of podinfo.test is ready with the promoted revision again, routing all traffic to it
+        22 [scale 0]
+        ",
+    );
+    let status = world.status();
+    assert_eq!((status.phase, status.history[0].outcome), (Phase::Failed, Outcome::PromotionFailed));
+    assert_eq!((world.primary_revision(), world.target.replicas), (FIRST, 0));
+    assert!(!status.release.unwrap().recovering);
+}
+
+#[test]
+fn a_primary_whose_own_deadline_passed_is_put_back_at_once() {
+    let mut world = promoting();
+    world.set_primary_health(Health::Stuck);
+    world.settle();
+    let told = world.told();
+    assert!(told.starts_with("  0 Promotion of podinfo.test failed, primary not ready: deployment \"podinfo-primary\" exceeded"));
+    assert_eq!((world.phase(), world.weight(), world.primary_revision()), (Phase::Failed, 100, FIRST));
+}
+
+#[test]
+fn a_canary_that_is_not_ready_gets_nothing_when_the_promotion_fails() {
+    let mut world = promoting();
+    world.set_target_health(Health::Unavailable { ready: 0 });
+    world.set_primary_health(Health::Stuck);
+    world.settle();
+    assert_eq!((world.phase(), world.weight(), world.primary_revision()), (Phase::Failed, 0, FIRST));
+}
+
+#[test]
+fn a_primary_that_fails_after_traffic_returned_is_put_back_too() {
+    let mut world = promoting();
+    world.set_primary_health(Health::Ready);
+    world.settle();
+    assert_eq!(world.phase(), Phase::Finalising);
+    world.set_primary_health(Health::Stuck);
+    world.settle();
+    assert_eq!((world.phase(), world.weight(), world.primary_revision()), (Phase::Failed, 100, FIRST));
+}
+
+#[test]
+fn a_primary_that_nobody_can_reach_fails_its_promotion() {
+    let mut world = promoting();
+    world.set_primary_health(Health::Ready);
+    world.primary.as_mut().unwrap().replicas = 0;
+    world.run(70);
+    let said = world.said();
+    assert_eq!(said[0], "Promotion of podinfo.test failed, primary not ready: none of its pods can be reached");
+}
+
+#[test]
+fn a_promotion_in_long_steps_does_not_run_into_the_deadline_of_the_rollout() {
+    let analysis = json!({
+        "interval": "1m", "threshold": 3, "stepWeight": 90, "maxWeight": 90, "stepWeightPromotion": 30,
+    });
+    let mut world = World::at_weight(&analysis, 90);
+    world.run(90);
+    assert_eq!((world.phase(), world.weight()), (Phase::Promoting, 60));
+    world.run(60);
+    world.set_primary_health(Health::Unavailable { ready: 0 });
+    world.run(5);
+    assert_eq!(world.phase(), Phase::Promoting);
+    world.set_primary_health(Health::Ready);
+    world.run(120);
+    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
+}
+
+#[test]
+fn a_revision_that_arrives_while_the_primary_is_put_back_starts_from_the_primary() {
+    let mut world = promoting();
+    world.set_primary_health(Health::Stuck);
+    world.settle();
+    world.fresh = Health::Ready;
+    world.set_revision(THIRD);
+    world.settle();
+    assert_eq!((world.weight(), world.status().release.unwrap().revision.as_str()), (0, SECOND));
+    world.log.clear();
+    world.set_primary_health(Health::Ready);
+    world.run(60);
+    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, THIRD));
+    let first_route = world.told().lines().find(|line| line.contains("[route")).unwrap().to_owned();
+    assert!(first_route.contains("[route 80/20]"), "{first_route}");
+}
+
+#[test]
+fn a_canary_that_dies_while_it_serves_everybody_gives_way_to_the_old_pods_of_the_primary() {
+    let mut world = promoting();
+    world.set_primary_health(Health::Stuck);
+    world.settle();
+    world.set_target_health(Health::Unavailable { ready: 0 });
+    world.settle();
+    assert_eq!((world.phase(), world.weight()), (Phase::Failed, 0));
+}
+
+#[test]
+fn a_primary_that_somebody_changes_in_mid_promotion_gets_the_release_again() {
+    let mut world = promoting();
+    world.primary.as_mut().unwrap().revision = THIRD.to_owned();
+    world.stirred = true;
+    world.settle();
+    expect(&mut world, "0 [promote v1-000000000002]");
+}
+
+#[test]
+fn a_primary_that_is_gone_in_mid_promotion_gets_the_release_again() {
+    let mut world = promoting();
+    world.primary = None;
+    world.stirred = true;
+    world.settle();
+    expect(&mut world, "0 [promote v1-000000000002]");
+}
+
+#[test]
+fn a_promotion_that_failed_can_be_retried_once_the_primary_is_back() {
+    use crate::request::Verb;
+    use crate::status::RequestOutcome;
+    let mut world = promoting();
+    world.set_primary_health(Health::Stuck);
+    world.settle();
+    world.ask(Verb::Retry, "r1");
+    world.settle();
+    let record = world.status().last_request.unwrap();
+    assert_eq!((record.outcome, record.message.as_str()), (RequestOutcome::Refused, "the primary is still being put back"));
+    world.set_primary_health(Health::Ready);
+    world.run(5);
+    world.fresh = Health::Ready;
+    world.ask(Verb::Retry, "r2");
+    world.run(60);
+    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
+}
+
+#[test]
+fn a_crash_after_the_copy_does_not_forget_the_promotion() {
+    let mut world = World::at_weight(&two_steps(), 40);
+    world.pass(jiff::SignedDuration::from_secs(10));
+    // Phase first: the tick that copies is another one.
+    let (_, plan) = world.tick(None);
+    assert!(!plan.promotes());
+    let (_, plan) = world.tick(Some(1));
+    assert!(plan.promotes());
+    assert_eq!((world.phase(), world.primary_revision()), (Phase::Promoting, SECOND));
+    world.run(10);
+    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
+}
+
+#[test]
+fn a_crash_between_route_and_status_skips_no_step() {
+    let mut world = World::at_rest(&two_steps());
+    world.set_revision(SECOND);
+    world.tick(None);
+    world.log.clear();
+    world.tick(Some(2));
+    assert_eq!((world.weight(), world.status().canary_weight), (20, 0));
+    world.settle();
+    expect(
+        &mut world,
+        "
+        0 Starting canary analysis for podinfo.test
+        0 [route 80/20]
+        0 Starting canary analysis for podinfo.test
+        0 Advance podinfo.test canary weight 20
+        ",
+    );
+    assert_eq!(world.status().canary_weight, 20);
+}
+
+#[test]
+fn a_crash_as_the_pods_go_does_not_forget_the_step() {
+    let mut world = World::at_weight(&two_steps(), 40);
+    world.set_target_health(Health::Unavailable { ready: 0 });
+    world.tick(Some(1));
+    assert_eq!(world.weight(), 0);
+    world.settle();
+    world.set_target_health(Health::Ready);
+    world.settle();
+    assert_eq!(world.weight(), 40);
+}

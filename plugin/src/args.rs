@@ -1,0 +1,272 @@
+//! The command line. What kubectl has, has kubectl's names.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done: what was asked for has happened
+  1  usage error, error of the Kubernetes API, or nothing to do
+  2  the release failed or was rolled back
+  3  timeout
+  4  no such Canary
+  5  forbidden
+  6  superseded by a newer release
+
+kubectl takes no flags before a plugin's name: write `kubectl canary -n test …`.";
+
+/// Watch and steer canary releases.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-canary",
+    bin_name = "kubectl canary",
+    version,
+    after_help = EXIT_CODES,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show one Canary in detail, or all in a table
+    Status(StatusArgs),
+    /// Let a release go on: open the gate it waits at, or take the next step
+    Promote(PromoteArgs),
+    /// Send all traffic back to the primary and end the release
+    Rollback(RequestArgs),
+    /// Hold a release at its weight
+    Pause(RequestArgs),
+    /// Let a paused release go on; the dwell that remained is kept
+    Resume(RequestArgs),
+    /// Start the revision that failed last once more
+    Retry(RequestArgs),
+    /// Show the versions of the plugin and of the cluster's side
+    Version(VersionArgs),
+    /// Print a completion script for a shell
+    Completion(CompletionArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Canary, as NAME or canary/NAME; all of the namespace without it
+    pub name: Option<CanaryName>,
+    /// All namespaces
+    #[arg(short = 'A', long, conflicts_with = "name")]
+    pub all_namespaces: bool,
+    /// Follow: one Canary until its release ends (at rest: until the next one has), all until Ctrl-C
+    ///
+    /// A terminal is redrawn; otherwise a line is written for each change. The exit code tells
+    /// how the release ended: 0 promoted, 2 failed or rolled back, 6 superseded.
+    #[arg(short, long)]
+    pub watch: bool,
+    /// Output format
+    #[arg(short, long, value_enum)]
+    pub output: Option<Output>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// More columns, or the history and revisions of one Canary
+    Wide,
+    /// `kind: CanaryReport`; one object a line with --watch
+    Json,
+    /// `kind: CanaryReport`
+    Yaml,
+    /// canary.flagger.app/NAME
+    Name,
+}
+
+#[derive(Debug, Args)]
+pub struct PromoteArgs {
+    /// Skip what is left of the analysis: promote now, and wait until it has happened
+    #[arg(long)]
+    pub full: bool,
+    #[command(flatten)]
+    pub request: RequestArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RequestArgs {
+    /// Canary, as NAME or canary/NAME
+    pub name: CanaryName,
+    /// Why, for the record: shown by status, Events and the audit log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// How long to wait for the outcome (0: without end)
+    ///
+    /// 60s by default; 10m where the outcome takes a rollout (promote --full, rollback). A request
+    /// that nobody has answered by then is withdrawn.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub struct VersionArgs {
+    /// Do not ask the cluster
+    #[arg(long)]
+    pub client: bool,
+    /// Output format
+    #[arg(short, long, value_enum)]
+    pub output: Option<VersionOutput>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VersionOutput {
+    Json,
+    Yaml,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// Shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// The flags that every kubectl command has.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct Global {
+    /// Namespace of the request
+    #[arg(short, long, global = true, value_parser = namespace)]
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig
+    #[arg(long, global = true)]
+    pub context: Option<String>,
+    /// Cluster of the kubeconfig
+    #[arg(long, global = true)]
+    pub cluster: Option<String>,
+    /// User of the kubeconfig
+    #[arg(long, global = true)]
+    pub user: Option<String>,
+    /// Kubeconfig file, instead of KUBECONFIG and ~/.kube/config
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// User to impersonate
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub as_user: Option<String>,
+    /// Group to impersonate; may be repeated
+    #[arg(long, global = true, value_name = "GROUP")]
+    pub as_group: Vec<String>,
+    /// UID to impersonate
+    #[arg(long, global = true, value_name = "UID")]
+    pub as_uid: Option<String>,
+    /// How long one request to the API server may take (0: without end) [default: 30s]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration)]
+    pub request_timeout: Option<Duration>,
+    /// Address of the API server
+    #[arg(short, long, global = true, value_name = "URL")]
+    pub server: Option<String>,
+    /// Bearer token
+    #[arg(long, global = true)]
+    pub token: Option<String>,
+    /// File with the certificates of the server's authority
+    #[arg(long, global = true, value_name = "FILE")]
+    pub certificate_authority: Option<PathBuf>,
+    /// File with the client's certificate
+    #[arg(long, global = true, value_name = "FILE")]
+    pub client_certificate: Option<PathBuf>,
+    /// File with the client's key
+    #[arg(long, global = true, value_name = "FILE")]
+    pub client_key: Option<PathBuf>,
+    /// Do not check the server's certificate
+    #[arg(long, global = true)]
+    pub insecure_skip_tls_verify: bool,
+    /// Name to check the server's certificate for
+    #[arg(long, global = true, value_name = "NAME")]
+    pub tls_server_name: Option<String>,
+    /// Verbosity: from 6 on each request is logged
+    #[arg(
+        short,
+        global = true,
+        value_name = "LEVEL",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    pub v: u8,
+    /// Colour; `auto` also heeds `NO_COLOR` and `CLICOLOR_FORCE`
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// A name that can stand in a URL as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanaryName(pub String);
+
+// === impl CanaryName ===
+
+impl FromStr for CanaryName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const KINDS: [&str; 4] = [
+            "canary",
+            "canaries",
+            "canary.flagger.app",
+            "canaries.flagger.app",
+        ];
+        let name = match text.split_once('/') {
+            Some((kind, name)) if KINDS.contains(&kind.to_ascii_lowercase().as_str()) => name,
+            Some((kind, _)) => {
+                return Err(format!(
+                    "`{kind}` is no kind of Canary: write canary/NAME or NAME"
+                ));
+            }
+            None => text,
+        };
+        if is_dns_name(name, 253) {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err("a name has lower-case letters, digits, `-` and `.`, and begins and ends with a letter or digit".into())
+        }
+    }
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    if is_dns_name(text, 63) && !text.contains('.') {
+        Ok(text.to_owned())
+    } else {
+        Err("a namespace has lower-case letters, digits and `-`".into())
+    }
+}
+
+fn is_dns_name(text: &str, longest: usize) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    let outer = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    text.len() <= longest
+        && text.chars().all(inner)
+        && outer(text.chars().next())
+        && outer(text.chars().next_back())
+}
+
+/// `90s`, `1m30s`, `2h`, or a number of seconds as kubectl takes it.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a duration as 30s, 1m30s or 2h".to_owned();
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Ok(Duration::from_secs(u64::from(seconds)));
+    }
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(parsed).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests;

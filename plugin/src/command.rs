@@ -1,0 +1,32 @@
+//! The verbs.
+
+mod completion;
+mod request;
+mod status;
+mod version;
+
+use canary_core::request::Verb;
+
+use crate::args::{Cli, Command};
+use crate::client::Cluster;
+use crate::env::Env;
+use crate::exit::Error;
+use crate::output::Output;
+
+/// Runs the verb; an exit code other than 0 that is no error comes back as a value.
+pub async fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
+    let output = Output::new(cli.global.color, env);
+    let connect = || Cluster::connect(&cli.global, env);
+    let (verb, request) = match cli.command {
+        Command::Completion(args) => return completion::run(&args, &output),
+        Command::Version(args) => return version::run(&args, &cli.global, env, &output).await,
+        Command::Status(args) => return status::run(&args, connect().await?, &output).await,
+        Command::Promote(args) if args.full => (Verb::PromoteFull, args.request),
+        Command::Promote(args) => (Verb::Promote, args.request),
+        Command::Rollback(args) => (Verb::Rollback, args),
+        Command::Pause(args) => (Verb::Pause, args),
+        Command::Resume(args) => (Verb::Resume, args),
+        Command::Retry(args) => (Verb::Retry, args),
+    };
+    Box::pin(request::run(verb, &request, connect().await?, &output)).await
+}

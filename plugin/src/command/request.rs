@@ -1,0 +1,339 @@
+//! `promote`, `rollback`, `pause`, `resume`, `retry`: ask the controller, wait, say what happened.
+//!
+//! ```text
+//!  read ─► consider ─► annotate (409: read again) ─► watch ─► judge ─► sentence, exit code
+//!            │                                         └─ timeout, Ctrl-C: withdraw
+//!            └─ nothing to do: say so
+//! ```
+
+mod judge;
+
+use std::time::Duration;
+
+use canary_core::canary::Canary;
+use canary_core::names;
+use canary_core::request::{Request, Verb};
+use futures::StreamExt;
+use serde_json::{Value, json};
+
+use self::judge::{Considered, Step, consider, judge};
+use crate::args::RequestArgs;
+use crate::client::{self, Cluster, PatchError};
+use crate::exit::{Error, code, seconds};
+use crate::output::{Output, interrupted};
+use crate::report::Observed;
+
+/// The controller's own status writes may cross with ours.
+const ATTEMPTS: usize = 3;
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// An outcome that takes a rollout.
+const ROLLOUT_TIMEOUT: Duration = Duration::from_secs(600);
+/// A controller that runs has answered by then.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// A request that was written, and the Canary that it was written on.
+struct Asked {
+    request: Request,
+    canary: Canary,
+}
+
+pub async fn run(
+    verb: Verb,
+    args: &RequestArgs,
+    cluster: Cluster,
+    output: &Output,
+) -> Result<u8, Error> {
+    let asked = match ask(verb, args, &cluster).await? {
+        Ok(asked) => asked,
+        Err(already) => {
+            output.print(&format!("{already}\n"))?;
+            return Ok(code::OK);
+        }
+    };
+    let mut answered = false;
+    let outcome = Box::pin(wait(&asked, args, &cluster, &mut answered)).await;
+    match outcome {
+        Ok(said) => {
+            output.print(&format!("{}: {said}\n", asked.canary.id()))?;
+            Ok(code::OK)
+        }
+        Err(error @ (Error::Timeout { .. } | Error::Interrupted)) if !answered => {
+            Err(withdrawn(error, withdraw(&asked, &cluster).await))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes the request, or gives the sentence that says why there is no need.
+async fn ask(
+    verb: Verb,
+    args: &RequestArgs,
+    cluster: &Cluster,
+) -> Result<Result<Asked, String>, Error> {
+    let (namespace, name) = (cluster.namespace.as_str(), args.name.0.as_str());
+    let mut first: Option<String> = None;
+    for _ in 0..ATTEMPTS {
+        let canary = cluster.canary(namespace, name).await?;
+        let revision = match consider(verb, &Observed::alone(canary.clone()).report()) {
+            Considered::Revision(revision) => revision,
+            Considered::Already(said) => return Ok(Err(said)),
+            Considered::Nothing(error) => {
+                return Err(superseded_meanwhile(first.as_deref(), &canary).unwrap_or(error));
+            }
+        };
+        if first.as_ref().is_some_and(|first| *first != revision) {
+            return Err(superseded_meanwhile(first.as_deref(), &canary)
+                .unwrap_or(Error::Conflict(canary.id())));
+        }
+        let uid = canary.metadata.uid.clone().unwrap_or_default();
+        let request = Request {
+            verb,
+            revision: revision.clone(),
+            uid,
+            id: random_id()?,
+            options: std::collections::BTreeMap::new(),
+        };
+        let annotations = annotations(&request, args.reason.as_deref());
+        match cluster.annotate(&canary, annotations).await {
+            Ok(canary) => return Ok(Ok(Asked { request, canary })),
+            Err(PatchError::Conflict) => first = first.or(Some(revision)),
+            Err(PatchError::Other(error)) => return Err(error),
+        }
+    }
+    Err(Error::Conflict(format!("{name}.{namespace}")))
+}
+
+/// The release that was looked at first is not the one that is there now.
+fn superseded_meanwhile(first: Option<&str>, canary: &Canary) -> Option<Error> {
+    let first = first?;
+    let release = canary.status.as_ref()?.release.as_ref()?;
+    (release.revision != first).then(|| Error::Superseded {
+        message: format!(
+            "{first} was superseded by release {} ({}) before the request was written",
+            release.number, release.revision
+        ),
+        command: format!(
+            "kubectl canary status {} -n {}",
+            canary.metadata.name.as_deref().unwrap_or_default(),
+            canary.namespace_name()
+        ),
+    })
+}
+
+/// `null` removes: a reason of an earlier request must not stand beside this one, and who asks is
+/// for admission to say.
+fn annotations(request: &Request, reason: Option<&str>) -> Value {
+    json!({
+        (names::REQUEST): request.to_string(),
+        (names::REQUEST_REASON): reason,
+        (names::REQUESTED_BY): null,
+    })
+}
+
+fn timeout(verb: Verb, given: Option<Duration>) -> Option<Duration> {
+    let default = match verb {
+        Verb::PromoteFull | Verb::Rollback => ROLLOUT_TIMEOUT,
+        Verb::Promote | Verb::Pause | Verb::Resume | Verb::Retry => ANSWER_TIMEOUT,
+    };
+    Some(given.unwrap_or(default)).filter(|timeout| !timeout.is_zero())
+}
+
+/// Until it has happened, which is later than that it was accepted.
+async fn wait(
+    asked: &Asked,
+    args: &RequestArgs,
+    cluster: &Cluster,
+    answered: &mut bool,
+) -> Result<String, Error> {
+    let limit = timeout(asked.request.verb, args.timeout);
+    let begun = tokio::time::Instant::now();
+    let deadline = async {
+        match limit {
+            Some(limit) => tokio::time::sleep_until(begun + limit).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut changes = std::pin::pin!(cluster.watch_canary(&cluster.namespace, &args.name.0));
+    let mut deadline = std::pin::pin!(deadline);
+    let mut silence = std::pin::pin!(tokio::time::sleep_until(begun + SILENCE));
+    let mut stop = std::pin::pin!(interrupted());
+    let mut silent = true;
+    loop {
+        tokio::select! {
+            change = changes.next() => match change {
+                Some(change) => match take_in(asked, change?)? {
+                    Step::Unanswered => {}
+                    Step::Accepted(said) => {
+                        if !*answered {
+                            anstream::eprintln!("{}: {said}", asked.canary.id());
+                        }
+                        *answered = true;
+                    }
+                    Step::Happened(said) => return Ok(said),
+                },
+                None => return Err(Error::Deleted(asked.canary.id())),
+            },
+            () = &mut silence, if silent => {
+                silent = false;
+                if !*answered {
+                    anstream::eprintln!("no answer from the controller yet: is canary-webhook running? (Ctrl-C withdraws the request)");
+                }
+            }
+            () = &mut deadline => return Err(timed_out(asked, limit.unwrap_or_default(), *answered)),
+            () = &mut stop => return Err(Error::Interrupted),
+        }
+    }
+}
+
+fn take_in(asked: &Asked, canary: Option<client::Guarded>) -> Result<Step, Error> {
+    let canary = client::read(canary.ok_or_else(|| Error::Deleted(asked.canary.id()))?)?;
+    let before = asked
+        .canary
+        .status
+        .as_ref()
+        .and_then(|status| status.release.as_ref())
+        .map(|release| release.number);
+    judge(&asked.request, before, &canary)
+}
+
+fn timed_out(asked: &Asked, after: Duration, answered: bool) -> Error {
+    let (id, verb) = (asked.canary.id(), asked.request.verb);
+    let name = asked.canary.metadata.name.as_deref().unwrap_or_default();
+    let follow = format!(
+        "kubectl canary status {name} -n {} --watch",
+        asked.canary.namespace_name()
+    );
+    if answered {
+        Error::Timeout {
+            message: format!(
+                "{verb} of {id} was accepted, but has not happened within {}",
+                seconds(after)
+            ),
+            hint: format!("it goes on; follow it: {follow}"),
+        }
+    } else {
+        Error::Timeout {
+            message: format!(
+                "the controller did not answer the {verb} of {id} within {}",
+                seconds(after)
+            ),
+            hint: "is canary-webhook running?".to_owned(),
+        }
+    }
+}
+
+/// A wish that nobody has heard must not come true hours later.
+async fn withdraw(asked: &Asked, cluster: &Cluster) -> bool {
+    let withdrawal = async {
+        let name = asked.canary.metadata.name.as_deref().unwrap_or_default();
+        for _ in 0..ATTEMPTS {
+            let canary = cluster
+                .canary(asked.canary.namespace_name(), name)
+                .await
+                .ok()?;
+            let written = canary
+                .metadata
+                .annotations
+                .as_ref()
+                .and_then(|all| all.get(names::REQUEST));
+            if written != Some(&asked.request.to_string()) {
+                return Some(());
+            }
+            let none = json!({ (names::REQUEST): null, (names::REQUEST_REASON): null, (names::REQUESTED_BY): null });
+            match cluster.annotate(&canary, none).await {
+                Ok(_) => return Some(()),
+                Err(PatchError::Conflict) => {}
+                Err(PatchError::Other(_)) => return None,
+            }
+        }
+        None
+    };
+    tokio::time::timeout(SILENCE, withdrawal)
+        .await
+        .ok()
+        .flatten()
+        .is_some()
+}
+
+fn withdrawn(error: Error, gone: bool) -> Error {
+    let said = if gone {
+        "the request was withdrawn"
+    } else {
+        "the request stays, and is acted on when the controller is back"
+    };
+    match error {
+        Error::Timeout { message, hint } => Error::Timeout {
+            message: format!("{message}; {said}"),
+            hint,
+        },
+        other => {
+            anstream::eprintln!("{said}");
+            other
+        }
+    }
+}
+
+/// A UUID of version 4.
+fn random_id() -> Result<String, Error> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Api(format!("no randomness: {error}")))?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex = format!("{:032x}", u128::from_be_bytes(bytes));
+    Ok([
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use canary_core::request::parse;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_has_the_form_that_the_controller_reads() {
+        let request = Request {
+            verb: Verb::PromoteFull,
+            revision: "v1-0123456789ab".into(),
+            uid: "6c4f1f4e-0000-4000-8000-000000000000".into(),
+            id: random_id().unwrap(),
+            options: std::collections::BTreeMap::new(),
+        };
+        let written = annotations(&request, None);
+        assert_eq!(
+            parse(written[names::REQUEST].as_str().unwrap()),
+            Ok(request)
+        );
+        assert!(written[names::REQUEST_REASON].is_null() && written[names::REQUESTED_BY].is_null());
+    }
+
+    #[test]
+    fn no_two_requests_have_one_id() {
+        let ids: std::collections::BTreeSet<_> = (0..1000).map(|_| random_id().unwrap()).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(
+            ids.iter()
+                .all(|id| id.len() == 36 && id.as_bytes()[14] == b'4')
+        );
+    }
+
+    #[test]
+    fn only_what_takes_a_rollout_waits_long() {
+        assert_eq!(timeout(Verb::Promote, None), Some(Duration::from_secs(60)));
+        assert_eq!(
+            timeout(Verb::PromoteFull, None),
+            Some(Duration::from_secs(600))
+        );
+        assert_eq!(
+            timeout(Verb::Rollback, Some(Duration::from_secs(1))),
+            Some(Duration::from_secs(1))
+        );
+        assert_eq!(timeout(Verb::Rollback, Some(Duration::ZERO)), None);
+    }
+}

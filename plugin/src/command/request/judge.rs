@@ -1,0 +1,233 @@
+//! Whether a wish makes sense now, and whether it has come true. Pure.
+
+use canary_core::canary::Canary;
+use canary_core::names;
+use canary_core::request::{Request, Verb};
+use canary_core::status::{Phase, RequestOutcome};
+use jiff::Timestamp;
+
+use crate::exit::Error;
+use crate::follow::{Fate, fate};
+use crate::render::detail::command;
+use crate::render::{duration, images, style};
+use crate::report::{CanaryReport, Observed};
+
+/// What there is to do about a wish.
+#[derive(Debug)]
+pub enum Considered {
+    /// Ask for this revision.
+    Revision(String),
+    /// It is so already.
+    Already(String),
+    /// It makes no sense now.
+    Nothing(Error),
+}
+
+/// How far a request has come.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    Unanswered,
+    /// The controller acts on it.
+    Accepted(String),
+    Happened(String),
+}
+
+/// Looks at the release before anything is written.
+pub fn consider(verb: Verb, report: &CanaryReport) -> Considered {
+    let id = report.id();
+    if report.phase == Phase::New {
+        let hint = "is canary-webhook running?".to_owned();
+        return nothing(format!("no controller has looked at {id} yet"), Some(hint));
+    }
+    if report.suspended {
+        return nothing(
+            format!("{id} is suspended"),
+            Some("set spec.suspend to false first".to_owned()),
+        );
+    }
+    match (&report.release, verb) {
+        (None, _) if report.running => nothing(
+            format!(
+                "the release of {id} is not recorded in status: it is run by another controller"
+            ),
+            Some("`kubectl canary version` shows what is installed".to_owned()),
+        ),
+        (Some(release), Verb::Retry) if report.phase == Phase::Failed => {
+            Considered::Revision(release.revision.clone())
+        }
+        (_, Verb::Retry) if report.running => nothing(
+            format!("nothing to retry: a release of {id} is in progress"),
+            Some(follow(report)),
+        ),
+        (_, Verb::Retry) => nothing(
+            format!("nothing to retry: the last release of {id} did not fail"),
+            None,
+        ),
+        (Some(release), _) if report.running => match (verb, &release.paused) {
+            (Verb::Pause, Some(_)) => Considered::Already(format!("{id}: paused already")),
+            (Verb::Resume, None) => Considered::Already(format!("{id}: not paused")),
+            (Verb::Promote | Verb::PromoteFull, _)
+                if matches!(report.phase, Phase::Promoting | Phase::Finalising) =>
+            {
+                nothing(
+                    format!(
+                        "nothing to promote: release {} of {id} is being promoted already",
+                        release.number
+                    ),
+                    Some(follow(report)),
+                )
+            }
+            _ => Considered::Revision(release.revision.clone()),
+        },
+        _ => nothing(at_rest(verb, report), hint_at_rest(report)),
+    }
+}
+
+fn nothing(message: String, hint: Option<String>) -> Considered {
+    Considered::Nothing(Error::NothingToDo { message, hint })
+}
+
+fn follow(report: &CanaryReport) -> String {
+    format!("follow it: {} --watch", command("status", report))
+}
+
+fn at_rest(verb: Verb, report: &CanaryReport) -> String {
+    let what = match verb {
+        Verb::Promote | Verb::PromoteFull => "promote",
+        Verb::Rollback => "roll back",
+        Verb::Pause => "pause",
+        Verb::Resume => "resume",
+        Verb::Retry => "retry",
+    };
+    let why = match report.phase {
+        Phase::Failed => "its last release failed",
+        Phase::Initializing => "it is being initialized",
+        Phase::Terminating | Phase::Terminated => "it is being deleted",
+        _ => "no release is in progress",
+    };
+    format!("nothing to {what}: {} is at rest, {why}", report.id())
+}
+
+fn hint_at_rest(report: &CanaryReport) -> Option<String> {
+    match report.phase {
+        Phase::Failed => Some(format!("start it once more: {}", command("retry", report))),
+        Phase::Initialized | Phase::Succeeded => {
+            Some(format!("a release starts when {} changes", report.target))
+        }
+        _ => None,
+    }
+}
+
+/// Looks at the Canary after the request was written. `before` is the number of the release that
+/// it was about.
+pub fn judge(request: &Request, before: Option<i64>, canary: &Canary) -> Result<Step, Error> {
+    let report = Observed::alone(canary.clone()).report();
+    let Some(record) = report
+        .last_request
+        .as_ref()
+        .filter(|record| record.id == request.id)
+    else {
+        return unanswered(request, &report, canary);
+    };
+    match record.outcome {
+        RequestOutcome::Done => happened(request.verb, before, &report, canary, &record.message),
+        RequestOutcome::Refused | RequestOutcome::Malformed => {
+            Err(Error::Refused(record.message.clone()))
+        }
+        RequestOutcome::Superseded => Err(Error::Superseded {
+            message: format!(
+                "{} of {} came too late: {}",
+                request.verb,
+                report.id(),
+                record.message
+            ),
+            command: command("status", &report),
+        }),
+    }
+}
+
+/// Another person's request may have been written over ours before anybody heard it.
+fn unanswered(request: &Request, report: &CanaryReport, canary: &Canary) -> Result<Step, Error> {
+    let written = canary
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(names::REQUEST));
+    match written {
+        Some(other) if *other != request.to_string() => Err(Error::Superseded {
+            message: format!(
+                "another request for {} took the place of this one",
+                report.id()
+            ),
+            command: command("status", report),
+        }),
+        _ => Ok(Step::Unanswered),
+    }
+}
+
+fn happened(
+    verb: Verb,
+    before: Option<i64>,
+    report: &CanaryReport,
+    canary: &Canary,
+    said: &str,
+) -> Result<Step, Error> {
+    let end = fate(report, before);
+    let drained = canary
+        .status
+        .as_ref()
+        .is_none_or(|status| status.drain.is_none());
+    match (verb, end) {
+        (Verb::Promote | Verb::Pause | Verb::Resume | Verb::Retry, _) => {
+            Ok(Step::Happened(said.to_owned()))
+        }
+        (Verb::PromoteFull, Fate::Promoted) if drained => Ok(Step::Happened(promoted(report))),
+        (Verb::Rollback, Fate::Failed(_)) if drained => Ok(Step::Happened(format!(
+            "{}rolled back, all traffic goes to the primary",
+            release(before)
+        ))),
+        (Verb::PromoteFull, Fate::Failed(why)) => Err(Error::ReleaseFailed {
+            message: format!("{}of {} {why}", release(before), report.id()),
+            hint: Some(format!("see `{}`", command("status", report))),
+        }),
+        (Verb::Rollback, Fate::Promoted) => Err(Error::Refused(format!(
+            "{}was promoted before it could be rolled back",
+            release(before)
+        ))),
+        (_, Fate::Superseded(_)) => Err(Error::Superseded {
+            message: format!(
+                "{}of {} was superseded by a newer one",
+                release(before),
+                report.id()
+            ),
+            command: command("status", report),
+        }),
+        (Verb::PromoteFull | Verb::Rollback, _) => Ok(Step::Accepted(said.to_owned())),
+    }
+}
+
+fn release(number: Option<i64>) -> String {
+    number.map_or(String::new(), |number| format!("release {number} "))
+}
+
+fn promoted(report: &CanaryReport) -> String {
+    let Some(release) = &report.release else {
+        return "promoted".to_owned();
+    };
+    let images = images(&release.images, &style::ASCII);
+    let images = if images.is_empty() {
+        String::new()
+    } else {
+        format!(" ({images})")
+    };
+    let took = release.ended_at.map_or(String::new(), |end: Timestamp| {
+        format!(
+            ", {} after it started",
+            duration(end.duration_since(release.started_at).as_secs())
+        )
+    });
+    format!("release {} promoted{images}{took}", release.number)
+}
+
+#[cfg(test)]
+mod tests;

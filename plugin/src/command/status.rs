@@ -1,0 +1,334 @@
+//! `status`: one Canary or all, once or for as long as it takes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::ResourceExt;
+use kube::runtime::watcher::Event;
+
+use crate::args::{self, StatusArgs};
+use crate::client::{self, Cluster, Guarded};
+use crate::env::now;
+use crate::exit::{Error, code};
+use crate::follow::{Fate, Follower, fate, observe};
+use crate::output::{Output, Screen, interrupted};
+use crate::render::{Theme, change, detail, table};
+use crate::report::{self, CanaryReport, Meta, Observed};
+
+/// How long the last pods and weights may take to show after the release has ended.
+const SETTLE: Duration = Duration::from_millis(500);
+const WAITING: &str = "\nwaiting for the next release (Ctrl-C ends)\n";
+
+pub async fn run(args: &StatusArgs, cluster: Cluster, output: &Output) -> Result<u8, Error> {
+    if args.watch && args.output == Some(args::Output::Name) {
+        return Err(Error::Usage("-o name has nothing to watch".into()));
+    }
+    match (&args.name, args.watch) {
+        (Some(name), false) => one(&name.0, args, &cluster, output).await,
+        (Some(name), true) => follow(&name.0, args, &cluster, output).await,
+        (None, false) => all(args, &cluster, output).await,
+        (None, true) => follow_all(args, &cluster, output).await,
+    }
+}
+
+async fn one(
+    name: &str,
+    args: &StatusArgs,
+    cluster: &Cluster,
+    output: &Output,
+) -> Result<u8, Error> {
+    let report = observe(cluster, &cluster.namespace, name).await?.report();
+    match args.output {
+        Some(args::Output::Json) => output.json(&report)?,
+        Some(args::Output::Yaml) => output.yaml(&report)?,
+        Some(args::Output::Name) => output.print(&resource_name(&report))?,
+        Some(args::Output::Wide) | None => {
+            output.print(&picture(&report, &output.theme(), args))?;
+        }
+    }
+    Ok(code::OK)
+}
+
+async fn all(args: &StatusArgs, cluster: &Cluster, output: &Output) -> Result<u8, Error> {
+    let (reports, unreadable) = split(cluster.canaries(scope(args, cluster)).await?);
+    match args.output {
+        Some(args::Output::Json) => output.json(&report::list(reports))?,
+        Some(args::Output::Yaml) => output.yaml(&report::list(reports))?,
+        Some(args::Output::Name) => {
+            output.print(&reports.iter().map(resource_name).collect::<String>())?;
+        }
+        Some(args::Output::Wide) | None if reports.is_empty() => {
+            anstream::eprintln!("{}", nothing_found(args, cluster));
+        }
+        Some(args::Output::Wide) | None => {
+            output.print(&whole_table(&reports, &output.theme(), args))?;
+        }
+    }
+    match unreadable {
+        Some(error) => Err(error),
+        None => Ok(code::OK),
+    }
+}
+
+/// Until the release ends; at rest, until the next one has.
+async fn follow(
+    name: &str,
+    args: &StatusArgs,
+    cluster: &Cluster,
+    output: &Output,
+) -> Result<u8, Error> {
+    let mut follower = Follower::start(cluster, &cluster.namespace, name).await?;
+    let mut view = View::new(args, output);
+    let mut number = None;
+    let mut seen_running = false;
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut stop = std::pin::pin!(interrupted());
+    loop {
+        let report = follower.observed.report();
+        if report.running && !seen_running {
+            seen_running = true;
+            number = report.release.as_ref().map(|release| release.number);
+        }
+        view.over = seen_running && fate(&report, number) != Fate::Running;
+        view.show(&report)?;
+        if view.over {
+            break;
+        }
+        view.say_once_at_rest(&report);
+        tokio::select! {
+            changed = follower.changed() => changed?,
+            _ = second.tick(), if view.ticks() => {}
+            () = &mut stop => return Err(Error::Interrupted),
+        }
+    }
+    settle(&mut follower).await?;
+    let report = follower.observed.report();
+    view.show(&report)?;
+    drop(view);
+    verdict(&report, number)
+}
+
+/// Takes in what still arrives in a moment: the last scale-down, the last weights.
+async fn settle(follower: &mut Follower) -> Result<(), Error> {
+    let end = tokio::time::Instant::now() + SETTLE;
+    while let Ok(changed) = tokio::time::timeout_at(end, follower.changed()).await {
+        changed?;
+    }
+    Ok(())
+}
+
+/// The end of a release as an exit code, and as a sentence where it is not the good one.
+fn verdict(report: &CanaryReport, number: Option<i64>) -> Result<u8, Error> {
+    let release = number.map_or("the release".to_owned(), |number| {
+        format!("release {number}")
+    });
+    match fate(report, number) {
+        Fate::Running | Fate::Promoted => Ok(code::OK),
+        Fate::Failed(why) => Err(Error::ReleaseFailed {
+            message: format!("{release} of {} {why}", report.id()),
+            hint: Some(format!(
+                "fix it and update the Deployment, or: {}",
+                detail::command("retry", report)
+            )),
+        }),
+        Fate::Superseded(by) => Err(Error::Superseded {
+            message: match by {
+                Some(by) => format!(
+                    "{release} of {} was superseded by release {by}",
+                    report.id()
+                ),
+                None => format!("{release} of {} was superseded by a newer one", report.id()),
+            },
+            command: detail::command("status", report),
+        }),
+    }
+}
+
+/// All Canaries, until somebody ends it.
+async fn follow_all(args: &StatusArgs, cluster: &Cluster, output: &Output) -> Result<u8, Error> {
+    // Errors of the first read are final; those of a watch may pass.
+    cluster.canaries(scope(args, cluster)).await?;
+    let mut events = Box::pin(cluster.watch_canaries(scope(args, cluster)));
+    let empty = nothing_found(args, cluster);
+    let mut reports = BTreeMap::new();
+    let mut view = View::new(args, output);
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut complete = false;
+    let mut stop = std::pin::pin!(interrupted());
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(event) => {
+                    let event = event?;
+                    complete |= matches!(event, Event::InitDone);
+                    take_in(&mut reports, event);
+                }
+                None => return Ok(code::OK),
+            },
+            _ = second.tick(), if view.ticks() => {}
+            () = &mut stop => return Err(Error::Interrupted),
+        }
+        if complete {
+            view.show_all(&reports.values().cloned().collect::<Vec<_>>(), &empty)?;
+        }
+    }
+}
+
+fn take_in(reports: &mut BTreeMap<Meta, CanaryReport>, event: Event<Guarded>) {
+    let meta = |canary: &Guarded| Meta {
+        namespace: canary.namespace().unwrap_or_default(),
+        name: canary.name_any(),
+    };
+    match event {
+        Event::Init => reports.clear(),
+        Event::Delete(canary) => {
+            reports.remove(&meta(&canary));
+        }
+        Event::Apply(canary) | Event::InitApply(canary) => {
+            if let Ok(canary) = client::read(canary) {
+                let report = Observed::alone(canary).report();
+                reports.insert(report.metadata.clone(), report);
+            }
+        }
+        Event::InitDone => {}
+    }
+}
+
+fn scope<'a>(args: &StatusArgs, cluster: &'a Cluster) -> Option<&'a str> {
+    (!args.all_namespaces).then_some(cluster.namespace.as_str())
+}
+
+/// What can be read, in the order of names, and the first that cannot.
+fn split(canaries: Vec<Guarded>) -> (Vec<CanaryReport>, Option<Error>) {
+    let mut reports = Vec::new();
+    let mut unreadable = None;
+    for canary in canaries {
+        match client::read(canary) {
+            Ok(canary) => reports.push(Observed::alone(canary).report()),
+            Err(error) => unreadable = unreadable.or(Some(error)),
+        }
+    }
+    reports.sort_by(|left, right| left.metadata.cmp(&right.metadata));
+    (reports, unreadable)
+}
+
+fn nothing_found(args: &StatusArgs, cluster: &Cluster) -> String {
+    match scope(args, cluster) {
+        Some(namespace) => format!("No canaries found in namespace {namespace}."),
+        None => "No canaries found.".to_owned(),
+    }
+}
+
+fn resource_name(report: &CanaryReport) -> String {
+    format!("canary.flagger.app/{}\n", report.metadata.name)
+}
+
+fn is_wide(args: &StatusArgs) -> bool {
+    args.output == Some(args::Output::Wide)
+}
+
+fn picture(report: &CanaryReport, theme: &Theme, args: &StatusArgs) -> String {
+    theme.paint(&detail::lines(report, theme, now(), is_wide(args)))
+}
+
+fn whole_table(reports: &[CanaryReport], theme: &Theme, args: &StatusArgs) -> String {
+    theme.paint(&table::lines(
+        reports,
+        theme,
+        now(),
+        args.all_namespaces,
+        is_wide(args),
+    ))
+}
+
+/// How a followed Canary is shown: drawn over itself, or appended to.
+struct View<'a> {
+    args: &'a StatusArgs,
+    output: &'a Output,
+    screen: Option<Screen>,
+    /// What was appended last for each Canary: the same is not said twice.
+    said: BTreeMap<Meta, String>,
+    rested: bool,
+    /// The release has ended: nothing is waited for any more.
+    over: bool,
+}
+
+// === impl View ===
+
+impl<'a> View<'a> {
+    fn new(args: &'a StatusArgs, output: &'a Output) -> Self {
+        let pictures = matches!(args.output, None | Some(args::Output::Wide));
+        let screen = (output.terminal && pictures).then(Screen::default);
+        Self {
+            args,
+            output,
+            screen,
+            said: BTreeMap::new(),
+            rested: false,
+            over: false,
+        }
+    }
+
+    /// Only a picture has something that time alone changes.
+    fn ticks(&self) -> bool {
+        self.screen.is_some()
+    }
+
+    fn show(&mut self, report: &CanaryReport) -> Result<(), Error> {
+        match &mut self.screen {
+            Some(screen) => {
+                let waiting = if report.running || self.over {
+                    ""
+                } else {
+                    WAITING
+                };
+                screen.draw(&(picture(report, &self.output.theme(), self.args) + waiting))
+            }
+            None => self.append(report),
+        }
+    }
+
+    /// `empty` is what stands there while there is nothing.
+    fn show_all(&mut self, reports: &[CanaryReport], empty: &str) -> Result<(), Error> {
+        match &mut self.screen {
+            Some(screen) if reports.is_empty() => screen.draw(empty),
+            Some(screen) => screen.draw(&whole_table(reports, &self.output.theme(), self.args)),
+            None => reports.iter().try_for_each(|report| self.append(report)),
+        }
+    }
+
+    fn append(&mut self, report: &CanaryReport) -> Result<(), Error> {
+        let theme = self.output.theme();
+        let line = match self.args.output {
+            Some(args::Output::Json | args::Output::Yaml) => format!("{report:?}"),
+            _ => change::line(report, &theme),
+        };
+        if self.said.get(&report.metadata) == Some(&line) {
+            return Ok(());
+        }
+        match self.args.output {
+            Some(args::Output::Json) => self.output.json_line(report)?,
+            Some(args::Output::Yaml) => {
+                self.output.print("---\n")?;
+                self.output.yaml(report)?;
+            }
+            _ => self
+                .output
+                .print(&format!("{}  {line}\n", now().strftime("%H:%M:%SZ")))?,
+        }
+        self.said.insert(report.metadata.clone(), line);
+        Ok(())
+    }
+
+    /// A command that waits says what for.
+    fn say_once_at_rest(&mut self, report: &CanaryReport) {
+        if !report.running && !self.rested && self.screen.is_none() {
+            anstream::eprintln!(
+                "no release of {} is in progress: waiting for the next one",
+                report.id()
+            );
+        }
+        self.rested = true;
+    }
+}

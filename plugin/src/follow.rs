@@ -1,0 +1,195 @@
+//! A Canary and its objects as they change, and what becomes of a release.
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use kube::api::DynamicObject;
+use kube::discovery::ApiResource;
+
+use canary_core::canary::Canary;
+use canary_core::status::Outcome;
+
+use crate::client::{self, Cluster, Guarded};
+use crate::exit::Error;
+use crate::report::{self, CanaryReport, Extra, Observed};
+
+/// What became of the release that somebody follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Running,
+    Promoted,
+    /// Why, in one sentence.
+    Failed(String),
+    /// The number of the release that took its place, if it is known.
+    Superseded(Option<i64>),
+}
+
+/// Follows one Canary by watches.
+pub struct Follower {
+    pub observed: Observed,
+    changes: BoxStream<'static, Change>,
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Route,
+    Primary,
+    Target,
+}
+
+enum Change {
+    Canary(Box<Result<Option<Guarded>, Error>>),
+    Extra(Part, Option<Box<DynamicObject>>),
+}
+
+// === impl Fate ===
+
+/// What became of release `number`; without a number, of whatever ran last.
+pub fn fate(report: &CanaryReport, number: Option<i64>) -> Fate {
+    let Some(release) = &report.release else {
+        return by_phase(report);
+    };
+    if let Some(number) = number
+        && release.number != number
+    {
+        let record = report.history.iter().find(|record| record.number == number);
+        return match record.map(|record| (record.outcome, &record.message)) {
+            Some((Outcome::Superseded, _)) | None => Fate::Superseded(Some(release.number)),
+            Some((outcome, message)) => by_outcome(outcome, message),
+        };
+    }
+    match release.outcome {
+        _ if report.running => Fate::Running,
+        Some(outcome) => by_outcome(outcome, &release.message),
+        None => by_phase(report),
+    }
+}
+
+fn by_outcome(outcome: Outcome, message: &str) -> Fate {
+    let because = |what: &str| {
+        if message.is_empty() {
+            what.to_owned()
+        } else {
+            format!("{what}: {message}")
+        }
+    };
+    match outcome {
+        Outcome::Promoted => Fate::Promoted,
+        Outcome::RolledBack => Fate::Failed(because("rolled back")),
+        Outcome::Aborted => Fate::Failed(because("aborted")),
+        Outcome::PromotionFailed => Fate::Failed(because("the promotion failed")),
+        Outcome::Superseded => Fate::Superseded(None),
+    }
+}
+
+/// A controller that keeps no releases says it by the phase alone.
+fn by_phase(report: &CanaryReport) -> Fate {
+    use canary_core::status::Phase;
+    match report.phase {
+        Phase::Succeeded => Fate::Promoted,
+        Phase::Failed => Fate::Failed("rolled back".to_owned()),
+        _ => Fate::Running,
+    }
+}
+
+// === impl Follower ===
+
+impl Follower {
+    /// Reads everything once, so that an error is said at once, and then watches.
+    pub async fn start(cluster: &Cluster, namespace: &str, name: &str) -> Result<Self, Error> {
+        let observed = observe(cluster, namespace, name).await?;
+        let canary = cluster
+            .watch_canary(namespace, name)
+            .map(|canary| Change::Canary(Box::new(canary)))
+            .boxed();
+        let extras = parts(&observed.canary)
+            .into_iter()
+            .map(|(part, name, resource)| {
+                cluster
+                    .watch_extra(namespace, &name, &resource)
+                    .map(move |object| Change::Extra(part, object.map(Box::new)))
+                    .boxed()
+            });
+        let changes = stream::select_all(extras.chain([canary])).boxed();
+        Ok(Self { observed, changes })
+    }
+
+    /// Waits for the next change and takes it in.
+    pub async fn changed(&mut self) -> Result<(), Error> {
+        let id = self.observed.canary.id();
+        match self.changes.next().await {
+            Some(Change::Canary(canary)) => {
+                let canary = (*canary)?.ok_or(Error::Deleted(id))?;
+                self.observed.canary = client::read(canary)?;
+            }
+            None => return Err(Error::Deleted(id)),
+            Some(Change::Extra(part, object)) => {
+                let extra = object.map_or(Extra::Absent, Extra::Found);
+                *self.observed.part(part) = extra;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Observed {
+    fn part(&mut self, part: Part) -> &mut Extra {
+        match part {
+            Part::Route => &mut self.route,
+            Part::Primary => &mut self.primary,
+            Part::Target => &mut self.target,
+        }
+    }
+}
+
+/// A Canary and its objects, now.
+pub async fn observe(cluster: &Cluster, namespace: &str, name: &str) -> Result<Observed, Error> {
+    let canary = cluster.canary(namespace, name).await?;
+    Ok(with_extras(cluster, canary).await)
+}
+
+async fn with_extras(cluster: &Cluster, canary: Canary) -> Observed {
+    let namespace = canary.namespace_name().to_owned();
+    let parts = parts(&canary);
+    let reads = parts.into_iter().map(|(part, name, resource)| {
+        let namespace = &namespace;
+        async move { (part, read_extra(cluster, namespace, &name, &resource).await) }
+    });
+    let mut observed = Observed::alone(canary);
+    for (part, extra) in futures::future::join_all(reads).await {
+        *observed.part(part) = extra;
+    }
+    observed
+}
+
+async fn read_extra(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    resource: &ApiResource,
+) -> Extra {
+    match cluster.find(Some(namespace), name, resource).await {
+        Ok(Some(object)) => Extra::Found(Box::new(object)),
+        Ok(None) => Extra::Absent,
+        Err(error) => Extra::Unknown(error.to_string()),
+    }
+}
+
+/// The objects around a Canary.
+fn parts(canary: &Canary) -> Vec<(Part, String, ApiResource)> {
+    let mut parts = Vec::new();
+    if canary.spec.target_ref.kind == "Deployment" {
+        parts.push((Part::Primary, canary.primary_name(), client::deployment()));
+        parts.push((
+            Part::Target,
+            canary.target_name().to_owned(),
+            client::deployment(),
+        ));
+    }
+    if let Some((name, api_version)) = report::route_name(canary) {
+        parts.push((Part::Route, name, client::apisix_route(&api_version)));
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests;

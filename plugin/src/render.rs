@@ -1,0 +1,21 @@
+//! Reports to text. Pure: the terminal, the clock and the locale arrive as values.
+//!
+//! ```text
+//!  CanaryReport ─┬─ detail ─┐
+//!                ├─ table  ─┼─► Vec<Line> ─► Theme::paint ─► text
+//!                └─ change ─┘   (layout)      (style)
+//! ```
+
+pub mod change;
+pub mod detail;
+mod layout;
+pub mod style;
+pub mod table;
+mod words;
+
+pub use layout::Line;
+pub use style::Theme;
+pub use words::{countdown, duration, images};
+
+#[cfg(test)]
+mod tests;

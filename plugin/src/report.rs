@@ -1,0 +1,363 @@
+//! What is known about a Canary, as data: `-o json|yaml` prints it, [`crate::render`] draws it.
+//!
+//! ```text
+//!  Canary ────────────┐
+//!  generated route ───┼─► Observed ─► CanaryReport ─┬─► json, yaml
+//!  two Deployments ───┘                             └─► render ─► terminal
+//! ```
+
+mod progress;
+mod traffic;
+
+use canary_core::canary::Canary;
+use canary_core::status::{Outcome, Pause, Phase, Release, ReleaseRecord, RequestRecord};
+use kube::api::DynamicObject;
+use serde::Serialize;
+
+pub use progress::{Check, Progress};
+pub use traffic::{Source, Traffic, route_name};
+
+pub const API_VERSION: &str = "report.kubectl-canary.dev/v1alpha1";
+const DEFAULT_PROVIDER: &str = "apisix";
+
+/// A Canary and the objects that its picture needs.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    pub canary: Canary,
+    pub route: Extra,
+    pub primary: Extra,
+    pub target: Extra,
+}
+
+/// An object that only adds to the picture.
+#[derive(Clone, Debug, Default)]
+pub enum Extra {
+    /// Nobody looked for it.
+    #[default]
+    Unasked,
+    Absent,
+    Found(Box<DynamicObject>),
+    /// It could not be read, and why.
+    Unknown(String),
+}
+
+/// Machine-readable, and versioned: fields are only ever added within a version.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryReport {
+    pub api_version: &'static str,
+    pub kind: &'static str,
+    pub metadata: Meta,
+    pub target: String,
+    pub provider: String,
+    pub strategy: String,
+    pub suspended: bool,
+    pub phase: Phase,
+    /// Whether a release is under way.
+    pub running: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseReport>,
+    pub traffic: Traffic,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    pub failed_checks: i64,
+    pub threshold: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_check_at: Option<jiff::Timestamp>,
+    pub interval_seconds: u64,
+    pub replicas: ReplicasOfBoth,
+    /// What the primary runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+    /// What a person should look at: conditions, and what could not be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attention: Vec<Attention>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_request: Option<RequestRecord>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<ReleaseRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_transition_time: Option<jiff::Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Meta {
+    pub namespace: String,
+    pub name: String,
+}
+
+/// The release under way, or the last one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseReport {
+    pub number: i64,
+    pub revision: String,
+    pub from: String,
+    pub images: Vec<canary_core::status::ImageChange>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    pub started_at: jiff::Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<jiff::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicasOfBoth {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primary: Option<Replicas>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Replicas>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Replicas {
+    pub ready: i64,
+    pub desired: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Attention {
+    #[serde(rename = "type")]
+    pub type_: String,
+    pub reason: String,
+    pub message: String,
+}
+
+/// Several reports as one object.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryReportList {
+    pub api_version: &'static str,
+    pub kind: &'static str,
+    pub items: Vec<CanaryReport>,
+}
+
+// === impl Observed ===
+
+impl Observed {
+    /// Only the Canary itself.
+    pub fn alone(canary: Canary) -> Self {
+        Self {
+            canary,
+            route: Extra::Unasked,
+            primary: Extra::Unasked,
+            target: Extra::Unasked,
+        }
+    }
+
+    pub fn report(&self) -> CanaryReport {
+        let canary = &self.canary;
+        let status = canary.status.clone().unwrap_or_default();
+        let running = is_running(status.phase);
+        CanaryReport {
+            api_version: API_VERSION,
+            kind: "CanaryReport",
+            metadata: Meta {
+                namespace: canary.namespace_name().to_owned(),
+                name: name(canary),
+            },
+            target: format!(
+                "{}/{}",
+                canary.spec.target_ref.kind.to_lowercase(),
+                canary.target_name()
+            ),
+            provider: provider(canary).to_owned(),
+            strategy: canary.strategy().to_string(),
+            suspended: canary.suspended(),
+            phase: status.phase,
+            running,
+            release: status.release.as_ref().map(release),
+            traffic: traffic::traffic(canary, &self.route),
+            progress: progress::progress(canary),
+            failed_checks: status.failed_checks,
+            threshold: canary.threshold(),
+            next_check_at: status
+                .release
+                .as_ref()
+                .filter(|_| running)
+                .and_then(|release| release.next_check_at),
+            interval_seconds: canary.interval().as_secs(),
+            replicas: ReplicasOfBoth {
+                primary: replicas(&self.primary),
+                canary: replicas(&self.target),
+            },
+            images: images(&self.primary),
+            checks: progress::checks(canary, &status),
+            attention: self.attention(&status),
+            last_request: status.last_request,
+            history: status.history,
+            last_transition_time: status.last_transition_time,
+        }
+    }
+
+    fn attention(&self, status: &canary_core::status::CanaryStatus) -> Vec<Attention> {
+        let conditions =
+            status
+                .conditions
+                .iter()
+                .filter(|condition| match condition.type_.as_str() {
+                    "Promoted" => false,
+                    "Ready" => condition.status == "False",
+                    _ => condition.status == "True",
+                });
+        let conditions = conditions.map(|condition| Attention {
+            type_: condition.type_.clone(),
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+        });
+        let extras = self.extras(status.phase).into_iter();
+        conditions.chain(extras).collect()
+    }
+
+    /// What should be there and is not, or could not be read.
+    fn extras(&self, phase: Phase) -> Vec<Attention> {
+        let canary = &self.canary;
+        // Generated objects come into being while the Canary is initialized.
+        let generated = !matches!(
+            phase,
+            Phase::New | Phase::Initializing | Phase::Terminating | Phase::Terminated
+        );
+        let route = canary.canary_route().unwrap_or_default();
+        [
+            (
+                &self.target,
+                format!("Deployment {}", canary.target_name()),
+                true,
+            ),
+            (
+                &self.primary,
+                format!("Deployment {}", canary.primary_name()),
+                generated,
+            ),
+            (&self.route, format!("ApisixRoute {route}"), generated),
+        ]
+        .into_iter()
+        .filter_map(|(extra, name, expected)| match extra {
+            Extra::Unknown(why) => Some(("Unread", format!("{name} cannot be read: {why}"))),
+            Extra::Absent if expected => Some(("Missing", format!("{name} does not exist"))),
+            _ => None,
+        })
+        .map(|(type_, message)| Attention {
+            type_: type_.into(),
+            reason: String::new(),
+            message,
+        })
+        .collect()
+    }
+}
+
+// === impl CanaryReport ===
+
+impl CanaryReport {
+    pub fn id(&self) -> String {
+        format!("{}.{}", self.metadata.name, self.metadata.namespace)
+    }
+
+    pub fn paused(&self) -> Option<&Pause> {
+        self.release
+            .as_ref()
+            .filter(|_| self.running)
+            .and_then(|release| release.paused.as_ref())
+    }
+}
+
+pub fn list(items: Vec<CanaryReport>) -> CanaryReportList {
+    CanaryReportList {
+        api_version: API_VERSION,
+        kind: "CanaryReportList",
+        items,
+    }
+}
+
+/// From the first sight of a revision to the end of its promotion or rollback.
+pub fn is_running(phase: Phase) -> bool {
+    match phase {
+        Phase::Waiting
+        | Phase::Progressing
+        | Phase::WaitingPromotion
+        | Phase::Promoting
+        | Phase::Finalising => true,
+        Phase::New
+        | Phase::Initializing
+        | Phase::Initialized
+        | Phase::Succeeded
+        | Phase::Failed
+        | Phase::Terminating
+        | Phase::Terminated => false,
+    }
+}
+
+/// The provider, where the Canary leaves it to the server: most probably this one.
+pub fn provider(canary: &Canary) -> &str {
+    let default = if canary.spec.route_ref.is_some() {
+        DEFAULT_PROVIDER
+    } else {
+        "kubernetes"
+    };
+    canary.provider_or(default)
+}
+
+fn name(canary: &Canary) -> String {
+    canary.metadata.name.clone().unwrap_or_default()
+}
+
+fn release(release: &Release) -> ReleaseReport {
+    ReleaseReport {
+        number: release.number,
+        revision: release.revision.clone(),
+        from: release.from.clone(),
+        images: release.images.clone(),
+        by: release.by.clone(),
+        started_at: release.started_at,
+        ended_at: release.ended_at,
+        outcome: release.outcome,
+        message: release.message.clone(),
+        waiting_for: release.waiting_for.clone(),
+        paused: release.paused.clone(),
+    }
+}
+
+fn replicas(extra: &Extra) -> Option<Replicas> {
+    let Extra::Found(deployment) = extra else {
+        return None;
+    };
+    let count = |pointer: &str| {
+        deployment
+            .data
+            .pointer(pointer)
+            .and_then(serde_json::Value::as_i64)
+    };
+    Some(Replicas {
+        ready: count("/status/readyReplicas").unwrap_or(0),
+        desired: count("/spec/replicas").unwrap_or(1),
+    })
+}
+
+fn images(primary: &Extra) -> Vec<String> {
+    let Extra::Found(deployment) = primary else {
+        return Vec::new();
+    };
+    let containers = deployment
+        .data
+        .pointer("/spec/template/spec/containers")
+        .and_then(serde_json::Value::as_array);
+    let images = containers
+        .into_iter()
+        .flatten()
+        .filter_map(|container| container.get("image")?.as_str());
+    images.map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+pub mod tests;

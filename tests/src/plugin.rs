@@ -1,0 +1,16 @@
+//! The plugin as a user calls it.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::process::{Output, run};
+use crate::tools::binary;
+
+/// Runs `kubectl-canary` to its end with the rights of that kubeconfig.
+pub async fn plugin(kubeconfig: &Path, args: &[&str]) -> Result<Output> {
+    let mut command = Command::new(binary("kubectl-canary")?);
+    command.args(args).env("KUBECONFIG", kubeconfig);
+    run(command, "").await
+}

@@ -1,0 +1,170 @@
+//! Stamps and label of a target, and what must never be held up.
+
+use super::*;
+
+fn stamped(by: &str, revision: &str) -> Value {
+    json!({BY: by, REVISION: revision})
+}
+
+fn image(tag: &str) -> Value {
+    let image = format!("stefanprodan/podinfo:{tag}");
+    json!({"template": {"spec": {"containers": [{"name": "podinfod", "image": image}]}}})
+}
+
+#[tokio::test]
+async fn a_stamp_without_a_change_of_the_template_is_denied() {
+    let namespace = Namespace::new().await;
+    for stamp in [json!({BY: "alice"}), json!({REVISION: "v1-0123456789ab"})] {
+        let answer = namespace
+            .patch(
+                ALICE,
+                "deployment",
+                json!({"metadata": {"annotations": stamp}}),
+            )
+            .await;
+        assert_denied(
+            &answer,
+            "are set by admission when the pod template changes",
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_changed_template_bears_no_name_but_the_users_own() {
+    let namespace = Namespace::new().await;
+    let change =
+        |tag: &str, stamps: Value| json!({"metadata": {"annotations": stamps}, "spec": image(tag)});
+    let why = "are set by admission";
+
+    let forged = change("6.0.1", stamped("carol", "v1-0123456789ab"));
+    assert_denied(&namespace.patch(ALICE, "deployment", forged).await, why);
+    let nameless = change("6.0.1", json!({REVISION: "v1-0123456789ab"}));
+    assert_denied(&namespace.patch(ALICE, "deployment", nameless).await, why);
+    let own = change("6.0.1", stamped("alice", "v1-0123456789ab"));
+    assert_allowed(&namespace.patch(ALICE, "deployment", own).await);
+    // What an earlier change left there attributes nothing: its revision is another one.
+    assert_allowed(
+        &namespace
+            .patch(CAROL, "deployment", json!({"spec": image("6.0.2")}))
+            .await,
+    );
+}
+
+#[tokio::test]
+async fn a_target_changes_freely_in_all_else() {
+    let namespace = Namespace::new().await;
+    let stamps = json!({"metadata": {"annotations": stamped("alice", "v1-0123456789ab")}, "spec": image("6.0.1")});
+    assert_allowed(&namespace.patch(ALICE, "deployment", stamps).await);
+    for args in [
+        &[
+            "set",
+            "image",
+            "deployment/podinfo",
+            "podinfod=stefanprodan/podinfo:6.0.2",
+        ][..],
+        &["rollout", "restart", "deployment/podinfo"],
+        &["scale", "deployment/podinfo", "--replicas=2"],
+        &["annotate", "deployment/podinfo", "a=b"],
+        &["label", "deployment/podinfo", "a=b"],
+        // Dropped by whoever replaces the manifest; it only makes the author unknown.
+        &[
+            "annotate",
+            "deployment/podinfo",
+            "kubectl-canary.dev/triggered-by-",
+        ],
+    ] {
+        assert_allowed(&namespace.kubectl(CAROL, args).await);
+    }
+}
+
+#[tokio::test]
+async fn the_label_of_a_target_stays_until_the_server_takes_it() {
+    let namespace = Namespace::new().await;
+    let label = |value: Value| json!({"metadata": {"labels": {MANAGED: value}}});
+    for user in [ALICE, CAROL, "admin"] {
+        for value in [json!(null), json!("false")] {
+            let answer = if user == "admin" {
+                let patch = label(value).to_string();
+                let args = [
+                    "patch",
+                    "deployment",
+                    "podinfo",
+                    "-n",
+                    &namespace.name,
+                    "-p",
+                    &patch,
+                ];
+                namespace.plane.kubectl(&args).await.unwrap()
+            } else {
+                namespace.patch(user, "deployment", label(value)).await
+            };
+            assert_denied(
+                &answer,
+                "keep it on Deployment podinfo, or delete the Canary",
+            );
+        }
+    }
+    let both = json!({"metadata": {"labels": {MANAGED: null}}, "spec": image("6.0.1")});
+    assert_denied(
+        &namespace.patch(ALICE, "deployment", both).await,
+        "delete the Canary",
+    );
+
+    assert_allowed(
+        &namespace
+            .patch(SERVER, "deployment", label(json!(null)))
+            .await,
+    );
+    assert_allowed(
+        &namespace
+            .patch(SERVER, "deployment", label(json!("true")))
+            .await,
+    );
+}
+
+#[tokio::test]
+async fn a_namespace_with_a_canary_and_its_target_can_be_deleted() {
+    let namespace = Namespace::new().await;
+    assert_allowed(
+        &namespace
+            .request(BOB, &namespace.wish("pause", "1"), json!("bob"))
+            .await,
+    );
+    let owner = json!({"metadata": {"ownerReferences": [{
+        "apiVersion": "flagger.app/v1beta1", "kind": "Canary", "name": "podinfo",
+        "uid": namespace.uid, "controller": true, "blockOwnerDeletion": true,
+    }]}});
+    assert_allowed(&namespace.patch(SERVER, "deployment", owner).await);
+
+    let delete = ["delete", "namespace", &namespace.name, "--timeout=60s"];
+    assert_allowed(&namespace.plane.kubectl(&delete).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_garbage_collector_takes_a_target_that_a_canary_owns() {
+    let namespace = Namespace::new().await;
+    let owner = json!({"metadata": {"ownerReferences": [{
+        "apiVersion": "flagger.app/v1beta1", "kind": "Canary", "name": "podinfo",
+        "uid": namespace.uid, "controller": true, "blockOwnerDeletion": true,
+    }]}});
+    assert_allowed(&namespace.patch(SERVER, "deployment", owner).await);
+
+    let delete = [
+        "delete",
+        "canary/podinfo",
+        "--cascade=foreground",
+        "--timeout=60s",
+    ];
+    assert_allowed(&namespace.kubectl(ALICE, &delete).await);
+
+    eventually("the target to go", Duration::from_secs(30), async || {
+        Ok((namespace
+            .kubectl(ALICE, &["get", "deployment/podinfo"])
+            .await
+            .code
+            != Some(0))
+        .then_some(()))
+    })
+    .await
+    .unwrap();
+}

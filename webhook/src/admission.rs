@@ -1,0 +1,131 @@
+//! Answers to admission reviews: pure decisions behind a thin HTTP rim.
+//!
+//! ```text
+//!  API server ──► http ─┬─ /mutate ───► mutate ───┬─ stamps   who started which revision
+//!                       │                         ├─ wishes   who asked for what
+//!                       │                         └─ sentence what kubectl prints
+//!                       └─ /validate ─► validate ──► core::validate
+//!                                           ▲
+//!                        View: what the watch caches know ─┘
+//! ```
+//!
+//! Nothing rests on an answer. The controller sees every change by its own watch and refuses what
+//! [`validate`] refuses; an answer that never comes costs attribution and a warning. Hence no API
+//! call in here, no write, and no state.
+
+mod http;
+mod metrics;
+mod mutate;
+mod patch;
+mod sentence;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use canary_core::canary::Canary;
+use canary_core::validate::Violation;
+use json_patch::Patch;
+use kube::core::DynamicObject;
+use kube::core::admission::AdmissionRequest;
+
+pub use http::router;
+pub use metrics::AdmissionMetrics;
+pub use mutate::mutate;
+pub use validate::{ALLOW_RECREATE, validate};
+
+/// The objects stay raw JSON outside their metadata: a type of ours would drop the fields that a
+/// newer API server knows.
+pub type Request = AdmissionRequest<DynamicObject>;
+
+/// What the watch caches know. Tests answer from memory.
+pub trait View: Send + Sync + 'static {
+    /// The Canaries of a namespace.
+    fn canaries(&self, namespace: &str) -> Vec<Arc<Canary>>;
+    /// `spec.strategy.type` of a Deployment; none if there is no such Deployment.
+    fn target_strategy(&self, namespace: &str, name: &str) -> Option<String>;
+    /// Whether every cache has been filled once.
+    fn synced(&self) -> bool;
+}
+
+/// Who we are.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// User name of our own writes, which are never reviewed.
+    pub own_user: String,
+    /// Our own namespace, where nothing is reviewed.
+    pub own_namespace: String,
+    /// Provider of a Canary that names none.
+    pub default_provider: String,
+}
+
+/// What the router needs.
+#[derive(Clone)]
+pub struct State {
+    pub view: Arc<dyn View>,
+    pub config: Arc<Config>,
+    pub metrics: AdmissionMetrics,
+    /// Monotonic time since some start.
+    pub elapsed: Arc<dyn Fn() -> Duration + Send + Sync>,
+}
+
+/// The answer to a review.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Allow {
+        patch: Patch,
+        warnings: Vec<String>,
+    },
+    /// Never empty; becomes a 422 that names each field.
+    Deny(Vec<Violation>),
+}
+
+/// The resources that reviews are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    Deployment,
+    Canary,
+}
+
+// === impl Answer ===
+
+impl Answer {
+    fn allow() -> Self {
+        Self::warn(Vec::new())
+    }
+
+    fn warn(warnings: Vec<String>) -> Self {
+        Self::Allow {
+            patch: Patch::default(),
+            warnings,
+        }
+    }
+}
+
+// === impl Subject ===
+
+impl Subject {
+    /// What `request` is about, if it is for us to say anything. The registration selects the
+    /// same; a selector that somebody widened must not make us answer for more.
+    fn of(request: &Request, config: &Config) -> Option<Self> {
+        let ours = request.user_info.username.as_deref() == Some(config.own_user.as_str());
+        let at_home = request.namespace.as_deref() == Some(config.own_namespace.as_str());
+        let part = request
+            .sub_resource
+            .as_deref()
+            .is_some_and(|name| !name.is_empty());
+        if ours || at_home || part {
+            return None;
+        }
+        match (
+            request.resource.group.as_str(),
+            request.resource.resource.as_str(),
+        ) {
+            ("apps", "deployments") => Some(Self::Deployment),
+            ("flagger.app", "canaries") => Some(Self::Canary),
+            _ => None,
+        }
+    }
+}

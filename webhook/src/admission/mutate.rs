@@ -1,0 +1,115 @@
+//! `/mutate`: stamps on Deployments, and on Canaries the name of the person who asks.
+
+use std::sync::Arc;
+
+use canary_core::canary::Canary;
+use canary_core::names;
+use canary_core::revision::revision;
+use kube::ResourceExt as _;
+use kube::core::DynamicObject;
+use kube::core::admission::Operation;
+
+use super::{Answer, Config, Request, Subject, View, patch, sentence};
+
+/// Answers a review of the mutating webhook.
+pub fn mutate(request: &Request, view: &dyn View, config: &Config) -> Answer {
+    match Subject::of(request, config) {
+        Some(Subject::Deployment) => stamp(request, view),
+        Some(Subject::Canary) => sign(request),
+        None => Answer::allow(),
+    }
+}
+
+/// Says on a Deployment who changed its template to which revision. Everything comes from the two
+/// objects and the user: reinvoked after another webhook, it says the same or corrects itself.
+fn stamp(request: &Request, view: &dyn View) -> Answer {
+    let (Operation::Update, Some(new), Some(old)) =
+        (&request.operation, &request.object, &request.old_object)
+    else {
+        return Answer::allow();
+    };
+    let ours = is_managed(new) || is_managed(old);
+    if !ours || is_generated(new) || new.metadata.deletion_timestamp.is_some() {
+        return Answer::allow();
+    }
+    let (template, before) = (&new.data["spec"]["template"], &old.data["spec"]["template"]);
+    if template == before {
+        // Only a template changes stamps: what the request made of them is undone.
+        let kept =
+            [names::TRIGGERED_REVISION, names::TRIGGERED_BY].map(|key| (key, annotation(old, key)));
+        return Answer::Allow {
+            patch: patch::annotations(new, &kept),
+            warnings: Vec::new(),
+        };
+    }
+    let revision = revision(template);
+    let stamps = [
+        (names::TRIGGERED_REVISION, Some(revision.as_str())),
+        (names::TRIGGERED_BY, request.user_info.username.as_deref()),
+    ];
+    let warnings = acting_canary(request, view)
+        .map(|canary| sentence::on_change(&canary, &revision, before, template));
+    Answer::Allow {
+        patch: patch::annotations(new, &stamps),
+        warnings: warnings.into_iter().collect(),
+    }
+}
+
+/// Writes on a Canary who asked for what its request annotation says.
+fn sign(request: &Request) -> Answer {
+    let Some(new) = &request.object else {
+        return Answer::allow();
+    };
+    if new.metadata.deletion_timestamp.is_some() {
+        return Answer::allow();
+    }
+    let old = request.old_object.as_ref();
+    let wish = annotation(new, names::REQUEST);
+    let by = if wish == old.and_then(|old| annotation(old, names::REQUEST)) {
+        old.and_then(|old| annotation(old, names::REQUESTED_BY))
+    } else {
+        wish.and(request.user_info.username.as_deref())
+    };
+    let patch = patch::annotations(new, &[(names::REQUESTED_BY, by)]);
+    Answer::Allow {
+        patch,
+        warnings: Vec::new(),
+    }
+}
+
+fn annotation<'a>(object: &'a DynamicObject, key: &str) -> Option<&'a str> {
+    object
+        .metadata
+        .annotations
+        .as_ref()?
+        .get(key)
+        .map(String::as_str)
+}
+
+fn is_managed(object: &DynamicObject) -> bool {
+    object
+        .labels()
+        .get(names::MANAGED_LABEL)
+        .is_some_and(|value| value == names::MANAGED_VALUE)
+}
+
+/// A primary follows its Canary, not the other way round.
+fn is_generated(object: &DynamicObject) -> bool {
+    object.owner_references().iter().any(|owner| {
+        owner.kind == "Canary"
+            && owner.api_version.starts_with("flagger.app/")
+            && owner.controller == Some(true)
+    })
+}
+
+/// The Canary of a Deployment; of several the oldest, as the controller has it.
+fn acting_canary(request: &Request, view: &dyn View) -> Option<Arc<Canary>> {
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    view.canaries(namespace)
+        .into_iter()
+        .filter(|canary| {
+            let target = &canary.spec.target_ref;
+            target.kind == "Deployment" && target.name == request.name
+        })
+        .min_by_key(|canary| (canary.creation_timestamp(), canary.name_any()))
+}

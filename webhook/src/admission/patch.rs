@@ -1,0 +1,35 @@
+//! The only patch that admission writes: some annotations of one object.
+
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
+
+/// The smallest patch after which each key has the wanted value, or none.
+pub fn annotations(object: &DynamicObject, wanted: &[(&str, Option<&str>)]) -> Patch {
+    let present = object.metadata.annotations.as_ref();
+    let mut operations = Vec::new();
+    for &(key, value) in wanted {
+        let current = present.and_then(|all| all.get(key)).map(String::as_str);
+        let path = PointerBuf::from_tokens(["metadata", "annotations", key]);
+        match value {
+            _ if value == current => {}
+            Some(value) => operations.push(add(path, Value::from(value))),
+            None => operations.push(PatchOperation::Remove(RemoveOperation { path })),
+        }
+    }
+    if present.is_none() && !operations.is_empty() {
+        operations.insert(
+            0,
+            add(
+                PointerBuf::from_tokens(["metadata", "annotations"]),
+                json!({}),
+            ),
+        );
+    }
+    Patch(operations)
+}
+
+fn add(path: PointerBuf, value: Value) -> PatchOperation {
+    PatchOperation::Add(AddOperation { path, value })
+}

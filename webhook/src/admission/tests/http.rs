@@ -1,0 +1,163 @@
+//! Whatever arrives gets an `AdmissionReview` back, and no panic.
+
+use axum::body::Body;
+use http::{Request, StatusCode};
+use serde_json::json;
+use tower::ServiceExt as _;
+
+use super::{World, canary, deployment, update};
+
+#[tokio::test]
+async fn a_body_that_is_no_review_is_answered_with_400() {
+    let bodies = [
+        "",
+        "not json",
+        "null",
+        "[]",
+        "{}",
+        r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#,
+        r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"x"}}"#,
+        r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"x"}}"#,
+    ];
+    for path in ["/mutate", "/validate"] {
+        for body in bodies {
+            let (status, answer) = World::default().serve().send(path, body).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+            assert_eq!(answer["kind"], "AdmissionReview", "{body}");
+            assert_eq!(answer["response"]["allowed"], false, "{body}");
+            assert_eq!(answer["response"]["status"]["code"], 400, "{body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_7_mib_is_answered_with_413() {
+    let server = World::default().serve();
+    let (status, answer) = server.send("/mutate", vec![b' '; (7 << 20) + 1]).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(answer["kind"], "AdmissionReview");
+    assert_eq!(answer["response"]["status"]["code"], 413);
+}
+
+#[tokio::test]
+async fn a_review_of_6_mib_is_answered() {
+    let mut new = deployment("podinfo:2");
+    new["metadata"]["annotations"] = json!({"large": "x".repeat(6 << 20)});
+    let reply = World::of([canary()])
+        .serve()
+        .ask("/mutate", &update("alice", &deployment("podinfo:1"), &new))
+        .await;
+    assert!(reply.allowed());
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_with_500_and_counted() {
+    let server = World {
+        broken: true,
+        ..World::default()
+    }
+    .serve();
+    let review = update("alice", &deployment("podinfo:1"), &deployment("podinfo:2"));
+    let (status, answer) = server.send("/mutate", review.to_string()).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(answer["kind"], "AdmissionReview");
+    assert_eq!(answer["response"]["status"]["code"], 500);
+    assert!(
+        server.metrics().contains(r#"decision="panicked"} 1"#),
+        "{}",
+        server.metrics()
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_given_up_after_the_time_that_the_caller_waits() {
+    let server = World::default().serve();
+    let body = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let (status, answer) = server.send("/mutate?timeout=50ms", body).await;
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(answer["kind"], "AdmissionReview");
+}
+
+#[tokio::test]
+async fn more_reviews_than_can_be_answered_at_once_are_turned_away() {
+    let server = World::default().serve();
+    let mut stuck = Vec::new();
+    for _ in 0..128 {
+        let body = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+        let request = Request::post("/mutate").body(body).unwrap();
+        let mut call = Box::pin(server.router.clone().oneshot(request));
+        assert!(futures::poll!(&mut call).is_pending());
+        stuck.push(call);
+    }
+    let (status, answer) = server.send("/mutate", "{}").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer["kind"], "AdmissionReview");
+    drop(stuck);
+    let (status, _) = server.send("/mutate", "{}").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "there is room again");
+}
+
+#[tokio::test]
+async fn another_resource_or_subresource_is_allowed_as_it_is() {
+    let server = World::of([canary()]).serve();
+    let change = update("alice", &deployment("podinfo:1"), &deployment("podinfo:2"));
+    for path in ["/mutate", "/validate"] {
+        for (field, value) in [
+            (
+                "resource",
+                json!({"group": "apps", "version": "v1", "resource": "daemonsets"}),
+            ),
+            (
+                "resource",
+                json!({"group": "example.com", "version": "v1", "resource": "deployments"}),
+            ),
+            ("subResource", json!("scale")),
+            ("operation", json!("CONNECT")),
+            ("object", json!(null)),
+        ] {
+            let mut review = change.clone();
+            review["request"][field] = value;
+            let reply = server.ask(path, &review).await;
+            assert!(reply.allowed(), "{field}");
+            assert!(reply.patch().0.is_empty(), "{field}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn ready_means_that_the_caches_are_filled() {
+    for (synced, want) in [
+        (true, StatusCode::OK),
+        (false, StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        let server = World {
+            synced,
+            ..World::default()
+        }
+        .serve();
+        for (path, want) in [("/readyz", want), ("/healthz", StatusCode::OK)] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = server.router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), want, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_review_is_counted_by_webhook_operation_and_decision() {
+    let server = World::of([canary()]).serve();
+    let change = update("alice", &deployment("podinfo:1"), &deployment("podinfo:2"));
+    server.ask("/mutate", &change).await;
+    server.ask("/validate", &change).await;
+    server.send("/validate", "{}").await;
+    let text = server.metrics();
+    for line in [
+        r#"canary_admission_requests_total{webhook="mutate",operation="UPDATE",decision="patched"} 1"#,
+        r#"canary_admission_requests_total{webhook="validate",operation="UPDATE",decision="allowed"} 1"#,
+        r#"canary_admission_requests_total{webhook="validate",operation="UNKNOWN",decision="invalid"} 1"#,
+        r#"canary_admission_duration_seconds_count{webhook="mutate"} 1"#,
+        r#"canary_admission_duration_seconds_count{webhook="validate"} 2"#,
+    ] {
+        assert!(text.contains(line), "{line} is not in:\n{text}");
+    }
+}

@@ -1,0 +1,75 @@
+//! The YAML that is installed says the same as the code.
+
+use canary_core::{names, request::REQUEST_PATTERN};
+use serde::Deserialize as _;
+use serde_json::Value;
+
+fn documents(text: &str) -> Vec<Value> {
+    serde_yaml::Deserializer::from_str(text)
+        .map(|doc| Value::deserialize(doc).unwrap())
+        .collect()
+}
+
+fn webhooks() -> Vec<Value> {
+    documents(include_str!("../../../../manifests/base/webhooks.yaml"))
+        .iter()
+        .flat_map(|configuration| configuration["webhooks"].as_array().unwrap().clone())
+        .collect()
+}
+
+#[test]
+fn no_webhook_is_load_bearing() {
+    assert_eq!(webhooks().len(), 3);
+    for webhook in webhooks() {
+        assert_eq!(webhook["failurePolicy"], "Ignore");
+        assert_eq!(webhook["timeoutSeconds"], 3);
+        assert_eq!(webhook["sideEffects"], "None");
+        assert_eq!(webhook["matchPolicy"], "Equivalent");
+        let excluded = &webhook["namespaceSelector"]["matchExpressions"][0];
+        assert_eq!(excluded["operator"], "NotIn");
+        for namespace in ["canary-system", "kube-system", "kube-node-lease"] {
+            let values = excluded["values"].as_array().unwrap();
+            assert!(values.contains(&namespace.into()), "{namespace}");
+        }
+        for rule in webhook["rules"].as_array().unwrap() {
+            for resource in rule["resources"].as_array().unwrap() {
+                let resource = resource.as_str().unwrap();
+                assert!(
+                    !resource.contains(['*', '/']),
+                    "{resource} is more than is asked for"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_registered_path_is_served() {
+    for webhook in webhooks() {
+        let path = webhook["clientConfig"]["service"]["path"].as_str().unwrap();
+        assert!(["/mutate", "/validate"].contains(&path), "{path}");
+    }
+}
+
+#[test]
+fn deployments_are_selected_by_the_label_of_the_controller() {
+    let labels = &webhooks()[0]["objectSelector"]["matchLabels"];
+    assert_eq!(labels[names::MANAGED_LABEL], names::MANAGED_VALUE);
+}
+
+#[test]
+fn the_policy_and_the_parser_have_one_form_of_a_request() {
+    let policies = include_str!("../../../../manifests/base/policies.yaml");
+    // CEL refuses a pattern whose nested repetitions exceed 1000, and 8 × 128 does.
+    let pattern = REQUEST_PATTERN.replace("{1,128}", "{1,120}");
+    assert!(policies.contains(&format!("variables.wish.matches(r'{pattern}')")));
+    for name in [
+        names::REQUEST,
+        names::REQUESTED_BY,
+        names::MANAGED_LABEL,
+        names::TRIGGERED_BY,
+        names::TRIGGERED_REVISION,
+    ] {
+        assert!(policies.contains(&format!("'{name}'")), "{name}");
+    }
+}

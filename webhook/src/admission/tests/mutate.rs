@@ -1,0 +1,441 @@
+//! Stamps, names of people, and the sentence that kubectl prints.
+
+use canary_core::revision::revision;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{OWN_USER, World, canary, deployment, review, update, with};
+
+const BY: &str = "kubectl-canary.dev/triggered-by";
+const REVISION: &str = "kubectl-canary.dev/triggered-revision";
+const REQUEST: &str = "kubectl-canary.dev/request";
+const REQUESTED_BY: &str = "kubectl-canary.dev/requested-by";
+
+fn old() -> Value {
+    deployment("stefanprodan/podinfo:6.0.0")
+}
+
+fn new() -> Value {
+    deployment("stefanprodan/podinfo:6.0.1")
+}
+
+#[tokio::test]
+async fn a_changed_template_is_stamped_with_its_revision_and_the_user() {
+    let server = World::of([canary()]).serve();
+    let reply = server
+        .ask("/mutate", &update("alice", &old(), &new()))
+        .await;
+    let stored = reply.applied_to(&new());
+    let annotations = &stored["metadata"]["annotations"];
+    assert_eq!(annotations[BY], "alice");
+    assert_eq!(annotations[REVISION], revision(&new()["spec"]["template"]));
+    let rest = with(&stored, |it| {
+        it["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("annotations");
+    });
+    assert_eq!(
+        rest,
+        new(),
+        "nothing else changes, also what we do not know"
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_gets_the_same_answer() {
+    let server = World::of([canary()]).serve();
+    let real = update("alice", &old(), &new());
+    let dry = with(&real, |it| it["request"]["dryRun"] = json!(true));
+    assert_eq!(
+        server.ask("/mutate", &real).await.0,
+        server.ask("/mutate", &dry).await.0
+    );
+}
+
+#[tokio::test]
+async fn stamps_written_by_hand_are_replaced() {
+    let server = World::of([canary()]).serve();
+    let forged = with(&new(), |it| {
+        it["metadata"]["annotations"] = json!({BY: "bob", REVISION: "v1-000000000000", "a": "b"});
+    });
+    let reply = server
+        .ask("/mutate", &update("alice", &old(), &forged))
+        .await;
+    let annotations = &reply.applied_to(&forged)["metadata"]["annotations"];
+    assert_eq!(annotations[BY], "alice");
+    assert_eq!(annotations[REVISION], revision(&new()["spec"]["template"]));
+    assert_eq!(annotations["a"], "b");
+}
+
+#[tokio::test]
+async fn stamps_change_only_with_the_template() {
+    let server = World::of([canary()]).serve();
+    let stamped = with(&old(), |it| {
+        it["metadata"]["annotations"] = json!({BY: "bob"})
+    });
+    let forged = with(&old(), |it| {
+        it["metadata"]["annotations"] = json!({BY: "eve", REVISION: "v1-000000000000"});
+    });
+    let reply = server
+        .ask("/mutate", &update("alice", &stamped, &forged))
+        .await;
+    let annotations = &reply.applied_to(&forged)["metadata"]["annotations"];
+    assert_eq!(*annotations, json!({BY: "bob"}));
+    assert_eq!(reply.warning(), "");
+}
+
+#[tokio::test]
+async fn only_updates_of_managed_targets_by_others_are_stamped() {
+    let unlabelled = |object: Value| {
+        with(&object, |it| {
+            it["metadata"]["labels"] = json!({"app": "podinfo"});
+        })
+    };
+    let owned = with(&new(), |it| {
+        it["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "flagger.app/v1beta1", "kind": "Canary", "name": "podinfo",
+            "uid": "u", "controller": true,
+        }]);
+    });
+    let deleted = with(&new(), |it| {
+        it["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:05Z");
+    });
+    let elsewhere = with(&update("alice", &old(), &new()), |it| {
+        it["request"]["namespace"] = json!("canary-system");
+    });
+    let server = World::of([canary()]).serve();
+    for (why, review) in [
+        ("created", review("CREATE", "alice", None, Some(&new()))),
+        ("deleted", review("DELETE", "alice", Some(&new()), None)),
+        ("own user", update(OWN_USER, &old(), &new())),
+        ("own namespace", elsewhere),
+        (
+            "never managed",
+            update("alice", &unlabelled(old()), &unlabelled(new())),
+        ),
+        ("generated", update("alice", &old(), &owned)),
+        ("being deleted", update("alice", &old(), &deleted)),
+        (
+            "same template",
+            update(
+                "alice",
+                &old(),
+                &with(&old(), |it| it["spec"]["replicas"] = json!(2)),
+            ),
+        ),
+    ] {
+        let reply = server.ask("/mutate", &review).await;
+        assert!(reply.allowed(), "{why}");
+        assert!(reply.patch().0.is_empty(), "{why}: {:?}", reply.patch());
+        assert_eq!(reply.warning(), "", "{why}");
+    }
+    // Taking the label away in the same request does not escape.
+    let reply = server
+        .ask("/mutate", &update("alice", &old(), &unlabelled(new())))
+        .await;
+    assert!(!reply.patch().0.is_empty());
+}
+
+#[tokio::test]
+async fn the_warning_says_what_starts_and_how_to_follow_it() {
+    let server = World::of([canary()]).serve();
+    let reply = server
+        .ask("/mutate", &update("alice", &old(), &new()))
+        .await;
+    assert_eq!(
+        reply.warning(),
+        "podinfo 6.0.0 → 6.0.1 starts as a canary release; \
+         follow it: kubectl canary status podinfo -n test --watch"
+    );
+}
+
+#[tokio::test]
+async fn the_warning_fits_the_phase_of_the_canary() {
+    let promoted = revision(&new()["spec"]["template"]);
+    let follow = "; follow it: kubectl canary status podinfo -n test --watch";
+    for (spec, status, want) in [
+        (
+            json!({}),
+            json!({"phase": ""}),
+            "podinfo 6.0.0 → 6.0.1 starts as a canary release once the Canary is initialized",
+        ),
+        (
+            json!({}),
+            json!({"phase": "Progressing"}),
+            "podinfo 6.0.0 → 6.0.1 replaces the running release, which starts over",
+        ),
+        (
+            json!({}),
+            json!({"phase": "Promoting"}),
+            "podinfo 6.0.0 → 6.0.1 starts as a canary release after the promotion in progress",
+        ),
+        (
+            json!({}),
+            json!({"phase": "Failed"}),
+            "podinfo 6.0.0 → 6.0.1 starts as a canary release",
+        ),
+        (
+            json!({"skipAnalysis": true}),
+            json!({"phase": "Succeeded"}),
+            "podinfo 6.0.0 → 6.0.1 is promoted without analysis (spec.skipAnalysis)",
+        ),
+        (
+            json!({}),
+            json!({"phase": "Progressing", "lastPromotedSpec": promoted}),
+            "podinfo 6.0.0 → 6.0.1 is what already serves: the running release is aborted",
+        ),
+    ] {
+        let canary = with(&canary(), |it| {
+            it["status"] = status.clone();
+            it["spec"]
+                .as_object_mut()
+                .unwrap()
+                .extend(spec.as_object().unwrap().clone());
+        });
+        let reply = World::of([canary])
+            .serve()
+            .ask("/mutate", &update("alice", &old(), &new()))
+            .await;
+        assert_eq!(
+            reply.warning(),
+            format!("{want}{follow}"),
+            "{spec} {status}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_template_set_back_to_the_promoted_one_starts_nothing() {
+    let canary = with(&canary(), |it| {
+        it["status"] = json!({
+            "phase": "Failed",
+            "lastPromotedSpec": revision(&new()["spec"]["template"]),
+        });
+    });
+    let reply = World::of([canary])
+        .serve()
+        .ask("/mutate", &update("alice", &old(), &new()))
+        .await;
+    assert_eq!(
+        reply.warning(),
+        "podinfo 6.0.0 → 6.0.1 is what already serves: no release starts"
+    );
+}
+
+#[tokio::test]
+async fn a_suspended_canary_starts_nothing() {
+    let canary = with(&canary(), |it| it["spec"]["suspend"] = json!(true));
+    let reply = World::of([canary])
+        .serve()
+        .ask("/mutate", &update("alice", &old(), &new()))
+        .await;
+    assert_eq!(
+        reply.warning(),
+        "Canary podinfo is suspended: podinfo 6.0.0 → 6.0.1 waits until spec.suspend is false"
+    );
+}
+
+#[tokio::test]
+async fn the_warning_names_the_change_as_shortly_as_is_still_right() {
+    let digest = |c: char| format!("podinfo@sha256:{}", c.to_string().repeat(64));
+    for (from, to, want) in [
+        (
+            "registry:5000/podinfo",
+            "registry:5000/podinfo:2",
+            "registry:5000/podinfo → 2",
+        ),
+        (
+            "registry:5000/a:1",
+            "registry:5000/b:1",
+            "registry:5000/a:1 → registry:5000/b:1",
+        ),
+        (
+            &digest('a'),
+            &digest('b'),
+            "sha256:aaaaaaa → sha256:bbbbbbb",
+        ),
+        ("podinfo:1", &digest('b'), "1 → sha256:bbbbbbb"),
+    ] {
+        let reply = World::of([canary()])
+            .serve()
+            .ask(
+                "/mutate",
+                &update("alice", &deployment(from), &deployment(to)),
+            )
+            .await;
+        assert!(
+            reply
+                .warning()
+                .starts_with(&format!("podinfo {want} starts")),
+            "{}",
+            reply.warning()
+        );
+    }
+    let restarted = with(&old(), |it| {
+        it["spec"]["template"]["metadata"]["annotations"] = json!({"restartedAt": "now"});
+    });
+    let reply = World::of([canary()])
+        .serve()
+        .ask("/mutate", &update("alice", &old(), &restarted))
+        .await;
+    assert!(
+        reply
+            .warning()
+            .starts_with("podinfo (new pod template) starts"),
+        "{}",
+        reply.warning()
+    );
+}
+
+#[tokio::test]
+async fn a_warning_never_exceeds_what_the_api_server_passes_on() {
+    let long = deployment(&format!("registry.example.com/{}:2", "x".repeat(300)));
+    let reply = World::of([canary()])
+        .serve()
+        .ask("/mutate", &update("a", &old(), &long))
+        .await;
+    assert!(reply.warning().chars().count() <= 256);
+    assert!(
+        reply.warning().ends_with("--watch"),
+        "the command is kept: {}",
+        reply.warning()
+    );
+}
+
+#[tokio::test]
+async fn without_a_canary_there_is_a_stamp_but_nothing_to_say() {
+    let reply = World::of([])
+        .serve()
+        .ask("/mutate", &update("alice", &old(), &new()))
+        .await;
+    assert!(!reply.patch().0.is_empty());
+    assert_eq!(reply.warning(), "");
+}
+
+fn asking(request: Option<&str>, by: Option<&str>) -> Value {
+    with(&canary(), |it| {
+        let annotations = [(REQUEST, request), (REQUESTED_BY, by)];
+        it["metadata"]["annotations"] = annotations
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), json!(value?))))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+    })
+}
+
+#[tokio::test]
+async fn only_admission_says_who_asked() {
+    let (one, two) = (Some("pause v1-0 u 1"), Some("resume v1-0 u 2"));
+    let server = World::of([canary()]).serve();
+    for (why, old, new, want) in [
+        (
+            "a first request",
+            asking(None, None),
+            asking(one, None),
+            Some("bob"),
+        ),
+        (
+            "another's name",
+            asking(None, None),
+            asking(one, Some("eve")),
+            Some("bob"),
+        ),
+        (
+            "a later request",
+            asking(one, Some("alice")),
+            asking(two, Some("alice")),
+            Some("bob"),
+        ),
+        (
+            "no new request",
+            asking(one, Some("alice")),
+            asking(one, Some("eve")),
+            Some("alice"),
+        ),
+        (
+            "the name taken away",
+            asking(one, Some("alice")),
+            asking(one, None),
+            Some("alice"),
+        ),
+        (
+            "a name without request",
+            asking(None, None),
+            asking(None, Some("eve")),
+            None,
+        ),
+        (
+            "the request taken away",
+            asking(one, Some("alice")),
+            asking(None, Some("alice")),
+            None,
+        ),
+        ("nothing", asking(one, None), asking(one, None), None),
+    ] {
+        let reply = server.ask("/mutate", &update("bob", &old, &new)).await;
+        let stored = reply.applied_to(&new);
+        assert_eq!(
+            stored["metadata"]["annotations"][REQUESTED_BY].as_str(),
+            want,
+            "{why}"
+        );
+        assert_eq!(
+            stored["metadata"]["annotations"][REQUEST], new["metadata"]["annotations"][REQUEST],
+            "{why}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_on_a_new_canary_is_signed_too() {
+    let server = World::of([]).serve();
+    let new = asking(Some("pause v1-0 u 1"), Some("eve"));
+    let reply = server
+        .ask("/mutate", &review("CREATE", "bob", None, Some(&new)))
+        .await;
+    assert_eq!(
+        reply.applied_to(&new)["metadata"]["annotations"][REQUESTED_BY],
+        "bob"
+    );
+}
+
+prop_compose! {
+    fn any_deployment()(
+        image in "[a-z]{1,3}(:[0-9])?",
+        annotations in proptest::option::of(proptest::collection::btree_map(
+            prop_oneof![Just(BY.to_owned()), Just(REVISION.to_owned()), "[a-z/~]{1,4}"],
+            "[a-z]{0,3}",
+            0..4,
+        )),
+        managed in any::<bool>(),
+    ) -> Value {
+        with(&deployment(&image), |it| {
+            if let Some(annotations) = annotations {
+                it["metadata"]["annotations"] = json!(annotations);
+            }
+            if !managed {
+                it["metadata"]["labels"] = json!({});
+            }
+        })
+    }
+}
+
+proptest! {
+    #[test]
+    fn asked_again_about_its_own_answer_it_changes_nothing(
+        old in any_deployment(),
+        new in any_deployment(),
+        user in "[a-z:]{1,8}",
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = World::of([canary()]).serve();
+            let once = server.ask("/mutate", &update(&user, &old, &new)).await.applied_to(&new);
+            let again = server.ask("/mutate", &update(&user, &old, &once)).await;
+            prop_assert!(again.patch().0.is_empty(), "{:?}", again.patch());
+            prop_assert_eq!(&once["spec"], &new["spec"]);
+            Ok(())
+        })?;
+    }
+}

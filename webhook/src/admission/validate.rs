@@ -1,0 +1,142 @@
+//! `/validate`: Canaries that cannot be run are refused when they are written, not when they
+//! are needed.
+
+use canary_core::canary::Canary;
+use canary_core::validate::Violation;
+use canary_core::{names, request};
+use kube::ResourceExt as _;
+use kube::core::DynamicObject;
+use kube::core::admission::Operation;
+
+use super::{Answer, Config, Request, Subject, View, sentence};
+
+/// On a Canary: `"true"` accepts a target that stops all its pods before it starts new ones.
+pub const ALLOW_RECREATE: &str = "kubectl-canary.dev/allow-recreate";
+
+/// Deletes what is left in a namespace that is deleted; there is nobody to warn.
+const NAMESPACE_CONTROLLER: &str = "system:serviceaccount:kube-system:namespace-controller";
+
+/// Answers a review of the validating webhook.
+pub fn validate(request: &Request, view: &dyn View, config: &Config) -> Answer {
+    if Subject::of(request, config) != Some(Subject::Canary) {
+        return Answer::allow();
+    }
+    if request.operation == Operation::Delete {
+        return on_delete(request);
+    }
+    let Some(new) = &request.object else {
+        return Answer::allow();
+    };
+    if new.metadata.deletion_timestamp.is_some() {
+        return Answer::allow();
+    }
+    let violations = |object: &DynamicObject| violations(object, request, view, config);
+    // What was wrong before may stay wrong, or nobody could label such a Canary any more.
+    let before = request
+        .old_object
+        .as_ref()
+        .map(violations)
+        .unwrap_or_default();
+    let (kept, added): (Vec<_>, Vec<_>) = violations(new)
+        .into_iter()
+        .partition(|violation| before.contains(violation));
+    if added.is_empty() {
+        Answer::warn(
+            kept.iter()
+                .map(|violation| sentence::fit(&violation.to_string()))
+                .collect(),
+        )
+    } else {
+        Answer::Deny(added)
+    }
+}
+
+fn on_delete(request: &Request) -> Answer {
+    let warning = request
+        .old_object
+        .as_ref()
+        .filter(|_| request.user_info.username.as_deref() != Some(NAMESPACE_CONTROLLER))
+        .filter(|canary| canary.metadata.deletion_timestamp.is_none())
+        .and_then(|canary| canary.clone().try_parse::<Canary>().ok())
+        .and_then(|canary| sentence::on_delete(&canary));
+    Answer::warn(warning.into_iter().collect())
+}
+
+fn violations(
+    object: &DynamicObject,
+    request: &Request,
+    view: &dyn View,
+    config: &Config,
+) -> Vec<Violation> {
+    let canary: Canary = match object.clone().try_parse() {
+        Ok(canary) => canary,
+        Err(error) => return vec![violation("spec", format!("cannot be read: {error}"))],
+    };
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let mut found = canary_core::validate::validate(&canary, &config.default_provider);
+    found.extend(second_canary(&canary, namespace, view));
+    found.extend(recreate(&canary, namespace, view));
+    found.extend(malformed_request(&canary));
+    found
+}
+
+/// Of two Canaries for one target the older acts, so the newer would never do anything.
+fn second_canary(canary: &Canary, namespace: &str, view: &dyn View) -> Option<Violation> {
+    let target = &canary.spec.target_ref;
+    let other = view.canaries(namespace).into_iter().find(|other| {
+        other.name_any() != canary.name_any()
+            && other.metadata.deletion_timestamp.is_none()
+            && other.spec.target_ref.kind == target.kind
+            && other.spec.target_ref.name == target.name
+    })?;
+    Some(violation(
+        "spec.targetRef.name",
+        format!(
+            "{} {} already has Canary {}: name another target, or delete that Canary",
+            target.kind,
+            target.name,
+            other.name_any()
+        ),
+    ))
+}
+
+fn recreate(canary: &Canary, namespace: &str, view: &dyn View) -> Option<Violation> {
+    let target = &canary.spec.target_ref;
+    let accepted = canary
+        .annotations()
+        .get(ALLOW_RECREATE)
+        .is_some_and(|value| value == "true");
+    if accepted
+        || target.kind != "Deployment"
+        || view.target_strategy(namespace, &target.name).as_deref() != Some("Recreate")
+    {
+        return None;
+    }
+    Some(violation(
+        "spec.targetRef.name",
+        format!(
+            "Deployment {} has strategy Recreate, which stops every pod before it starts a new one: \
+             set its spec.strategy.type to RollingUpdate, or annotate the Canary {ALLOW_RECREATE}=true",
+            target.name
+        ),
+    ))
+}
+
+fn malformed_request(canary: &Canary) -> Option<Violation> {
+    let wish = canary
+        .annotations()
+        .get(names::REQUEST)
+        .filter(|wish| !wish.is_empty())?;
+    let error = request::parse(wish).err()?;
+    Some(violation(
+        &format!("metadata.annotations[{}]", names::REQUEST),
+        error.to_string(),
+    ))
+}
+
+fn violation(field: &str, message: String) -> Violation {
+    Violation {
+        field: field.to_owned(),
+        message,
+    }
+}

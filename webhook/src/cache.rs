@@ -1,0 +1,192 @@
+//! What the cluster looks like, by watching it: nothing is asked for in a tick.
+//!
+//! ```text
+//!  watch ──► project ──► Cache ──► tick
+//!                          ▲          │
+//!                          └── own ◄──┘   what we wrote is seen at once, whatever the watch says later
+//! ```
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Namespace and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    pub namespace: String,
+    pub name: String,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    version: u64,
+    /// Written by us, and not confirmed by a watch yet.
+    local: bool,
+    value: Arc<T>,
+}
+
+/// Objects of one kind. The newest resourceVersion wins, so that a late watch event never hides
+/// what we wrote after it.
+#[derive(Debug)]
+pub struct Cache<T> {
+    entries: RwLock<HashMap<Key, Entry<T>>>,
+    synced: AtomicBool,
+}
+
+// === impl Key ===
+
+impl Key {
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.name, self.namespace)
+    }
+}
+
+// === impl Cache ===
+
+impl<T> Default for Cache<T> {
+    fn default() -> Self {
+        Self { entries: RwLock::default(), synced: AtomicBool::new(false) }
+    }
+}
+
+impl<T> Cache<T> {
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<T>> {
+        self.get_key(&Key::new(namespace, name))
+    }
+
+    pub fn get_key(&self, key: &Key) -> Option<Arc<T>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.get(key).map(|entry| entry.value.clone())
+    }
+
+    pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<T>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.iter().filter(|(key, _)| key.namespace == namespace).map(|(_, entry)| entry.value.clone()).collect()
+    }
+
+    pub fn keys(&self) -> Vec<Key> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// An object as a watch or a list has it. True if it is news.
+    pub fn put(&self, key: Key, resource_version: &str, value: T) -> bool {
+        self.insert(key, resource_version, value, false)
+    }
+
+    /// An object as a write of ours left it.
+    pub fn put_written(&self, key: Key, resource_version: &str, value: T) {
+        self.insert(key, resource_version, value, true);
+    }
+
+    fn insert(&self, key: Key, resource_version: &str, value: T, local: bool) -> bool {
+        let version = parse_version(resource_version);
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        match entries.get_mut(&key) {
+            Some(old) if old.version >= version && version != 0 => {
+                old.local &= local;
+                // What we wrote may be a guess (a Scale is answered, not its Deployment).
+                if old.version == version && !local {
+                    old.value = Arc::new(value);
+                }
+                false
+            }
+            _ => {
+                entries.insert(key, Entry { version, local, value: Arc::new(value) });
+                true
+            }
+        }
+    }
+
+    pub fn remove(&self, key: &Key) {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// After a list: what it did not contain is gone, unless we wrote it meanwhile.
+    pub fn retain_listed(&self, listed: &HashSet<Key>) -> Vec<Key> {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<Key> = entries
+            .iter()
+            .filter(|(key, entry)| !listed.contains(key) && !entry.local)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in &gone {
+            entries.remove(key);
+        }
+        self.synced.store(true, Ordering::Release);
+        gone
+    }
+
+    /// The first list is complete.
+    pub fn synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire)
+    }
+}
+
+/// Resource versions of one API server are comparable as numbers; 0 for one that is none.
+pub fn parse_version(resource_version: &str) -> u64 {
+    resource_version.parse().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        Key::new("test", "podinfo")
+    }
+
+    #[test]
+    fn a_watch_event_older_than_our_own_write_is_ignored() {
+        let cache = Cache::default();
+        assert!(cache.put(key(), "12", "ours"));
+        assert!(!cache.put(key(), "11", "late"));
+        assert_eq!(cache.get("test", "podinfo").as_deref(), Some(&"ours"));
+    }
+
+    #[test]
+    fn the_event_of_our_own_write_is_no_news() {
+        let cache = Cache::default();
+        cache.put(key(), "12", "ours");
+        assert!(!cache.put(key(), "12", "ours"));
+    }
+
+    #[test]
+    fn a_list_removes_what_it_does_not_contain() {
+        let cache = Cache::default();
+        cache.put(key(), "12", "old");
+        assert!(!cache.synced());
+        assert_eq!(cache.retain_listed(&HashSet::new()), vec![key()]);
+        assert!(cache.synced() && cache.is_empty());
+    }
+
+    #[test]
+    fn a_list_keeps_what_was_written_after_it() {
+        let cache = Cache::default();
+        cache.put_written(key(), "21", "ours");
+        assert!(cache.retain_listed(&HashSet::new()).is_empty());
+        assert_eq!(cache.len(), 1);
+    }
+
+    #[test]
+    fn an_object_that_comes_back_after_its_deletion_is_news_again() {
+        let cache = Cache::default();
+        cache.put(key(), "12", "first");
+        cache.remove(&key());
+        assert!(cache.put(key(), "13", "second"));
+    }
+}

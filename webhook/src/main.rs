@@ -1,0 +1,35 @@
+//! `canary-webhook`: admission webhook and controller of kubectl-canary.
+
+use std::process::ExitCode;
+
+use canary_webhook::args::{Args, Command, parse};
+use canary_webhook::{clock, server, telemetry};
+
+fn main() -> ExitCode {
+    let args = match parse(std::env::args()) {
+        Ok(args) => args,
+        Err(error) => error.exit(),
+    };
+    let result = match args.command {
+        Some(Command::Crd) => canary_core::crd::yaml().map(|yaml| print!("{yaml}")).map_err(Into::into),
+        None => run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    telemetry::init(args.log_level, args.zap_encoding, clock::wall)?;
+    for successor in &args.dropped {
+        tracing::warn!("{successor}");
+    }
+    // One provider for all TLS in the process; a second install would be a second one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(server::run(args))
+}

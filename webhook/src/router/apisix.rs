@@ -1,0 +1,117 @@
+//! ApisixRoute: the user's rule for the apex Service, copied with two weighted backends and a
+//! priority above the original, which stays as it is.
+
+use canary_core::canary::Canary;
+use canary_core::names;
+use canary_core::release::Routes;
+use serde_json::{Value, json};
+
+use crate::api::Kind;
+use crate::router::{Live, RouteError, Router};
+use crate::target::{owner_reference, untracked};
+
+/// Above every priority that a user would give.
+const PRIORITY: i64 = 10_000;
+
+pub struct Apisix;
+
+// === impl Apisix ===
+
+impl Router for Apisix {
+    fn kind(&self) -> Kind {
+        Kind::Route
+    }
+
+    fn names(&self, canary: &Canary) -> Result<(String, String), RouteError> {
+        let source = canary.route().ok_or(RouteError::NoReference)?;
+        let generated = canary.canary_route().ok_or(RouteError::NoReference)?;
+        Ok((source.name.clone(), generated))
+    }
+
+    fn read(&self, canary: &Canary, live: Live<'_>) -> Option<Routes> {
+        let backends = rules(live.generated?).iter().find_map(|rule| {
+            let backends = rule["backends"].as_array()?;
+            let ours = backends.iter().any(|backend| backend["serviceName"] == canary.primary_service().as_str());
+            ours.then_some(backends)
+        })?;
+        let weight = |name: String| {
+            let backend = backends.iter().find(|backend| backend["serviceName"] == name.as_str())?;
+            backend["weight"].as_i64()
+        };
+        let primary = weight(canary.primary_service())?;
+        let of_canary = weight(canary.canary_service()).unwrap_or(100 - primary);
+        (primary + of_canary == 100).then_some(Routes { primary, canary: of_canary })
+    }
+
+    fn write(&self, canary: &Canary, live: Live<'_>, to: Routes) -> Result<Value, RouteError> {
+        let (source_name, generated_name) = self.names(canary)?;
+        let route = format!("{source_name}.{}", canary.namespace_name());
+        let source = live.source.ok_or_else(|| RouteError::Missing { route: route.clone() })?;
+        let rule = weighted(find_rule(canary, source, route)?, canary, to);
+        let mut spec = json!({ "http": [rule] });
+        if let Some(class) = source.pointer("/spec/ingressClassName") {
+            spec["ingressClassName"] = class.clone();
+        }
+        let mut annotations = untracked(source.pointer("/metadata/annotations").and_then(Value::as_object));
+        for (key, value) in [names::FLUX_RECONCILE, names::FLUX_DRIFT_DETECTION] {
+            annotations.insert(key.to_owned(), json!(value));
+        }
+        Ok(json!({
+            "apiVersion": "apisix.apache.org/v2",
+            "kind": "ApisixRoute",
+            "metadata": {
+                "name": generated_name,
+                "namespace": canary.metadata.namespace,
+                "labels": untracked(source.pointer("/metadata/labels").and_then(Value::as_object)),
+                "annotations": annotations,
+                "ownerReferences": [owner_reference(canary)],
+            },
+            "spec": spec,
+        }))
+    }
+
+    fn by_service_address(&self, live: Live<'_>) -> bool {
+        let backends = live.generated.map(rules).unwrap_or_default().first();
+        backends.is_some_and(|rule| rule.pointer("/backends/0/resolveGranularity") == Some(&json!("service")))
+    }
+}
+
+fn rules(route: &Value) -> &[Value] {
+    route.pointer("/spec/http").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// The first rule that sends traffic to the apex Service, which must be its only backend.
+fn find_rule<'a>(canary: &Canary, source: &'a Value, route: String) -> Result<&'a Value, RouteError> {
+    let rules = rules(source);
+    if rules.is_empty() {
+        return Err(RouteError::NoRules { route });
+    }
+    let backends = |rule: &'a Value| rule["backends"].as_array().map_or(&[][..], Vec::as_slice);
+    let apex = canary.apex();
+    let found = rules.iter().find(|rule| backends(rule).iter().any(|backend| backend["serviceName"] == apex));
+    let Some(rule) = found else { return Err(RouteError::NoBackend { apex: apex.to_owned(), route }) };
+    if backends(rule).len() != 1 {
+        let rule = rule["name"].as_str().unwrap_or_default().to_owned();
+        return Err(RouteError::SeveralBackends { route, rule });
+    }
+    Ok(rule)
+}
+
+fn weighted(rule: &Value, canary: &Canary, to: Routes) -> Value {
+    let backend = |service: String, weight: i64| {
+        let mut backend = rule["backends"][0].clone();
+        backend["serviceName"] = json!(service);
+        backend["weight"] = json!(weight);
+        backend
+    };
+    let mut rule = rule.clone();
+    rule["priority"] = json!(PRIORITY);
+    rule["backends"] = json!([
+        backend(canary.primary_service(), to.primary),
+        backend(canary.canary_service(), to.canary),
+    ]);
+    rule
+}
+
+#[cfg(test)]
+mod tests;

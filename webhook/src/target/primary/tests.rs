@@ -1,0 +1,170 @@
+use super::*;
+
+fn canary() -> Canary {
+    serde_json::from_value(json!({
+        "metadata": { "name": "podinfo", "namespace": "test", "uid": "u1" },
+        "spec": { "targetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "podinfo" } },
+    }))
+    .unwrap()
+}
+
+fn target() -> Value {
+    json!({
+        "metadata": {
+            "name": "podinfo", "namespace": "test",
+            "labels": { "app": "podinfo", "team": "web", "kustomize.toolkit.fluxcd.io/name": "apps" },
+            "annotations": { "owner": "web", "kubectl.kubernetes.io/last-applied-configuration": "{}", "deployment.kubernetes.io/revision": "7" },
+        },
+        "spec": {
+            "replicas": 3, "minReadySeconds": 5, "progressDeadlineSeconds": 60, "revisionHistoryLimit": 4,
+            "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 1, "maxSurge": 0 } },
+            "template": template_of("6.0.0"),
+        },
+    })
+}
+
+fn template_of(version: &str) -> Value {
+    json!({
+        "metadata": { "labels": { "app": "podinfo", "tier": "front" }, "annotations": { "scrape": "true" } },
+        "spec": {
+            "futureField": 1,
+            "containers": [{ "name": "podinfod", "image": format!("podinfo:{version}"), "envFrom": [{ "configMapRef": { "name": "files" } }] }],
+            "topologySpreadConstraints": [{ "labelSelector": { "matchLabels": { "app": "podinfo", "tier": "front" } } }],
+            "affinity": {
+                "podAntiAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": [
+                        { "labelSelector": { "matchExpressions": [{ "key": "app", "operator": "In", "values": ["podinfo", "other"] }] } },
+                    ],
+                    "preferredDuringSchedulingIgnoredDuringExecution": [
+                        { "podAffinityTerm": { "labelSelector": { "matchLabels": { "app": "podinfo" } } } },
+                    ],
+                },
+                "podAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [
+                    { "labelSelector": { "matchLabels": { "app": "podinfo" } } },
+                ] },
+            },
+        },
+    })
+}
+
+fn tracked() -> BTreeSet<ConfigRef> {
+    BTreeSet::from([ConfigRef { secret: false, name: "files".to_owned() }])
+}
+
+fn labels() -> Vec<String> {
+    ["app", "name", "app.kubernetes.io/name"].map(str::to_owned).to_vec()
+}
+
+fn build<T>(template: &Value, make: impl FnOnce(&Parts<'_>) -> T) -> T {
+    let (canary, target, configs, labels) = (canary(), target(), tracked(), labels());
+    make(&Parts {
+        canary: &canary,
+        target: &target,
+        template,
+        revision: "v1-1",
+        selector: ("app", "podinfo"),
+        selector_labels: &labels,
+        configs: &configs,
+        flagger_id: "id-1",
+        label_prefixes: &[],
+    })
+}
+
+#[test]
+fn a_primary_selects_and_labels_its_own_pods_only() {
+    let primary = build(&template_of("6.0.0"), |parts| create(parts, 3));
+    assert_eq!(primary["spec"]["selector"], json!({ "matchLabels": { "app": "podinfo-primary" } }));
+    assert_eq!(primary["spec"]["template"]["metadata"]["labels"], json!({ "app": "podinfo-primary", "tier": "front" }));
+    assert_eq!(primary["metadata"]["labels"], json!({ "app": "podinfo-primary" }));
+    assert_eq!(primary["metadata"]["name"], "podinfo-primary");
+    assert_eq!(primary["metadata"]["ownerReferences"][0]["uid"], "u1");
+}
+
+#[test]
+fn a_primary_is_never_short_of_ready_pods_while_it_rolls() {
+    let primary = build(&template_of("6.0.0"), |parts| create(parts, 3));
+    assert_eq!(
+        primary["spec"]["strategy"],
+        json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 0, "maxSurge": 1 } })
+    );
+}
+
+#[test]
+fn placement_rules_about_the_target_speak_of_the_primary() {
+    let primary = build(&template_of("6.0.0"), |parts| create(parts, 3));
+    let spec = &primary["spec"]["template"]["spec"];
+    assert_eq!(
+        spec["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"],
+        json!({ "app": "podinfo-primary", "tier": "front" })
+    );
+    let anti = &spec["affinity"]["podAntiAffinity"];
+    assert_eq!(
+        anti["requiredDuringSchedulingIgnoredDuringExecution"][0]["labelSelector"]["matchExpressions"][0]["values"],
+        json!(["podinfo-primary", "other"])
+    );
+    assert_eq!(
+        anti["preferredDuringSchedulingIgnoredDuringExecution"][0]["podAffinityTerm"]["labelSelector"]["matchLabels"]["app"],
+        "podinfo-primary"
+    );
+    let affinity = &spec["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0];
+    assert_eq!(affinity["labelSelector"]["matchLabels"]["app"], "podinfo", "affinity to others is left alone");
+}
+
+#[test]
+fn fields_that_we_do_not_know_reach_the_primary() {
+    let primary = build(&template_of("6.0.0"), |parts| create(parts, 3));
+    assert_eq!(primary["spec"]["template"]["spec"]["futureField"], 1);
+}
+
+#[test]
+fn the_primary_reads_its_own_copies_of_configuration() {
+    let primary = build(&template_of("6.0.0"), |parts| create(parts, 3));
+    let container = &primary["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["envFrom"][0]["configMapRef"]["name"], "files-primary");
+}
+
+#[test]
+fn what_the_new_version_dropped_is_gone_after_a_promotion() {
+    let mut old = template_of("6.0.0");
+    old["spec"]["containers"] = json!([
+        { "name": "podinfod", "image": "podinfo:6.0.0", "env": [{ "name": "OLD", "value": "1" }] },
+        { "name": "sidecar", "image": "sidecar:1" },
+    ]);
+    let mut live = build(&old, |parts| create(parts, 3));
+    live["metadata"]["resourceVersion"] = json!("12");
+    live["metadata"]["managedFields"] = json!([{ "manager": "flagger" }]);
+    live["status"] = json!({ "replicas": 3 });
+    let promoted = build(&template_of("6.0.1"), |parts| promote(&live, parts, None));
+    let containers = promoted["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+    assert_eq!(containers.len(), 1);
+    assert_eq!((&containers[0]["image"], containers[0].get("env")), (&json!("podinfo:6.0.1"), None));
+    assert_eq!(promoted["metadata"]["resourceVersion"], "12", "fenced by what was read");
+    assert!(promoted.get("status").is_none() && promoted["metadata"].get("managedFields").is_none());
+}
+
+#[test]
+fn replicas_stay_where_an_autoscaler_sets_them() {
+    let live = build(&template_of("6.0.0"), |parts| create(parts, 4));
+    let kept = build(&template_of("6.0.1"), |parts| promote(&live, parts, None));
+    let set = build(&template_of("6.0.1"), |parts| promote(&live, parts, Some(2)));
+    assert_eq!((&kept["spec"]["replicas"], &set["spec"]["replicas"]), (&json!(4), &json!(2)));
+}
+
+#[test]
+fn annotations_of_tools_are_not_copied_and_the_controllers_own_is_kept() {
+    let mut live = build(&template_of("6.0.0"), |parts| create(parts, 3));
+    live["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = json!("2");
+    let promoted = build(&template_of("6.0.1"), |parts| promote(&live, parts, None));
+    assert_eq!(
+        promoted["metadata"]["annotations"],
+        json!({ "owner": "web", "deployment.kubernetes.io/revision": "2", "kubectl-canary.dev/revision": "v1-1" })
+    );
+}
+
+#[test]
+fn a_template_of_flaggers_primary_is_mapped_back_to_the_targets() {
+    let original = template_of("6.0.0");
+    let primary = build(&original, |parts| create(parts, 3));
+    let back = original_template(&primary["spec"]["template"], &canary(), ("app", "podinfo"), &labels(), &tracked());
+    assert_eq!(back, original);
+}

@@ -1,0 +1,79 @@
+//! A pod template as it was when it was first seen, kept in a ControllerRevision of the Canary.
+//! Promote, retry, rollback and the re-creation of a lost primary read this and nothing else.
+
+use canary_core::canary::Canary;
+use serde_json::{Value, json};
+
+use crate::target::owner_reference;
+
+/// How many are kept for each Canary.
+pub const KEPT: usize = 10;
+/// On each: finds those of one Canary.
+pub const CANARY_LABEL: &str = "kubectl-canary.dev/canary";
+
+pub fn object_name(canary: &Canary, revision: &str) -> String {
+    format!("{}-{revision}", canary.metadata.name.as_deref().unwrap_or_default())
+}
+
+/// `number` orders the revisions; the template is kept raw, with fields that we do not know.
+pub fn to_object(canary: &Canary, revision: &str, template: &Value, number: i64) -> Value {
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {
+            "name": object_name(canary, revision),
+            "namespace": canary.metadata.namespace,
+            "labels": { CANARY_LABEL: canary.metadata.name },
+            "ownerReferences": [owner_reference(canary)],
+        },
+        "revision": number,
+        "data": { "template": template },
+    })
+}
+
+pub fn template(object: &Value) -> Option<&Value> {
+    object.pointer("/data/template")
+}
+
+/// Those that may go: older than the newest [`KEPT`], and not named by `needed`.
+pub fn surplus<'a>(objects: &'a [Value], needed: &[String]) -> Vec<&'a Value> {
+    let mut others: Vec<&Value> = objects
+        .iter()
+        .filter(|object| {
+            let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            !needed.iter().any(|needed| needed == name)
+        })
+        .collect();
+    others.sort_by_key(|object| std::cmp::Reverse(object["revision"].as_i64().unwrap_or(0)));
+    others.split_off(others.len().min(KEPT.saturating_sub(needed.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(number: i64) -> Value {
+        json!({ "metadata": { "name": format!("podinfo-{number}") }, "revision": number })
+    }
+
+    #[test]
+    fn a_template_is_read_back_with_fields_that_we_do_not_know() {
+        let raw = json!({ "spec": { "futureField": { "x": 1 } } });
+        let object = to_object(&Canary::default(), "v1-1", &raw, 1);
+        assert_eq!(template(&object), Some(&raw));
+    }
+
+    #[test]
+    fn the_oldest_revisions_go_but_never_one_that_is_needed() {
+        let objects: Vec<Value> = (1..=12).map(numbered).collect();
+        let needed = ["podinfo-1".to_owned(), "podinfo-12".to_owned()];
+        let names: Vec<_> = surplus(&objects, &needed).iter().map(|object| object["revision"].as_i64()).collect();
+        assert_eq!(names, [Some(3), Some(2)]);
+    }
+
+    #[test]
+    fn ten_revisions_are_all_kept() {
+        let objects: Vec<Value> = (1..=10).map(numbered).collect();
+        assert!(surplus(&objects, &["podinfo-10".to_owned()]).is_empty());
+    }
+}

@@ -1,0 +1,205 @@
+//! The three Services: apex for users, `-primary` and `-canary` for the router.
+
+use std::collections::BTreeMap;
+
+use canary_core::canary::{Canary, CustomMetadata};
+use canary_core::names;
+use serde_json::{Map, Value, json};
+
+use crate::target::view::Port;
+use crate::target::{covers, owner_reference};
+
+/// Sidecars whose ports are not the application's.
+const SIDECARS: [&str; 2] = ["istio-proxy", "envoy"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Apex,
+    Primary,
+    Canary,
+}
+
+// === impl Side ===
+
+impl Side {
+    pub fn name(self, canary: &Canary) -> String {
+        match self {
+            Self::Apex => canary.apex().to_owned(),
+            Self::Primary => canary.primary_service(),
+            Self::Canary => canary.canary_service(),
+        }
+    }
+
+    fn metadata(self, canary: &Canary) -> Option<&CustomMetadata> {
+        let service = &canary.spec.service;
+        match self {
+            Self::Apex => service.apex.as_ref(),
+            Self::Primary => service.primary.as_ref(),
+            Self::Canary => service.canary.as_ref(),
+        }
+    }
+
+    /// Value of the selector label of the pods behind it.
+    fn value(self, value: &str) -> String {
+        if self == Self::Canary { value.to_owned() } else { names::primary_of(value) }
+    }
+}
+
+/// A Service that is wholly ours.
+pub fn desired(side: Side, canary: &Canary, selector: (&str, &str), ports: &[Port]) -> Value {
+    let name = side.name(canary);
+    let custom = side.metadata(canary);
+    let mut labels: BTreeMap<String, String> = custom.map(|custom| custom.labels.clone()).unwrap_or_default();
+    labels.insert(selector.0.to_owned(), name.clone());
+    let mut annotations: BTreeMap<String, String> = custom.map(|custom| custom.annotations.clone()).unwrap_or_default();
+    for (key, value) in [names::FLUX_RECONCILE, names::FLUX_DRIFT_DETECTION] {
+        annotations.insert(key.to_owned(), value.to_owned());
+    }
+    let mut spec = json!({
+        "type": "ClusterIP",
+        "selector": { selector.0: side.value(selector.1) },
+        "ports": service_ports(canary, ports),
+    });
+    if canary.headless() {
+        spec["clusterIP"] = json!("None");
+    }
+    if let Some(distribution) = &canary.spec.service.traffic_distribution {
+        spec["trafficDistribution"] = json!(distribution);
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": name,
+            "namespace": canary.metadata.namespace,
+            "labels": labels,
+            "annotations": annotations,
+            "ownerReferences": [owner_reference(canary)],
+        },
+        "spec": spec,
+    })
+}
+
+fn service_ports(canary: &Canary, discovered: &[Port]) -> Vec<Value> {
+    let port = canary.spec.service.port;
+    let target_port = canary.target_port();
+    let mut main = json!({ "name": canary.port_name(), "protocol": "TCP", "port": port, "targetPort": target_port });
+    if let Some(protocol) = canary.app_protocol() {
+        main["appProtocol"] = json!(protocol);
+    }
+    let mut ports = vec![main];
+    if !canary.port_discovery() {
+        return ports;
+    }
+    for found in discovered {
+        let known = found.port == i64::from(port)
+            || json!(target_port) == json!(found.port)
+            || found.name.as_ref().is_some_and(|name| json!(target_port) == json!(name));
+        if known || SIDECARS.contains(&found.container.as_str()) {
+            continue;
+        }
+        let name = found.name.clone().unwrap_or_else(|| format!("tcp-{}-{}", found.container, found.index));
+        ports.push(json!({ "name": name, "protocol": "TCP", "port": found.port, "targetPort": found.port }));
+    }
+    ports
+}
+
+/// An existing Service needs writing: a field differs, or it selects by more than we say.
+pub fn differs(live: &Value, desired: &Value) -> bool {
+    // A Service cannot become headless afterwards: the field counts at creation only.
+    let mut desired = desired.clone();
+    if let Some(spec) = desired["spec"].as_object_mut() {
+        spec.remove("clusterIP");
+        spec.remove("type");
+    }
+    live["spec"]["selector"] != desired["spec"]["selector"] || !covers(live, &desired)
+}
+
+/// A user's own apex Service, taken over: its selector becomes the primary's, a port that it lacks is
+/// added, and what it was before is kept to be put back one day. None if it is so already.
+pub fn takeover_patch(live: &Value, desired: &Value) -> Option<Value> {
+    let version = &live["metadata"]["resourceVersion"];
+    let ports = with_missing_ports(&live["spec"]["ports"], &desired["spec"]["ports"]);
+    let same_ports = ports.as_ref() == live["spec"]["ports"].as_array();
+    if live["spec"]["selector"] == desired["spec"]["selector"] && same_ports {
+        return None;
+    }
+    let mut spec = Map::new();
+    spec.insert("selector".to_owned(), replaced(&live["spec"]["selector"], &desired["spec"]["selector"]));
+    if let Some(ports) = ports {
+        spec.insert("ports".to_owned(), json!(ports));
+    }
+    let mut metadata = json!({ "resourceVersion": version });
+    if live.pointer("/metadata/annotations").and_then(|all| all.get(names::ORIGINAL_SERVICE)).is_none() {
+        let original = json!({ "selector": live["spec"]["selector"], "ports": live["spec"]["ports"] });
+        metadata["annotations"] = json!({ names::ORIGINAL_SERVICE: original.to_string() });
+    }
+    Some(json!({ "metadata": metadata, "spec": spec }))
+}
+
+/// A merge patch replaces a map only if it names what is to go.
+fn replaced(old: &Value, new: &Value) -> Value {
+    let mut patch: Map<String, Value> =
+        old.as_object().into_iter().flatten().map(|(key, _)| (key.clone(), Value::Null)).collect();
+    for (key, value) in new.as_object().into_iter().flatten() {
+        patch.insert(key.clone(), value.clone());
+    }
+    Value::Object(patch)
+}
+
+fn with_missing_ports(live: &Value, desired: &Value) -> Option<Vec<Value>> {
+    let mut ports = live.as_array().cloned().unwrap_or_default();
+    for wanted in desired.as_array()? {
+        if ports.iter().any(|port| port["port"] == wanted["port"]) {
+            continue;
+        }
+        // Several ports need distinct names, and a single one may have none.
+        for (index, port) in ports.iter_mut().enumerate() {
+            if port["name"].as_str().unwrap_or_default().is_empty() {
+                port["name"] = json!(format!("port-{index}"));
+            }
+        }
+        let mut wanted = wanted.clone();
+        if ports.iter().any(|port| port["name"] == wanted["name"]) {
+            wanted["name"] = json!(format!("canary-{}", wanted["port"]));
+        }
+        ports.push(wanted);
+    }
+    Some(ports)
+}
+
+/// Puts an adopted Service back as it was.
+pub fn restore_patch(live: &Value) -> Option<Value> {
+    let original = live.pointer("/metadata/annotations")?.get(names::ORIGINAL_SERVICE)?.as_str()?;
+    let original: Value = serde_json::from_str(original).ok()?;
+    Some(json!({
+        "metadata": {
+            "resourceVersion": live["metadata"]["resourceVersion"],
+            "annotations": { names::ORIGINAL_SERVICE: null },
+        },
+        "spec": {
+            "selector": replaced(&live["spec"]["selector"], &original["selector"]),
+            "ports": original["ports"],
+        },
+    }))
+}
+
+/// The apex Service goes back to the target's pods before the Canary goes.
+pub fn release_patch(live: &Value, canary: &Canary, selector: (&str, &str)) -> Value {
+    restore_patch(live).unwrap_or_else(|| {
+        let others: Vec<Value> = live["metadata"]["ownerReferences"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|owner| owner["uid"].as_str() != canary.metadata.uid.as_deref())
+            .cloned()
+            .collect();
+        json!({
+            "metadata": { "resourceVersion": live["metadata"]["resourceVersion"], "ownerReferences": others },
+            "spec": { "selector": replaced(&live["spec"]["selector"], &json!({ selector.0: selector.1 })) },
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+use super::*;
+
+fn canary(service: &Value) -> Canary {
+    serde_json::from_value(json!({
+        "metadata": { "name": "podinfo", "namespace": "test", "uid": "u1" },
+        "spec": {
+            "targetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "podinfo" },
+            "service": service,
+        },
+    }))
+    .unwrap()
+}
+
+fn plain() -> Canary {
+    canary(&json!({ "port": 80, "targetPort": 9898 }))
+}
+
+const SELECTOR: (&str, &str) = ("app", "podinfo");
+
+fn port(container: &str, index: usize, name: Option<&str>, port: i64) -> Port {
+    Port { container: container.to_owned(), index, name: name.map(str::to_owned), port }
+}
+
+#[test]
+fn each_service_selects_its_side() {
+    let of = |side| desired(side, &plain(), SELECTOR, &[]);
+    assert_eq!(of(Side::Apex)["spec"]["selector"], json!({ "app": "podinfo-primary" }));
+    assert_eq!(of(Side::Primary)["spec"]["selector"], json!({ "app": "podinfo-primary" }));
+    assert_eq!(of(Side::Canary)["spec"]["selector"], json!({ "app": "podinfo" }));
+    assert_eq!(of(Side::Canary)["metadata"]["labels"], json!({ "app": "podinfo-canary" }));
+    assert_eq!(
+        of(Side::Apex)["spec"]["ports"],
+        json!([{ "name": "http", "protocol": "TCP", "port": 80, "targetPort": 9898 }])
+    );
+}
+
+#[test]
+fn ports_of_the_application_are_discovered_and_those_of_sidecars_are_not() {
+    let canary = canary(&json!({ "port": 80, "targetPort": "http", "portDiscovery": true }));
+    let ports = [
+        port("podinfod", 0, Some("http"), 9898),
+        port("podinfod", 1, Some("grpc"), 9999),
+        port("podinfod", 2, None, 9797),
+        port("istio-proxy", 0, Some("admin"), 15000),
+    ];
+    let service = desired(Side::Apex, &canary, SELECTOR, &ports);
+    let names: Vec<_> = service["spec"]["ports"].as_array().unwrap().iter().map(|port| port["name"].clone()).collect();
+    assert_eq!(names, ["http", "grpc", "tcp-podinfod-2"]);
+}
+
+#[test]
+fn a_service_as_the_api_server_stores_it_does_not_differ() {
+    let wanted = desired(Side::Primary, &plain(), SELECTOR, &[]);
+    let mut live = wanted.clone();
+    live["metadata"]["resourceVersion"] = json!("12");
+    live["spec"]["clusterIP"] = json!("10.96.0.7");
+    live["spec"]["sessionAffinity"] = json!("None");
+    assert!(!differs(&live, &wanted));
+    live["spec"]["selector"]["version"] = json!("v1");
+    assert!(differs(&live, &wanted), "it selects by more than it should");
+}
+
+fn users_own() -> Value {
+    json!({
+        "metadata": { "name": "podinfo", "resourceVersion": "12" },
+        "spec": {
+            "type": "LoadBalancer",
+            "selector": { "app": "podinfo", "tier": "front" },
+            "ports": [{ "port": 443, "targetPort": 8443, "protocol": "TCP" }],
+        },
+    })
+}
+
+#[test]
+fn a_users_service_keeps_its_ports_gets_the_missing_one_and_remembers_what_it_was() {
+    let wanted = desired(Side::Apex, &plain(), SELECTOR, &[]);
+    let patch = takeover_patch(&users_own(), &wanted).unwrap();
+    assert_eq!(patch["spec"]["selector"], json!({ "app": "podinfo-primary", "tier": null }));
+    let ports = patch["spec"]["ports"].as_array().unwrap();
+    assert_eq!((ports.len(), &ports[0]["name"], &ports[1]["port"]), (2, &json!("port-0"), &json!(80)));
+    assert_eq!(patch["metadata"]["resourceVersion"], "12");
+    let original = patch["metadata"]["annotations"][names::ORIGINAL_SERVICE].as_str().unwrap();
+    assert!(original.contains("\"tier\":\"front\""));
+}
+
+#[test]
+fn a_service_that_is_taken_over_needs_no_second_patch() {
+    let wanted = desired(Side::Apex, &plain(), SELECTOR, &[]);
+    let mut live = users_own();
+    live["spec"]["selector"] = wanted["spec"]["selector"].clone();
+    live["spec"]["ports"] = wanted["spec"]["ports"].clone();
+    assert_eq!(takeover_patch(&live, &wanted), None);
+}
+
+#[test]
+fn a_users_service_is_put_back_exactly_as_it_was() {
+    let wanted = desired(Side::Apex, &plain(), SELECTOR, &[]);
+    let patch = takeover_patch(&users_own(), &wanted).unwrap();
+    let mut live = users_own();
+    json_patch::merge(&mut live, &patch);
+    let back = release_patch(&live, &plain(), SELECTOR);
+    json_patch::merge(&mut live, &back);
+    assert_eq!(live["spec"], users_own()["spec"]);
+    assert_eq!(live["metadata"]["annotations"], json!({}));
+}
+
+#[test]
+fn a_generated_apex_service_is_handed_to_the_target() {
+    let mut live = desired(Side::Apex, &plain(), SELECTOR, &[]);
+    live["metadata"]["resourceVersion"] = json!("12");
+    let patch = release_patch(&live, &plain(), SELECTOR);
+    assert_eq!(patch["spec"]["selector"], json!({ "app": "podinfo" }));
+    assert_eq!(patch["metadata"]["ownerReferences"], json!([]), "the Service outlives the Canary");
+}

@@ -1,0 +1,219 @@
+//! A Deployment as the caches keep it: what rules ask about, and not its whole template.
+
+use std::collections::BTreeMap;
+
+use canary_core::names;
+use canary_core::release::readiness::Counts;
+use canary_core::revision;
+use serde_json::Value;
+
+use crate::target::config::{ConfigRef, references};
+
+#[derive(Clone, Debug, Default)]
+pub struct Deployment {
+    pub uid: String,
+    pub resource_version: String,
+    pub generation: i64,
+    pub managed: bool,
+    /// Hash of the template as it stands.
+    pub revision: String,
+    /// What the primary was promoted to, as its annotation says.
+    pub promoted: Option<String>,
+    /// Revision and user that admission stamped.
+    pub triggered: Option<(String, String)>,
+    pub replicas: i32,
+    pub replicas_manager: String,
+    pub strategy: String,
+    pub match_labels: BTreeMap<String, String>,
+    pub pod_labels: BTreeMap<String, String>,
+    pub images: BTreeMap<String, String>,
+    pub configs: Vec<ConfigRef>,
+    pub ports: Vec<Port>,
+    pub counts: Counts,
+    /// `metadata.ownerReferences` and the adoption annotation: whose it is.
+    pub ownership: Value,
+    pub deleting: bool,
+}
+
+/// A port of a container, for port discovery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    pub container: String,
+    pub index: usize,
+    pub name: Option<String>,
+    pub port: i64,
+}
+
+// === impl Deployment ===
+
+impl Deployment {
+    pub fn from_raw(object: &Value) -> Self {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let annotation = |key: &str| {
+            let annotations = object.pointer("/metadata/annotations")?;
+            annotations.get(key)?.as_str().map(str::to_owned)
+        };
+        let template = object.pointer("/spec/template").unwrap_or(&Value::Null);
+        let label = object.pointer("/metadata/labels").and_then(|all| all.get(names::MANAGED_LABEL));
+        Self {
+            uid: text("/metadata/uid"),
+            resource_version: text("/metadata/resourceVersion"),
+            generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
+            managed: label.and_then(Value::as_str) == Some(names::MANAGED_VALUE),
+            revision: revision::revision(template),
+            promoted: annotation(names::REVISION),
+            triggered: annotation(names::TRIGGERED_REVISION).zip(annotation(names::TRIGGERED_BY)),
+            replicas: number(object, "/spec/replicas").unwrap_or(1),
+            replicas_manager: replicas_manager(object),
+            strategy: text("/spec/strategy/type"),
+            match_labels: strings(object.pointer("/spec/selector/matchLabels")),
+            pod_labels: strings(template.pointer("/metadata/labels")),
+            images: revision::images(template),
+            configs: references(template),
+            ports: ports(template),
+            counts: counts(object),
+            ownership: ownership(object),
+            deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+        }
+    }
+
+    /// The label that tells its pods from others: the first of `--selector-labels` that it selects by.
+    pub fn selector<'a>(&'a self, labels: &[String]) -> Option<(&'a str, &'a str)> {
+        labels.iter().find_map(|label| {
+            let (key, value) = self.match_labels.get_key_value(label)?;
+            Some((key.as_str(), value.as_str()))
+        })
+    }
+}
+
+fn ownership(object: &Value) -> Value {
+    let mut metadata = serde_json::Map::new();
+    if let Some(owners) = object.pointer("/metadata/ownerReferences") {
+        metadata.insert("ownerReferences".to_owned(), owners.clone());
+    }
+    if let Some(adopt) = object.pointer("/metadata/annotations").and_then(|all| all.get(names::ADOPT)) {
+        metadata.insert("annotations".to_owned(), serde_json::json!({ names::ADOPT: adopt }));
+    }
+    serde_json::json!({ "metadata": metadata })
+}
+
+fn number(object: &Value, pointer: &str) -> Option<i32> {
+    object.pointer(pointer).and_then(Value::as_i64).and_then(|n| i32::try_from(n).ok())
+}
+
+pub fn strings(map: Option<&Value>) -> BTreeMap<String, String> {
+    let entries = map.and_then(Value::as_object).into_iter().flatten();
+    entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+fn counts(object: &Value) -> Counts {
+    let status = |field: &str| number(object, &format!("/status/{field}")).unwrap_or(0);
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let deadline_exceeded = conditions.into_iter().flatten().any(|condition| {
+        condition["type"] == "Progressing" && condition["reason"] == "ProgressDeadlineExceeded"
+    });
+    Counts {
+        generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
+        observed_generation: object.pointer("/status/observedGeneration").and_then(Value::as_i64).unwrap_or(0),
+        desired: number(object, "/spec/replicas").unwrap_or(1),
+        replicas: status("replicas"),
+        updated: status("updatedReplicas"),
+        ready: status("readyReplicas"),
+        available: status("availableReplicas"),
+        deadline_exceeded,
+    }
+}
+
+/// The newest field manager that owns `spec.replicas`.
+fn replicas_manager(object: &Value) -> String {
+    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+    entries
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.pointer("/fieldsV1/f:spec/f:replicas").is_some())
+        .max_by_key(|entry| entry["time"].as_str().unwrap_or_default().to_owned())
+        .and_then(|entry| entry["manager"].as_str())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn ports(template: &Value) -> Vec<Port> {
+    let containers = template.pointer("/spec/containers").and_then(Value::as_array);
+    let of_container = |container: &Value| {
+        let name = container["name"].as_str().unwrap_or_default().to_owned();
+        let ports = container["ports"].as_array().cloned().unwrap_or_default();
+        ports.into_iter().enumerate().map(move |(index, port)| Port {
+            container: name.clone(),
+            index,
+            name: port["name"].as_str().map(str::to_owned),
+            port: port["containerPort"].as_i64().unwrap_or(0),
+        })
+    };
+    containers.into_iter().flatten().flat_map(of_container).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn deployment() -> Value {
+        json!({
+            "metadata": {
+                "name": "podinfo", "namespace": "test", "uid": "d1", "generation": 3, "resourceVersion": "12",
+                "labels": { "kubectl-canary.dev/managed": "true" },
+                "annotations": {
+                    "kubectl-canary.dev/triggered-revision": "v1-abc",
+                    "kubectl-canary.dev/triggered-by": "alice",
+                },
+                "managedFields": [
+                    { "manager": "kubectl", "time": "2026-01-01T00:00:00Z", "fieldsV1": { "f:spec": { "f:replicas": {} } } },
+                    { "manager": "argocd", "time": "2026-01-02T00:00:00Z", "fieldsV1": { "f:spec": { "f:replicas": {} } } },
+                    { "manager": "kubelet", "time": "2026-01-03T00:00:00Z", "fieldsV1": { "f:status": {} } },
+                ],
+            },
+            "spec": {
+                "replicas": 2,
+                "selector": { "matchLabels": { "name": "web", "app.kubernetes.io/name": "podinfo" } },
+                "strategy": { "type": "RollingUpdate" },
+                "template": { "spec": { "containers": [
+                    { "name": "podinfod", "image": "podinfo:6.0.0", "ports": [{ "containerPort": 9898, "name": "http" }] },
+                ] } },
+            },
+            "status": {
+                "observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 1, "availableReplicas": 1,
+                "conditions": [{ "type": "Progressing", "reason": "ProgressDeadlineExceeded" }],
+            },
+        })
+    }
+
+    #[test]
+    fn the_newest_owner_of_replicas_is_named() {
+        assert_eq!(Deployment::from_raw(&deployment()).replicas_manager, "argocd");
+    }
+
+    #[test]
+    fn the_first_configured_selector_label_that_the_target_has_is_used() {
+        let view = Deployment::from_raw(&deployment());
+        let labels = ["app", "name", "app.kubernetes.io/name"].map(str::to_owned);
+        assert_eq!(view.selector(&labels), Some(("name", "web")));
+        assert_eq!(view.selector(&["tier".to_owned()]), None);
+    }
+
+    #[test]
+    fn stamps_counts_and_images_are_read_as_they_stand() {
+        let view = Deployment::from_raw(&deployment());
+        assert_eq!(view.triggered, Some(("v1-abc".to_owned(), "alice".to_owned())));
+        assert_eq!((view.counts.updated, view.counts.available, view.counts.desired), (2, 1, 2));
+        assert!(view.counts.deadline_exceeded && view.managed);
+        assert_eq!(view.images["podinfod"], "podinfo:6.0.0");
+    }
+
+    #[test]
+    fn replicas_left_out_of_a_manifest_are_one() {
+        let mut object = deployment();
+        object["spec"].as_object_mut().unwrap().remove("replicas");
+        assert_eq!(Deployment::from_raw(&object).replicas, 1);
+    }
+}

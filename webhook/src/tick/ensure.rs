@@ -1,0 +1,245 @@
+//! What must exist whatever the phase. Nothing is written that is so already, and nothing is taken
+//! that belongs to somebody else.
+
+use std::collections::BTreeMap;
+
+use canary_core::names;
+use canary_core::release::{Problem, Routes};
+use canary_core::status::Phase;
+use serde_json::{Value, json};
+
+use crate::api::{ApiError, Kind};
+use crate::target::config::ConfigRef;
+use crate::target::service::{self, Side};
+use crate::target::{autoscaler, covers, is_owned, may_take};
+use crate::tick::{Context, TickError, phase};
+use crate::world::{World, problem};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    Nothing,
+    /// Look again: what was decided on has changed.
+    Wrote,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EnsureError {
+    #[error("{}", .0.message)]
+    Taken(Problem),
+    #[error(transparent)]
+    Tick(#[from] TickError),
+}
+
+impl From<ApiError> for EnsureError {
+    fn from(error: ApiError) -> Self {
+        Self::Tick(error.into())
+    }
+}
+
+// === impl Context ===
+
+impl Context {
+    pub(super) async fn ensure(&self, world: &World, configs: &BTreeMap<ConfigRef, String>) -> Result<Done, EnsureError> {
+        self.check_names(world)?;
+        let mut wrote = self.ensure_finalizer(world).await?;
+        wrote |= self.ensure_label(world).await?;
+        for side in [Side::Canary, Side::Primary] {
+            wrote |= self.ensure_service(world, side).await?;
+        }
+        wrote |= match &world.primary {
+            None => self.create_primary(world, configs).await?,
+            Some(primary) => self.take_over(world, primary, configs).await?,
+        };
+        wrote |= self.ensure_autoscaler(world).await?;
+        if serving(phase(&world.canary)) {
+            wrote |= self.ensure_service(world, Side::Apex).await?;
+            wrote |= self.ensure_route(world).await?;
+        }
+        Ok(if wrote { Done::Wrote } else { Done::Nothing })
+    }
+
+    /// Generated names that somebody else uses.
+    fn check_names(&self, world: &World) -> Result<(), EnsureError> {
+        let canary = &world.canary;
+        for side in [Side::Primary, Side::Canary] {
+            let name = side.name(canary);
+            if let Some(live) = self.caches.services.get(&world.namespace, &name)
+                && !may_take(&live, canary)
+            {
+                return Err(taken("Service", &name, world));
+            }
+        }
+        if let Some(primary) = &world.primary
+            && !may_take(&primary.ownership, canary)
+        {
+            return Err(taken("Deployment", &canary.primary_name(), world));
+        }
+        if let Some(route) = &world.route_generated
+            && !may_take(route, canary)
+        {
+            return Err(taken("ApisixRoute", &canary.canary_route().unwrap_or_default(), world));
+        }
+        Ok(())
+    }
+
+    async fn ensure_finalizer(&self, world: &World) -> Result<bool, EnsureError> {
+        let canary = &world.canary;
+        let mut finalizers = canary.metadata.finalizers.clone().unwrap_or_default();
+        let before = finalizers.len();
+        if !canary.revert_on_deletion() {
+            finalizers.retain(|name| name != names::FINALIZER && name != names::FLAGGER_FINALIZER);
+        } else if !finalizers.iter().any(|name| name == names::FINALIZER) {
+            finalizers.push(names::FINALIZER.to_owned());
+        }
+        if finalizers.len() == before {
+            return Ok(false);
+        }
+        self.patch_finalizers(world, &finalizers).await?;
+        Ok(true)
+    }
+
+    async fn patch_finalizers(&self, world: &World, finalizers: &[String]) -> Result<(), ApiError> {
+        let metadata = &world.canary.metadata;
+        let patch = json!({ "metadata": { "resourceVersion": metadata.resource_version, "finalizers": finalizers } });
+        let name = metadata.name.as_deref().unwrap_or_default();
+        let stored = self.cluster.merge(Kind::Canary, &world.namespace, name, &patch).await?;
+        self.caches.written(Kind::Canary, stored);
+        Ok(())
+    }
+
+    /// The admission webhook selects targets by it.
+    async fn ensure_label(&self, world: &World) -> Result<bool, EnsureError> {
+        if world.target.managed {
+            return Ok(false);
+        }
+        let patch = json!({ "metadata": {
+            "resourceVersion": world.target.resource_version,
+            "labels": { names::MANAGED_LABEL: names::MANAGED_VALUE },
+        } });
+        let name = world.canary.target_name();
+        let stored = self.cluster.merge(Kind::Deployment, &world.namespace, name, &patch).await?;
+        self.caches.written(Kind::Deployment, stored);
+        Ok(true)
+    }
+
+    pub(super) async fn ensure_service(&self, world: &World, side: Side) -> Result<bool, EnsureError> {
+        let desired = world.service(side);
+        let live = self.caches.services.get(&world.namespace, &side.name(&world.canary));
+        let Some(live) = live else {
+            let created = self.cluster.apply(Kind::Service, &desired).await?;
+            self.caches.written(Kind::Service, created);
+            return Ok(true);
+        };
+        if side == Side::Apex && !is_owned(&live, &world.canary) {
+            return self.adopt_apex(world, &live, &desired).await;
+        }
+        if !service::differs(&live, &desired) {
+            return Ok(false);
+        }
+        let applied = self.cluster.apply(Kind::Service, &fenced(desired, &live)).await?;
+        self.caches.written(Kind::Service, applied);
+        Ok(true)
+    }
+
+    async fn adopt_apex(&self, world: &World, live: &Value, desired: &Value) -> Result<bool, EnsureError> {
+        let Some(patch) = service::takeover_patch(live, desired) else { return Ok(false) };
+        let first = live.pointer("/metadata/annotations").and_then(|all| all.get(names::ORIGINAL_SERVICE)).is_none();
+        if first && !selects(live, world) && live["spec"]["selector"] != desired["spec"]["selector"] {
+            let text = format!(
+                "Service {}.{} selects other pods than deployment {}: name another one in spec.service.name",
+                world.canary.apex(),
+                world.namespace,
+                world.canary.target_name(),
+            );
+            return Err(EnsureError::Taken(problem("ServiceNotOurs", text)));
+        }
+        let patched = self.cluster.merge(Kind::Service, &world.namespace, world.canary.apex(), &patch).await?;
+        self.caches.written(Kind::Service, patched);
+        Ok(true)
+    }
+
+    async fn ensure_autoscaler(&self, world: &World) -> Result<bool, EnsureError> {
+        let Some(source) = &world.autoscaler else { return Ok(false) };
+        if world.primary.is_none() {
+            return Ok(false);
+        }
+        let desired = autoscaler::desired(&world.canary, source);
+        let name = desired["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let live = self.caches.autoscalers.get(&world.namespace, &name);
+        if let Some(live) = &live {
+            if !may_take(live, &world.canary) {
+                return Err(taken("HorizontalPodAutoscaler", &name, world));
+            }
+            if covers(&live["spec"], &desired["spec"]) {
+                return Ok(false);
+            }
+        }
+        let object = match &live {
+            Some(live) => fenced(desired, live),
+            None => desired,
+        };
+        let applied = self.cluster.apply(Kind::Autoscaler, &object).await?;
+        self.caches.written(Kind::Autoscaler, applied);
+        Ok(true)
+    }
+
+    /// The generated route follows the user's, and keeps the weights that it has.
+    async fn ensure_route(&self, world: &World) -> Result<bool, EnsureError> {
+        let Some(router) = world.router else { return Ok(false) };
+        let in_status = world.canary.status.as_ref().map_or(0, |status| status.canary_weight);
+        let routes = world.routes().unwrap_or_else(|| Routes::to_canary(in_status));
+        self.write_route(world, routes).await.map(|written| written && router.kind() == Kind::Route)
+    }
+
+    /// Writes the generated route unless it is so already.
+    pub(super) async fn write_route(&self, world: &World, to: Routes) -> Result<bool, EnsureError> {
+        let Some(router) = world.router else { return Ok(false) };
+        let desired = router
+            .write(&world.canary, world.live(), to)
+            .map_err(|error| EnsureError::Taken(problem("RouteInvalid", error.to_string())))?;
+        let object = match &world.route_generated {
+            Some(live) if same_rules(live, &desired) => return Ok(false),
+            Some(live) => fenced(desired, live),
+            None => desired,
+        };
+        let applied = self.cluster.apply(router.kind(), &object).await?;
+        self.caches.written(router.kind(), applied);
+        Ok(true)
+    }
+}
+
+fn same_rules(live: &Value, desired: &Value) -> bool {
+    covers(&live["spec"], &desired["spec"])
+}
+
+/// Does the user's Service select the target's pods?
+fn selects(live: &Value, world: &World) -> bool {
+    let selector = live["spec"]["selector"].as_object();
+    selector.is_some_and(|selector| {
+        !selector.is_empty()
+            && selector.iter().all(|(key, value)| {
+                let label = world.target.pod_labels.get(key).map(String::as_str);
+                label == value.as_str()
+            })
+    })
+}
+
+fn taken(kind: &str, name: &str, world: &World) -> EnsureError {
+    let text = format!(
+        "{kind} {name}.{} exists and belongs to somebody else: delete it, or hand it over with the annotation {}=true",
+        world.namespace,
+        names::ADOPT,
+    );
+    EnsureError::Taken(problem("NameTaken", text))
+}
+
+/// Fails if the object is not the one that was read.
+pub(super) fn fenced(mut desired: Value, live: &Value) -> Value {
+    desired["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
+    desired
+}
+
+/// Phases in which users are served through what is generated.
+const fn serving(phase: Phase) -> bool {
+    !matches!(phase, Phase::New | Phase::Initializing | Phase::Terminating | Phase::Terminated)
+}

@@ -1,0 +1,273 @@
+//! What a tick looks at: one Canary and everything around it, as the caches have it now.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use canary_core::canary::Canary;
+use canary_core::capability::{Capability, capability};
+use canary_core::release::readiness::readiness;
+use canary_core::release::{Answers, Facts, Problem, Routes, Serving, Settings, Wish, Workload};
+use canary_core::{names, request};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::api::Kind;
+use crate::cache::Key;
+use crate::caches::Caches;
+use crate::router::{Live, Router, router};
+use crate::target::autoscaler::{self, Choice};
+use crate::target::config::ConfigRef;
+use crate::target::service::{self, Side};
+use crate::target::view::Deployment;
+
+/// Flags that shape what is seen.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub provider: String,
+    pub selector_labels: Vec<String>,
+    pub label_prefixes: Vec<String>,
+    pub config_tracking: bool,
+    pub min_interval: std::time::Duration,
+    pub drain: std::time::Duration,
+}
+
+pub struct World {
+    pub canary: Arc<Canary>,
+    pub namespace: String,
+    pub capability: Capability,
+    pub router: Option<&'static dyn Router>,
+    pub target: Arc<Deployment>,
+    pub primary: Option<Arc<Deployment>>,
+    /// Label that tells the target's pods, and its value.
+    pub selector: (String, String),
+    pub apex: Option<Arc<Value>>,
+    pub autoscaler: Option<Arc<Value>>,
+    pub route_source: Option<Arc<Value>>,
+    pub route_generated: Option<Arc<Value>>,
+    /// Several autoscalers scale the target, and none was chosen.
+    pub ambiguous_autoscalers: Vec<String>,
+}
+
+pub fn problem(reason: &'static str, message: impl Into<String>) -> Problem {
+    Problem { reason, message: message.into() }
+}
+
+/// What a Canary depends on, by name: a change of any wakes it.
+pub fn interests(canary: &Canary, target: Option<&Deployment>) -> HashSet<(Kind, Key)> {
+    let key = |name: &str| Key::new(canary.namespace_name(), name);
+    let mut set = HashSet::from([
+        (Kind::Canary, key(canary.metadata.name.as_deref().unwrap_or_default())),
+        (Kind::Deployment, key(canary.target_name())),
+        (Kind::Deployment, key(&canary.primary_name())),
+        (Kind::Autoscaler, key(canary.target_name())),
+        (Kind::Autoscaler, key(&canary.primary_name())),
+    ]);
+    for service in [canary.apex().to_owned(), canary.primary_service(), canary.canary_service()] {
+        set.insert((Kind::Service, key(&service)));
+        set.insert((Kind::EndpointSlice, key(&service)));
+    }
+    if let Some(reference) = &canary.spec.autoscaler_ref {
+        set.insert((Kind::Autoscaler, key(&reference.name)));
+    }
+    if let (Some(route), Some(generated)) = (canary.route(), canary.canary_route()) {
+        set.insert((Kind::Route, key(&route.name)));
+        set.insert((Kind::Route, key(&generated)));
+    }
+    for config in target.map(|target| target.configs.as_slice()).unwrap_or_default() {
+        set.insert((config.kind(), key(&config.name)));
+        set.insert((config.kind(), key(&names::primary_of(&config.name))));
+    }
+    set
+}
+
+// === impl World ===
+
+impl World {
+    pub fn look(canary: &Arc<Canary>, caches: &Caches, options: &Options) -> Result<Self, Problem> {
+        let namespace = canary.namespace_name().to_owned();
+        let id = format!("{}.{namespace}", canary.target_name());
+        let provider = canary.provider_or(&options.provider);
+        let capability = capability(provider)
+            .ok_or_else(|| problem("Invalid", format!("spec.provider: {provider} is unknown")))?;
+        let target = caches
+            .deployments
+            .get(&namespace, canary.target_name())
+            .ok_or_else(|| problem("TargetNotFound", format!("deployment {id} not found")))?;
+        let (key, value) = target.selector(&options.selector_labels).ok_or_else(|| {
+            let labels = options.selector_labels.join(" ");
+            let text = format!("getSelectorLabel failed: deployment {id} spec.selector.matchLabels must contain one of [{labels}]");
+            problem("SelectorMissing", text)
+        })?;
+        let selector = (key.to_owned(), value.to_owned());
+        let (autoscaler, ambiguous_autoscalers) = choose_autoscaler(canary, caches, &namespace)?;
+        let router = router(provider);
+        let (route_source, route_generated) = match router {
+            Some(router) => {
+                let (source, generated) = router.names(canary).map_err(|error| problem("RouteInvalid", error.to_string()))?;
+                (caches.routes.get(&namespace, &source), caches.routes.get(&namespace, &generated))
+            }
+            None => (None, None),
+        };
+        let world = Self {
+            primary: caches.deployments.get(&namespace, &canary.primary_name()),
+            apex: caches.services.get(&namespace, canary.apex()),
+            canary: canary.clone(),
+            namespace,
+            capability,
+            router,
+            target,
+            selector,
+            autoscaler,
+            route_source,
+            route_generated,
+            ambiguous_autoscalers,
+        };
+        world.check_route()?;
+        Ok(world)
+    }
+
+    /// A route that cannot be written is found before anything rests on it.
+    fn check_route(&self) -> Result<(), Problem> {
+        let Some(router) = self.router else { return Ok(()) };
+        let written = router.write(&self.canary, self.live(), Routes::ALL_PRIMARY);
+        written.map(|_| ()).map_err(|error| problem("RouteInvalid", error.to_string()))
+    }
+
+    pub fn live(&self) -> Live<'_> {
+        Live { source: self.route_source.as_deref(), generated: self.route_generated.as_deref() }
+    }
+
+    pub fn selector(&self) -> (&str, &str) {
+        (&self.selector.0, &self.selector.1)
+    }
+
+    pub fn routes(&self) -> Option<Routes> {
+        self.router?.read(&self.canary, self.live())
+    }
+
+    /// A Service of ours as it should be.
+    pub fn service(&self, side: Side) -> Value {
+        service::desired(side, &self.canary, self.selector(), &self.target.ports)
+    }
+
+    pub fn facts(&self, caches: &Caches, options: &Options, configs: BTreeMap<ConfigRef, String>, now: Timestamp) -> Facts {
+        let canary = &self.canary;
+        let primary_addresses = caches.addresses(&self.namespace, &canary.primary_service());
+        let apex_addresses = caches.addresses(&self.namespace, canary.apex());
+        Facts {
+            now,
+            settings: Settings {
+                capability: self.capability,
+                min_interval: options.min_interval,
+                drain: options.drain,
+            },
+            target: self.target_workload(),
+            primary: self.primary.as_ref().map(|primary| self.primary_workload(primary)),
+            routes: self.routes(),
+            serving: Serving {
+                primary: primary_addresses.len(),
+                apex: apex_addresses.iter().filter(|address| primary_addresses.contains(address)).count(),
+                adopted: self.apex.as_ref().is_some_and(|apex| !self.selects_primary(apex)),
+                pointed: self.pointed(),
+            },
+            configs: configs.into_iter().map(|(config, checksum)| (config.id(), checksum)).collect(),
+            scale_up_to: self.scale_up_to(),
+            request: wish(canary),
+            canary_addresses: caches.addresses(&self.namespace, &canary.canary_service()),
+            answers: Answers::default(),
+        }
+    }
+
+    fn selects_primary(&self, apex: &Value) -> bool {
+        apex["spec"]["selector"] == self.service(Side::Apex)["spec"]["selector"]
+    }
+
+    fn pointed(&self) -> bool {
+        let apex = self.apex.as_ref().is_some_and(|apex| self.selects_primary(apex));
+        apex && (self.router.is_none() || self.routes().is_some())
+    }
+
+    fn target_workload(&self) -> Workload {
+        let target = &self.target;
+        let threshold = self.canary.canary_ready_threshold();
+        Workload {
+            uid: target.uid.clone(),
+            generation: target.generation,
+            revision: target.revision.clone(),
+            replicas: target.replicas,
+            ready: target.counts.ready,
+            readiness: readiness(self.canary.target_name(), target.counts, threshold),
+            images: target.images.clone(),
+            replicas_manager: target.replicas_manager.clone(),
+            changed_by: target
+                .triggered
+                .as_ref()
+                .filter(|(revision, _)| *revision == target.revision)
+                .map(|(_, by)| by.clone()),
+        }
+    }
+
+    fn primary_workload(&self, primary: &Deployment) -> Workload {
+        let threshold = self.canary.primary_ready_threshold();
+        Workload {
+            uid: primary.uid.clone(),
+            generation: primary.generation,
+            revision: primary.promoted.clone().unwrap_or_default(),
+            replicas: primary.replicas,
+            ready: primary.counts.ready,
+            readiness: readiness(&self.canary.primary_name(), primary.counts, threshold),
+            images: primary.images.clone(),
+            replicas_manager: primary.replicas_manager.clone(),
+            changed_by: None,
+        }
+    }
+
+    /// Replicas of a primary that is created.
+    pub fn scale_primary_to(&self) -> i32 {
+        match &self.autoscaler {
+            Some(autoscaler) if self.target.replicas == 0 => autoscaler::min_replicas(autoscaler),
+            _ => self.target.replicas.max(1),
+        }
+    }
+
+    fn scale_up_to(&self) -> i32 {
+        if self.target.replicas > 0 {
+            return self.target.replicas;
+        }
+        match (&self.autoscaler, &self.primary) {
+            (Some(autoscaler), _) => autoscaler::min_replicas(autoscaler),
+            (None, Some(primary)) => primary.replicas.max(1),
+            (None, None) => 1,
+        }
+    }
+}
+
+type Chosen = (Option<Arc<Value>>, Vec<String>);
+
+fn choose_autoscaler(canary: &Canary, caches: &Caches, namespace: &str) -> Result<Chosen, Problem> {
+    let all = caches.autoscalers.in_namespace(namespace);
+    let plain: Vec<&Value> = all.iter().map(AsRef::as_ref).collect();
+    match autoscaler::choose(canary, &plain) {
+        Choice::None => Ok((None, Vec::new())),
+        Choice::One(one) => {
+            let chosen = all.iter().find(|candidate| std::ptr::eq(candidate.as_ref(), one)).cloned();
+            Ok((chosen, Vec::new()))
+        }
+        Choice::Several(names) => Ok((None, names)),
+        Choice::Missing(name) => {
+            let text = format!("HorizontalPodAutoscaler {name}.{namespace} not found, named by spec.autoscalerRef");
+            Err(problem("AutoscalerNotFound", text))
+        }
+    }
+}
+
+fn wish(canary: &Canary) -> Option<Wish> {
+    let annotations = canary.metadata.annotations.as_ref()?;
+    let raw = annotations.get(names::REQUEST)?;
+    Some(Wish {
+        raw: raw.clone(),
+        parsed: request::parse(raw).map_err(|error| error.to_string()),
+        by: annotations.get(names::REQUESTED_BY).cloned(),
+        reason: annotations.get(names::REQUEST_REASON).cloned(),
+    })
+}
