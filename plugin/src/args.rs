@@ -100,7 +100,7 @@ pub struct PromoteArgs {
 pub struct RequestArgs {
     /// Canary, as NAME or canary/NAME
     pub name: CanaryName,
-    /// Why, for the record: shown by status, Events and the audit log
+    /// Why, for the record: kept in status, and said in the Event
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
     /// How long to wait for the outcome (0: without end)

@@ -18,6 +18,8 @@ use crate::env::Env;
 use crate::exit::{Error, denial, one_line};
 use crate::kubeconfig::{self, chain};
 
+/// Tells what people asked for from what the controller wrote.
+const FIELD_MANAGER: &str = "kubectl-canary-cli";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a watch may fail before the command does.
 const WATCH_PATIENCE: Duration = Duration::from_secs(30);
@@ -115,7 +117,7 @@ impl Cluster {
             "metadata": { "resourceVersion": canary.metadata.resource_version, "annotations": annotations },
         });
         let params = PatchParams {
-            field_manager: Some("kubectl-canary-cli".into()),
+            field_manager: Some(FIELD_MANAGER.into()),
             ..PatchParams::default()
         };
         let patched = tokio::time::timeout(

@@ -1,6 +1,8 @@
 //! A Canary and its objects as they change, and what becomes of a release.
 
 use futures::StreamExt;
+use std::time::Duration;
+
 use futures::stream::{self, BoxStream};
 use kube::api::DynamicObject;
 use kube::discovery::ApiResource;
@@ -11,6 +13,9 @@ use canary_core::status::Outcome;
 use crate::client::{self, Cluster, Guarded};
 use crate::exit::Error;
 use crate::report::{self, CanaryReport, Extra, Observed};
+
+/// How long a status may come after the objects that it speaks of.
+const TOGETHER: Duration = Duration::from_millis(100);
 
 /// What became of the release that somebody follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +39,12 @@ enum Part {
     Route,
     Primary,
     Target,
+}
+
+#[derive(PartialEq, Eq)]
+enum Changed {
+    Canary,
+    Extra,
 }
 
 enum Change {
@@ -113,21 +124,34 @@ impl Follower {
         Ok(Self { observed, changes })
     }
 
-    /// Waits for the next change and takes it in.
+    /// Waits for the next change and takes it in. A route that changes is soon followed by the
+    /// status that says so: both are one change to whoever looks.
     pub async fn changed(&mut self) -> Result<(), Error> {
+        if self.take_in().await? == Changed::Extra {
+            let end = tokio::time::Instant::now() + TOGETHER;
+            while let Ok(changed) = tokio::time::timeout_at(end, self.take_in()).await {
+                if changed? == Changed::Canary {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_in(&mut self) -> Result<Changed, Error> {
         let id = self.observed.canary.id();
         match self.changes.next().await {
             Some(Change::Canary(canary)) => {
                 let canary = (*canary)?.ok_or(Error::Deleted(id))?;
                 self.observed.canary = client::read(canary)?;
+                Ok(Changed::Canary)
             }
-            None => return Err(Error::Deleted(id)),
             Some(Change::Extra(part, object)) => {
-                let extra = object.map_or(Extra::Absent, Extra::Found);
-                *self.observed.part(part) = extra;
+                *self.observed.part(part) = object.map_or(Extra::Absent, Extra::Found);
+                Ok(Changed::Extra)
             }
+            None => Err(Error::Deleted(id)),
         }
-        Ok(())
     }
 }
 

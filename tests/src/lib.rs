@@ -20,4 +20,5 @@ pub mod plugin;
 pub mod process;
 pub mod scenario;
 pub mod server;
+pub mod stage;
 pub mod tools;

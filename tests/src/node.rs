@@ -54,24 +54,7 @@ impl Node {
 
     /// The same with a control plane started that way; its simulated nodes are left out.
     pub async fn start_with(options: Options) -> Result<Self> {
-        for program in [
-            "unshare",
-            "nsenter",
-            "ip",
-            "nft",
-            "containerd",
-            "ctr",
-            "runc",
-            "/usr/lib/cni/ptp",
-            "/usr/lib/cni/host-local",
-            "/usr/lib/cni/loopback",
-        ] {
-            require(program)?;
-        }
-        ensure!(
-            std::fs::metadata("/proc/self").is_ok_and(|own| is_root(&own)),
-            "a real node needs root: run this as root, or the cluster level instead"
-        );
+        Self::possible()?;
         let mut lab = Lab::for_node()?;
         create_cgroups(lab.name())?;
         let init = start_init(&mut lab).await?;
@@ -91,6 +74,29 @@ impl Node {
         node.start_dns().await?;
         node.wait_until_ready().await?;
         Ok(node)
+    }
+
+    /// Whether this machine can have a node, or what it lacks.
+    pub fn possible() -> Result<()> {
+        for program in [
+            "unshare",
+            "nsenter",
+            "ip",
+            "nft",
+            "containerd",
+            "ctr",
+            "runc",
+            "/usr/lib/cni/ptp",
+            "/usr/lib/cni/host-local",
+            "/usr/lib/cni/loopback",
+        ] {
+            require(program)?;
+        }
+        ensure!(
+            std::fs::metadata("/proc/self").is_ok_and(|own| is_root(&own)),
+            "a real node needs root: run this as root, or the cluster level instead"
+        );
+        Ok(())
     }
 
     /// The control plane: kubeconfigs, clients, kubectl.

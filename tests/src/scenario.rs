@@ -1,6 +1,6 @@
 //! The user's scenario as a cluster's objects: the YAML in `tests/scenario`, and the images that it names.
 //!
-//! `tests/scenario/user` is the user's own YAML, which is applied as it is and never edited.
+//! `tests/seed` is the user's own YAML, which is applied as it is and never edited.
 
 use std::time::Duration;
 
@@ -19,6 +19,12 @@ pub const HOST: &str = "app.example.com";
 pub const GATEWAY_PORT: u16 = 30_080;
 /// The port of a node's address at which Prometheus answers.
 pub const PROMETHEUS_PORT: u16 = 30_090;
+
+/// The image that the manifests name.
+const SERVER_IMAGE: &str = concat!(
+    "ghcr.io/kubectl-canary/canary-webhook:",
+    env!("CARGO_PKG_VERSION")
+);
 
 /// What has to be there before the user's YAML: the application, and what surrounds it.
 const SURROUNDINGS: [&str; 5] = [
@@ -53,6 +59,31 @@ pub async fn prepare(node: &Node) -> Result<()> {
     Ok(())
 }
 
+/// Our server in a pod, installed into namespace `apisix` as a user would, and waits until it serves.
+pub async fn install(node: &Node) -> Result<()> {
+    node.import_image(&program("canary-webhook", SERVER_IMAGE)?)
+        .await?;
+    let overlay = folder("tests/scenario/install").display().to_string();
+    let plane = node.plane();
+    plane
+        .kubectl(&["apply", "--server-side", "-k", &overlay])
+        .await?
+        .ok()?;
+    let rollout = [
+        "-n",
+        "apisix",
+        "rollout",
+        "status",
+        "deployment/canary-webhook",
+    ];
+    plane
+        .kubectl(&[rollout.as_slice(), &["--timeout=60s"]].concat())
+        .await?
+        .ok()
+        .context("the server's pods")?;
+    Ok(())
+}
+
 /// The surroundings alone, e.g. for simulated pods.
 pub async fn apply(plane: &ControlPlane) -> Result<()> {
     for file in SURROUNDINGS {
@@ -82,7 +113,7 @@ pub async fn query(node: &Node, query: &str) -> Result<f64> {
 
 /// A file of the user's, as it is.
 pub fn user_yaml(file: &str) -> Result<String> {
-    let path = folder("tests/scenario/user").join(file);
+    let path = folder("tests/seed").join(file);
     std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
@@ -116,11 +147,6 @@ pub fn podinfo(version: &str, env: &[(&str, &str)]) -> Result<Image> {
 /// A program of the tests as `local/<name>:1`.
 fn own(name: &str) -> Result<Image> {
     program(name, &format!("docker.io/local/{name}:1"))
-}
-
-/// Our server under the name that the manifests give it.
-pub fn server(name: &str) -> Result<Image> {
-    program("canary-webhook", name)
 }
 
 fn program(name: &str, image: &str) -> Result<Image> {

@@ -10,6 +10,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::clock::eventually;
+use crate::control_plane::{ControlPlane, free_port};
 use crate::guard::Lab;
 use crate::process::Process;
 use crate::tools::binary;
@@ -20,10 +21,54 @@ pub struct Server {
     lab: Arc<Lab>,
     name: String,
     args: Vec<String>,
+    metrics: String,
     process: Process,
 }
 
+/// Where the manifests put the server, and as whom it runs.
+pub const NAMESPACE: &str = "canary-system";
+/// Its `ServiceAccount`.
+pub const ACCOUNT: &str = "canary-webhook";
+
+/// What a user installs, but for the pods: rights, policies and webhook registrations.
+pub async fn register(plane: &ControlPlane) -> Result<()> {
+    for file in [
+        "namespace",
+        "serviceaccount",
+        "rbac",
+        "policies",
+        "webhooks",
+    ] {
+        plane
+            .apply_file(&format!("manifests/base/{file}.yaml"))
+            .await?;
+    }
+    Ok(())
+}
+
 impl Server {
+    /// Starts it beside a control plane where [`register`] was called, with the rights that the manifests
+    /// give and free ports of its own; further arguments come last.
+    pub fn beside(plane: &ControlPlane, args: &[&str]) -> Result<Self> {
+        let kubeconfig = plane.service_account_kubeconfig(NAMESPACE, ACCOUNT)?;
+        let (admission, metrics) = (free_port()?, free_port()?);
+        let own = [
+            format!("--own-user=system:serviceaccount:{NAMESPACE}:{ACCOUNT}"),
+            format!("--identity=server-{admission}"),
+            format!("--admission-address=127.0.0.1:{admission}"),
+            format!("--admission-url=https://127.0.0.1:{admission}"),
+            format!("--port={metrics}"),
+        ];
+        let all: Vec<&str> = own
+            .iter()
+            .map(String::as_str)
+            .chain(args.iter().copied())
+            .collect();
+        let mut server = Self::start(plane.lab(), &kubeconfig, &all)?;
+        server.metrics = format!("http://127.0.0.1:{metrics}/metrics");
+        Ok(server)
+    }
+
     /// Starts it with a kubeconfig and further arguments. It is not waited for: see [`Self::logged`].
     pub fn start(lab: &Arc<Lab>, kubeconfig: &Path, args: &[&str]) -> Result<Self> {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
@@ -37,7 +82,13 @@ impl Server {
             lab: Arc::clone(lab),
             name,
             args,
+            metrics: String::new(),
         })
+    }
+
+    /// Its metrics as text; only of one started by [`Self::beside`].
+    pub async fn metrics(&self) -> Result<String> {
+        Ok(reqwest::get(&self.metrics).await?.text().await?)
     }
 
     /// Its process: to kill, stop, continue, and to read what it printed.

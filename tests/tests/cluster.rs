@@ -9,3 +9,5 @@ mod control_plane;
 mod manifests;
 #[path = "cluster/policies.rs"]
 mod policies;
+#[path = "cluster/server.rs"]
+mod server;

@@ -29,7 +29,7 @@ use crate::cache::Key;
 use crate::caches::Caches;
 use crate::clock::Clock;
 use crate::hook::Background;
-use crate::notify::{EventWriter, NotifyError, Reporter};
+use crate::notify::{EventWriter, Reporter};
 use crate::target::config::ConfigRef;
 use crate::telemetry::Metrics;
 use crate::transport::Transport;
@@ -69,8 +69,6 @@ pub enum Next {
 pub enum TickError {
     #[error(transparent)]
     Api(#[from] ApiError),
-    #[error(transparent)]
-    Event(#[from] NotifyError),
     /// What was decided on is not so any more.
     #[error("{0}")]
     Stale(String),
@@ -84,7 +82,6 @@ impl TickError {
         match self {
             Self::Api(error) => error.is_stale(),
             Self::Stale(_) => true,
-            Self::Event(_) => false,
         }
     }
 }

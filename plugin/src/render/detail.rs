@@ -4,12 +4,15 @@ mod metrics;
 mod past;
 
 use canary_core::status::{ImageChange, Phase, RequestOutcome};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::layout::{Line, Row};
 use super::style::{Theme, Tone};
 use super::words::{self, age};
 use crate::report::{CanaryReport, ReleaseReport, Replicas};
+
+/// How long a refused request stays on the screen.
+const NEWS: SignedDuration = SignedDuration::from_mins(10);
 
 /// The picture of a Canary; `wide` adds what is rarely needed.
 pub fn lines(report: &CanaryReport, theme: &Theme, now: Timestamp, wide: bool) -> Vec<Line> {
@@ -236,21 +239,23 @@ impl Screen<'_> {
         rows
     }
 
+    /// A request that came to nothing is news for a while.
     fn request(&self, wide: bool) -> Option<Row> {
         let request = self.report.last_request.as_ref()?;
-        if request.outcome == RequestOutcome::Done && !wide {
+        let news =
+            request.outcome != RequestOutcome::Done && self.now.duration_since(request.at) < NEWS;
+        if !news && !wide {
             return None;
         }
         let by = request.by.as_deref().unwrap_or("unknown");
+        let ago = age(request.at, self.now);
         let outcome = format!("{:?}", request.outcome).to_lowercase();
+        let reason = request.reason.as_deref().unwrap_or_default();
         Some(Row::new(
             "request",
             vec![
-                Line::plain(format!(
-                    "{} by {by} {} ago",
-                    request.verb,
-                    age(request.at, self.now)
-                )),
+                Line::plain(format!("{} by {by} {ago} ago", request.verb)),
+                Line::plain(reason),
                 Line::plain(format!("{outcome}: {}", request.message)),
             ],
         ))

@@ -118,6 +118,18 @@ fn what_is_wrong_stands_on_the_screen() {
 }
 
 #[test]
+fn a_request_that_was_refused_is_news_for_ten_minutes() {
+    let mut value = progressing();
+    let mut refused = |at: &str, outcome: &str| {
+        value["lastRequest"] = json!({"id": "x", "verb": "promote", "by": "bob", "at": at, "outcome": outcome, "message": "the canary is not ready"});
+        picture(&value).contains("promote by bob")
+    };
+    assert!(refused("2026-03-01T11:58:00Z", "Refused"));
+    assert!(!refused("2026-03-01T11:40:00Z", "Refused"));
+    assert!(!refused("2026-03-01T11:58:00Z", "Done"));
+}
+
+#[test]
 fn a_canary_that_nobody_has_looked_at() {
     let theme = wide();
     insta::assert_snapshot!(draw(

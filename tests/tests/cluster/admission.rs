@@ -1,10 +1,14 @@
 //! The webhook over TLS, called by a real API server as the manifests register it. The caches are
 //! played: what they would know is told to them.
 
+#![cfg(test)] // so that helpers may unwrap as tests do
+
 #[path = "admission/canaries.rs"]
 mod canaries;
 #[path = "admission/registration.rs"]
 mod registration;
+#[path = "admission/sidecar.rs"]
+mod sidecar;
 #[path = "admission/targets.rs"]
 mod targets;
 
@@ -15,7 +19,7 @@ use std::time::Duration;
 use anyhow::Result;
 use canary_core::canary::Canary;
 use canary_core::revision::revision;
-use canary_tests::clock::{eventually, now};
+use canary_tests::clock::eventually;
 use canary_tests::control_plane::{ControlPlane, client};
 use canary_tests::process::Output;
 use canary_webhook::admission::{AdmissionMetrics, Config, State, View, router};
@@ -89,7 +93,15 @@ async fn stage() -> Result<ControlPlane> {
     let url = format!("https://{}", listener.local_addr()?);
     let server = own_client(&plane).await?;
     let certificate = certificate(&server, SERVER.0, &["127.0.0.1".to_owned()], today()).await?;
-    publish_ca(&server, &certificate.ca_pem, &WebhookTarget::Url(url)).await?;
+    publish_ca(
+        &server,
+        &certificate.ca_pem,
+        &WebhookTarget::Url(url.clone()),
+    )
+    .await?;
+    plane
+        .apply(&sidecar::registration(&url, &certificate.ca_pem))
+        .await?;
     // In a runtime of its own: that of a test ends with the test.
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -108,7 +120,7 @@ async fn stage() -> Result<ControlPlane> {
         };
         runtime.block_on(serve(
             listener,
-            router(state),
+            router(state).merge(sidecar::router()),
             &certificate,
             std::future::pending(),
         ))

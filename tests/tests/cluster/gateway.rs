@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anyhow::{Result, anyhow};
 use canary_tests::clock::{eventually, now};
 use canary_tests::control_plane::ControlPlane;
 use canary_tests::fixtures::app::App;
@@ -69,40 +70,38 @@ spec:
     )
 }
 
-async fn status(gateway: &Gateway) -> u16 {
-    let reply = get(&gateway.address().to_string(), HOST, "/")
-        .await
-        .unwrap();
-    reply.status.as_u16()
+async fn status(gateway: &Gateway) -> Result<u16> {
+    let reply = get(&gateway.address().to_string(), HOST, "/").await;
+    Ok(reply
+        .map_err(|failure| anyhow!("{failure}"))?
+        .status
+        .as_u16())
 }
 
-async fn answers(gateway: &Gateway, code: u16) -> Duration {
+async fn answers(gateway: &Gateway, code: u16) -> Result<Duration> {
     let start = now();
     let what = format!("the gateway to answer {code}");
-    eventually(&what, Duration::from_secs(10), async || {
-        Ok((status(gateway).await == code).then_some(()))
-    })
-    .await
-    .unwrap();
-    start.elapsed()
+    let answered = async || Ok((status(gateway).await? == code).then_some(()));
+    eventually(&what, Duration::from_secs(10), answered).await?;
+    Ok(start.elapsed())
 }
 
-async fn following(plane: &ControlPlane, lag: Duration) -> Gateway {
-    plane.apply(RIGHTS).await.unwrap();
+async fn following(plane: &ControlPlane, lag: Duration) -> Result<Gateway> {
+    plane.apply(RIGHTS).await?;
     let config = Config {
         lag,
         ..Config::default()
     };
-    let mut gateway = Gateway::start(config).await.unwrap();
-    gateway.follow(plane.client_for("gateway", &[]).await.unwrap());
-    gateway
+    let mut gateway = Gateway::start(config).await?;
+    gateway.follow(plane.client_for("gateway", &[]).await?);
+    Ok(gateway)
 }
 
 #[tokio::test]
 async fn the_gateway_splits_requests_by_the_route_as_it_is_stored() {
     let plane = ControlPlane::start().await.unwrap();
     let lag = Duration::from_millis(300);
-    let gateway = following(&plane, lag).await;
+    let gateway = following(&plane, lag).await.unwrap();
     let (old, new) = (
         App::start("old").await.unwrap(),
         App::start("new").await.unwrap(),
@@ -116,10 +115,10 @@ async fn the_gateway_splits_requests_by_the_route_as_it_is_stored() {
             to,
         ));
     }
-    assert_eq!(status(&gateway).await, 404);
+    assert_eq!(status(&gateway).await.unwrap(), 404);
 
     plane.apply(&route(90, 10)).await.unwrap();
-    answers(&gateway, 200).await;
+    answers(&gateway, 200).await.unwrap();
     let load = Load::start(Plan {
         address: gateway.address().to_string(),
         host: HOST.to_owned(),
@@ -136,11 +135,11 @@ async fn the_gateway_splits_requests_by_the_route_as_it_is_stored() {
     plane.apply(&route(0, 100)).await.unwrap();
     let scale = ["scale", "deployment", "podinfo-canary", "--replicas=0"];
     plane.kubectl(&scale).await.unwrap().ok().unwrap();
-    assert!(answers(&gateway, 503).await < Duration::from_secs(3));
+    assert!(answers(&gateway, 503).await.unwrap() < Duration::from_secs(3));
 
     let delete = ["delete", "apisixroute", "podinfo-podinfo-canary"];
     plane.kubectl(&delete).await.unwrap().ok().unwrap();
-    answers(&gateway, 404).await;
+    answers(&gateway, 404).await.unwrap();
 }
 
 #[tokio::test]
@@ -150,7 +149,7 @@ async fn the_gateway_notices_the_crd_that_arrives_after_it() {
         .start()
         .await
         .unwrap();
-    let gateway = following(&plane, Duration::ZERO).await;
+    let gateway = following(&plane, Duration::ZERO).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!gateway.ready(), "there is no ApisixRoute to be listed");
 

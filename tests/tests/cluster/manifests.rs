@@ -1,5 +1,7 @@
 //! What a user applies: the whole of `manifests/`, once and again, into any namespace.
 
+#![cfg(test)] // so that helpers may unwrap as tests do
+
 use anyhow::Result;
 use canary_tests::control_plane::ControlPlane;
 use canary_tests::tools::folder;

@@ -1,8 +1,10 @@
 //! The policies that hold while our server is down. Nobody here is a cluster administrator but where
 //! it says so, and no webhook is registered.
 //!
-//! alice edits namespaces (ClusterRole edit), bob operates releases (canary-operator), carol administers
+//! alice edits namespaces (role edit), bob operates releases (canary-operator), carol administers
 //! (admin), and the server is the `ServiceAccount` that the manifests name.
+
+#![cfg(test)] // so that helpers may unwrap as tests do
 
 #[path = "policies/requests.rs"]
 mod requests;
@@ -15,13 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use canary_core::canary::Canary;
-use canary_core::status::Phase;
 use canary_tests::clock::eventually;
 use canary_tests::control_plane::ControlPlane;
 use canary_tests::process::Output;
-use kube::Api;
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -93,6 +91,12 @@ async fn plane() -> Result<ControlPlane> {
     Ok(plane)
 }
 
+/// The user's own file, in another namespace.
+fn users_canary(namespace: &str) -> String {
+    include_str!("../../seed/podinfo-canary.yaml")
+        .replace("namespace: test", &format!("namespace: {namespace}"))
+}
+
 impl Namespace {
     /// With the user's Canary, a target, and the three people.
     async fn new() -> Self {
@@ -113,8 +117,7 @@ impl Namespace {
                 .admin(&["create", "rolebinding", user, &role, &user_flag], "")
                 .await;
         }
-        let canary = include_str!("../../seed/podinfo-canary.yaml")
-            .replace("namespace: test", &format!("namespace: {}", namespace.name));
+        let canary = users_canary(&namespace.name);
         namespace.admin(&["create", "-f", "-"], &canary).await;
         namespace.admin(&["create", "-f", "-"], TARGET).await;
         let uid = namespace.read("canary", "{.metadata.uid}").await;

@@ -197,3 +197,37 @@ async fn a_node_whose_run_is_killed_leaves_nothing_behind() {
     .await
     .unwrap();
 }
+
+#[tokio::test]
+async fn the_server_installed_from_the_manifests_initializes_the_users_canary() {
+    let node = Node::start().await.unwrap();
+    scenario::prepare(&node).await.unwrap();
+    let start = now();
+    scenario::install(&node).await.unwrap();
+    println!("installed: {:?}", start.elapsed());
+    let plane = node.plane();
+    for file in ["podinfo-apisixroute.yaml", "podinfo-canary.yaml"] {
+        let yaml = scenario::user_yaml(file).unwrap();
+        plane.apply(&yaml).await.unwrap();
+    }
+
+    let created = now();
+    let wait = [
+        "-n",
+        "test",
+        "wait",
+        "canary/podinfo",
+        "--for=jsonpath={.status.phase}=Initialized",
+    ];
+    let wait = [wait.as_slice(), &["--timeout=60s"]].concat();
+    plane.kubectl(&wait).await.unwrap().ok().unwrap();
+    println!("Initialized: {:?}", created.elapsed());
+    let info = eventually(
+        "podinfo through the gateway",
+        Duration::from_secs(10),
+        async || scenario::get(&node, "/api/info").await.map(Some),
+    )
+    .await
+    .unwrap();
+    assert_eq!(info["version"], "6.0.0");
+}

@@ -40,22 +40,18 @@ type Decide = fn(&Request, &dyn View, &Config) -> Answer;
 
 /// Both webhooks, and the probes that say whether to send them anything.
 pub fn router(state: State) -> Router {
-    let probes = Router::new()
+    let guarded = middleware::from_fn_with_state(Arc::new(Semaphore::new(CONCURRENCY)), guard);
+    Router::new()
+        .merge(webhook(MUTATE, mutate, &state.metrics))
+        .merge(webhook(VALIDATE, validate, &state.metrics))
+        .layer(guarded)
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
-        .with_state(state.clone());
-    Router::new()
-        .merge(webhook(MUTATE, mutate, &state))
-        .merge(webhook(VALIDATE, validate, &state))
-        .layer(middleware::from_fn_with_state(
-            Arc::new(Semaphore::new(CONCURRENCY)),
-            guard,
-        ))
-        .merge(probes)
+        .with_state(state)
 }
 
-fn webhook(name: &'static str, decide: Decide, state: &State) -> Router {
-    let metrics = state.metrics.clone();
+fn webhook(name: &'static str, decide: Decide, metrics: &AdmissionMetrics) -> Router<State> {
+    let metrics = metrics.clone();
     let handler = move |FromState(state): FromState<State>, body: Result<Bytes, BytesRejection>| async move {
         review(name, decide, &state, body)
     };
@@ -65,7 +61,6 @@ fn webhook(name: &'static str, decide: Decide, state: &State) -> Router {
         .layer(CatchPanicLayer::custom(move |panic| {
             panicked(name, &metrics, panic)
         }))
-        .with_state(state.clone())
 }
 
 async fn ready(FromState(state): FromState<State>) -> Response {
@@ -187,7 +182,7 @@ fn deny(
     let mut response = response.deny(sentences.join("; "));
     response.result.status = Some(StatusSummary::Failure);
     response.result.code = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
-    response.result.reason = "Invalid".to_owned();
+    "Invalid".clone_into(&mut response.result.reason);
     let cause = |violation: Violation| StatusCause {
         reason: "FieldValueInvalid".to_owned(),
         message: violation.message,

@@ -4,6 +4,7 @@
 mod http;
 mod manifests;
 mod mutate;
+mod sentence;
 mod validate;
 
 use std::collections::BTreeMap;

@@ -106,9 +106,10 @@ fn service_ports(canary: &Canary, discovered: &[Port]) -> Vec<Value> {
 
 /// An existing Service needs writing: a field differs, or it selects by more than we say.
 pub fn differs(live: &Value, desired: &Value) -> bool {
-    // A Service cannot become headless afterwards: the field counts at creation only.
-    let mut desired = desired.clone();
+    // Of a listed object the kind is not repeated.
+    let mut desired = json!({ "metadata": desired["metadata"], "spec": desired["spec"] });
     if let Some(spec) = desired["spec"].as_object_mut() {
+        // A Service cannot become headless afterwards: the field counts at creation only.
         spec.remove("clusterIP");
         spec.remove("type");
     }

@@ -59,9 +59,15 @@ impl Context {
     }
 
     async fn scale(&self, world: &World, replicas: i32) -> Result<(), TickError> {
-        let (target, name) = (&world.target, world.canary.target_name());
+        let name = world.canary.target_name();
+        let newest = self.caches.deployments.get(&world.namespace, name);
+        // Its status may have moved on since; what was decided on may not.
+        let same = |newest: &Deployment| newest.uid == world.target.uid && newest.generation == world.target.generation;
+        let Some(target) = newest.filter(|newest| same(newest)) else {
+            return Err(TickError::Stale(format!("deployment {name} changed meanwhile")));
+        };
         let version = self.cluster.scale(&world.namespace, name, replicas, &target.resource_version).await?;
-        let mut scaled = Deployment::clone(target);
+        let mut scaled = Deployment::clone(&target);
         scaled.replicas = replicas;
         scaled.counts.desired = replicas;
         scaled.generation += 1;
@@ -78,7 +84,9 @@ impl Context {
         if revision::revision(template) != wanted {
             return Err(TickError::Stale(format!("deployment {} changed meanwhile", world.canary.target_name())));
         }
-        self.keep(world, wanted, template).await
+        self.keep(world, wanted, template).await?;
+        self.caches.written(Kind::Deployment, target);
+        Ok(())
     }
 
     pub(super) async fn keep(&self, world: &World, revision: &str, template: &Value) -> Result<(), TickError> {

@@ -137,8 +137,7 @@ impl Context {
             return Ok(false);
         }
         let applied = self.cluster.apply(Kind::Service, &fenced(desired, &live)).await?;
-        self.caches.written(Kind::Service, applied);
-        Ok(true)
+        Ok(self.took(Kind::Service, Some(&live), applied))
     }
 
     async fn adopt_apex(&self, world: &World, live: &Value, desired: &Value) -> Result<bool, EnsureError> {
@@ -154,8 +153,7 @@ impl Context {
             return Err(EnsureError::Taken(problem("ServiceNotOurs", text)));
         }
         let patched = self.cluster.merge(Kind::Service, &world.namespace, world.canary.apex(), &patch).await?;
-        self.caches.written(Kind::Service, patched);
-        Ok(true)
+        Ok(self.took(Kind::Service, Some(live), patched))
     }
 
     async fn ensure_autoscaler(&self, world: &World) -> Result<bool, EnsureError> {
@@ -179,8 +177,7 @@ impl Context {
             None => desired,
         };
         let applied = self.cluster.apply(Kind::Autoscaler, &object).await?;
-        self.caches.written(Kind::Autoscaler, applied);
-        Ok(true)
+        Ok(self.took(Kind::Autoscaler, live.as_deref(), applied))
     }
 
     /// The generated route follows the user's, and keeps the weights that it has.
@@ -203,8 +200,16 @@ impl Context {
             None => desired,
         };
         let applied = self.cluster.apply(router.kind(), &object).await?;
-        self.caches.written(router.kind(), applied);
-        Ok(true)
+        Ok(self.took(router.kind(), world.route_generated.as_deref(), applied))
+    }
+
+    /// Keeps what a write was answered with. True if it changed anything: what the API server drops
+    /// or fills in by itself must not be written for ever.
+    fn took(&self, kind: Kind, before: Option<&Value>, after: Value) -> bool {
+        let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+        let changed = before.is_none_or(|before| version(before) != version(&after));
+        self.caches.written(kind, after);
+        changed
     }
 }
 

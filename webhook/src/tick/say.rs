@@ -10,7 +10,7 @@ use canary_core::status::CanaryStatus;
 use canary_core::status::Phase;
 
 use crate::hook::{Backoff, Outgoing, call, event_hooks};
-use crate::notify::{self, Written};
+use crate::notify::{self, NotifyError, Written};
 use crate::telemetry::{Analysis, Workload};
 use crate::tick::{Context, TickError};
 use crate::world::World;
@@ -36,8 +36,10 @@ impl Context {
         if !self.cluster.may_write() {
             return Err(crate::api::ApiError::Fenced.into());
         }
-        if !self.repeated(canary, &text, status).await? {
-            self.first(canary, message, &text, status).await?;
+        if let Err(error) = self.tell(canary, message, &text, status).await {
+            // A release must not hang on its Events. What ails the API server itself fails the
+            // status as well, and then all of it is done again.
+            tracing::error!(canary = canary.id(), "{error}");
         }
         let type_ = notify::type_of(message.severity());
         for hook in event_hooks(canary, self.event_webhook.as_deref()) {
@@ -54,8 +56,15 @@ impl Context {
         Ok(())
     }
 
+    async fn tell(&self, canary: &Canary, message: &Message, text: &str, status: &mut CanaryStatus) -> Result<(), NotifyError> {
+        if self.repeated(canary, text, status).await? {
+            return Ok(());
+        }
+        self.first(canary, message, text, status).await
+    }
+
     /// The last Event said the same: it is counted.
-    async fn repeated(&self, canary: &Canary, text: &str, status: &mut CanaryStatus) -> Result<bool, TickError> {
+    async fn repeated(&self, canary: &Canary, text: &str, status: &mut CanaryStatus) -> Result<bool, NotifyError> {
         if status.events.sequence == 0 || status.events.last != text {
             return Ok(false);
         }
@@ -69,7 +78,7 @@ impl Context {
         Ok(there)
     }
 
-    async fn first(&self, canary: &Canary, message: &Message, text: &str, status: &mut CanaryStatus) -> Result<(), TickError> {
+    async fn first(&self, canary: &Canary, message: &Message, text: &str, status: &mut CanaryStatus) -> Result<(), NotifyError> {
         let now = self.clock.now();
         let mut sequence = status.events.sequence;
         for _ in 0..STEPS {

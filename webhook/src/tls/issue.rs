@@ -80,7 +80,7 @@ impl Bundle {
 }
 
 fn ca_params(now: Timestamp) -> Result<CertificateParams, Error> {
-    let mut params = valid(CertificateParams::new(Vec::new())?, now, CA_DAYS.days())?;
+    let mut params = valid(CertificateParams::new(Vec::new())?, now, CA_DAYS.days());
     params
         .distinguished_name
         .push(DnType::CommonName, "canary-webhook CA");
@@ -90,7 +90,7 @@ fn ca_params(now: Timestamp) -> Result<CertificateParams, Error> {
 }
 
 fn leaf_params(names: &[String], now: Timestamp) -> Result<CertificateParams, Error> {
-    let mut params = valid(CertificateParams::new(names)?, now, LEAF_DAYS.days())?;
+    let mut params = valid(CertificateParams::new(names)?, now, LEAF_DAYS.days());
     params
         .distinguished_name
         .push(DnType::CommonName, "canary-webhook");
@@ -101,11 +101,7 @@ fn leaf_params(names: &[String], now: Timestamp) -> Result<CertificateParams, Er
 }
 
 /// Valid from yesterday on, for clocks that are behind ours.
-fn valid(
-    mut params: CertificateParams,
-    now: Timestamp,
-    life: Span,
-) -> Result<CertificateParams, Error> {
+fn valid(mut params: CertificateParams, now: Timestamp, life: Span) -> CertificateParams {
     let today = now.to_zoned(TimeZone::UTC).date();
     let day = |date: Date| {
         date_time_ymd(
@@ -117,7 +113,7 @@ fn valid(
     params.not_before = day(today.saturating_sub(1.day()));
     params.not_after = day(today.saturating_add(life));
     params.distinguished_name = rcgen::DistinguishedName::new();
-    Ok(params)
+    params
 }
 
 /// None if it is not valid now, or no certificate.

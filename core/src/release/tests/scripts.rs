@@ -14,3 +14,5 @@ mod seed;
 mod story;
 mod takeover;
 mod weighted;
+
+pub use story::{canary, two_steps};

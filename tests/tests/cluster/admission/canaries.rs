@@ -1,6 +1,6 @@
 //! What is written on Canaries, and what is refused.
 
-use super::*;
+use super::{Namespace, REQUESTED_BY, canary};
 
 #[tokio::test]
 async fn a_request_bears_the_name_of_whoever_made_it() {

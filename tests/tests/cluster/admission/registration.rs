@@ -1,6 +1,13 @@
 //! The certificate, and how the API server learns of it.
 
-use super::*;
+use std::time::Duration;
+
+use canary_tests::clock::now;
+use canary_tests::control_plane::ControlPlane;
+use canary_webhook::tls::{WebhookTarget, certificate, publish_ca};
+use serde_json::Value;
+
+use super::{SERVER, STAGE, TARGET, installed, own_client, stage, today};
 
 #[tokio::test]
 async fn the_shipped_rights_are_enough_for_certificate_and_ca_bundle() {
@@ -47,7 +54,7 @@ async fn the_ca_bundle_survives_that_the_manifests_are_applied_again() {
     let publish = async || {
         publish_ca(&server, &made.ca_pem, &WebhookTarget::Service)
             .await
-            .unwrap()
+            .unwrap();
     };
 
     publish().await;

@@ -1,6 +1,12 @@
 //! What a change of a target's template is told and given.
 
-use super::*;
+use std::time::Duration;
+
+use canary_tests::clock::eventually;
+use serde_json::json;
+
+use super::sidecar::LABEL;
+use super::{BY, Namespace, REVISION, SERVER};
 
 #[tokio::test]
 async fn a_new_image_is_stamped_with_who_set_it_and_with_the_revision_that_is_stored() {
@@ -109,4 +115,24 @@ async fn our_own_user_is_not_reviewed() {
     let output = namespace.set_image(&user, "6.0.1").await;
     assert_eq!(output.stderr, "");
     assert_eq!(namespace.stamps().await.0, None);
+}
+
+#[tokio::test]
+async fn the_stamp_is_of_what_is_stored_also_if_another_webhook_changes_it_after_ours() {
+    let namespace = Namespace::new().await;
+    namespace
+        .ok(
+            &["label", "deployment/podinfo", &format!("{LABEL}=true")],
+            "",
+        )
+        .await;
+    namespace.set_image("alice", "6.0.1").await;
+    let target = namespace.read("deployment").await;
+    let containers = &target["spec"]["template"]["spec"]["containers"];
+    assert_eq!(
+        containers[1]["image"], "stefanprodan/podinfo:6.0.1",
+        "it came after ours"
+    );
+    let (by, revision, stored) = namespace.stamps().await;
+    assert_eq!((by.as_deref(), revision), (Some("alice"), Some(stored)));
 }

@@ -1,6 +1,15 @@
 //! Who may ask for what, and in whose name.
 
-use super::*;
+use canary_core::canary::Canary;
+use canary_core::status::Phase;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use super::{
+    ALICE, BOB, CAROL, Namespace, REQUEST, REQUESTED_BY, SERVER, assert_allowed, assert_denied,
+    users_canary,
+};
 
 #[tokio::test]
 async fn who_may_only_edit_a_canary_can_neither_promote_nor_roll_back() {
@@ -204,9 +213,7 @@ async fn other_edits_and_a_replaced_manifest_pass() {
         .lab()
         .folder()
         .join(format!("{}.yaml", namespace.name));
-    let canary = include_str!("../../seed/podinfo-canary.yaml")
-        .replace("namespace: test", &format!("namespace: {}", namespace.name));
-    std::fs::write(&file, canary).unwrap();
+    std::fs::write(&file, users_canary(&namespace.name)).unwrap();
     let replace = ["replace", "-f", file.to_str().unwrap()];
     assert_allowed(&namespace.kubectl(ALICE, &replace).await);
     assert_eq!(

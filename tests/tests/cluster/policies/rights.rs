@@ -1,6 +1,8 @@
 //! What the shipped roles allow, and what they do not.
 
-use super::*;
+use serde_json::json;
+
+use super::{Namespace, SERVER, assert_allowed, assert_denied};
 
 #[tokio::test]
 async fn a_viewer_reads_canaries_and_writes_nothing() {

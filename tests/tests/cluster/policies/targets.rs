@@ -1,6 +1,13 @@
 //! Stamps and label of a target, and what must never be held up.
 
-use super::*;
+use std::time::Duration;
+
+use canary_tests::clock::eventually;
+use serde_json::{Value, json};
+
+use super::{
+    ALICE, BOB, BY, CAROL, MANAGED, Namespace, REVISION, SERVER, assert_allowed, assert_denied,
+};
 
 fn stamped(by: &str, revision: &str) -> Value {
     json!({BY: by, REVISION: revision})

@@ -40,7 +40,7 @@ async fn the_users_canary_is_accepted_without_a_word() {
 #[tokio::test]
 async fn a_canary_that_cannot_be_run_is_refused_field_by_field() {
     let bad = with(&canary(), |it| {
-        it["spec"]["provider"] = json!("carrier-pigeon")
+        it["spec"]["provider"] = json!("carrier-pigeon");
     });
     let reply = World::of([]).serve().ask("/validate", &create(&bad)).await;
     assert!(!reply.allowed());
@@ -171,7 +171,7 @@ async fn a_malformed_request_is_refused() {
 #[tokio::test]
 async fn what_was_wrong_before_may_stay_wrong() {
     let bad = with(&canary(), |it| {
-        it["spec"]["provider"] = json!("carrier-pigeon")
+        it["spec"]["provider"] = json!("carrier-pigeon");
     });
     let labelled = with(&bad, |it| it["metadata"]["labels"] = json!({"a": "b"}));
     let worse = with(&bad, |it| it["spec"]["targetRef"]["name"] = json!("taken"));
@@ -247,7 +247,7 @@ async fn deleting_warns_of_what_stops_serving() {
         (at("Initializing"), ""),
         (
             with(&at("Succeeded"), |it| {
-                it["spec"]["revertOnDeletion"] = json!(true)
+                it["spec"]["revertOnDeletion"] = json!(true);
             }),
             "",
         ),

@@ -1,1 +1,176 @@
-//! todo
+//! From a Canary that nobody has looked at to one that is initialized.
+
+use super::story::{SECOND, THIRD, canary, expect, two_steps};
+use crate::release::conditions::{self, READY};
+use crate::release::tests::sim::Health;
+use crate::release::tests::world::{FIRST, World};
+use crate::request::Verb;
+use crate::status::Phase;
+
+fn new() -> World {
+    World::new(canary(&two_steps()), "apisix")
+}
+
+#[test]
+fn the_primary_is_ready_before_anything_points_at_it() {
+    let mut world = new();
+    world.fresh = Health::Unavailable { ready: 0 };
+    world.run(10);
+    expect(
+        &mut world,
+        "
+        0 all the metrics providers are available!
+        0 [record v1-000000000001]
+        ",
+    );
+    assert_eq!((world.phase(), world.target.replicas), (Phase::Initializing, 1));
+    world.set_primary_health(Health::Ready);
+    world.run(10);
+    expect(
+        &mut world,
+        "
+        0 [point]
+        0 [scale 0]
+        0 Initialization done! podinfo.test
+        ",
+    );
+    assert_eq!((world.phase(), world.target.replicas, world.weight()), (Phase::Initialized, 0, 0));
+}
+
+#[test]
+fn a_target_that_served_through_the_users_own_service_is_drained_first() {
+    let mut world = new();
+    world.adopted = true;
+    world.run(10);
+    expect(
+        &mut world,
+        "
+        0 all the metrics providers are available!
+        0 [record v1-000000000001]
+        0 [point]
+        2 [scale 0]
+        2 Initialization done! podinfo.test
+        ",
+    );
+}
+
+#[test]
+fn a_crash_after_pointing_does_not_forget_the_drain() {
+    let mut world = new();
+    world.adopted = true;
+    world.tick(None);
+    world.tick(Some(1));
+    assert!(world.pointed);
+    world.settle();
+    assert_eq!((world.phase(), world.target.replicas), (Phase::Initializing, 1));
+    world.run(5);
+    assert_eq!((world.phase(), world.target.replicas), (Phase::Initialized, 0));
+}
+
+#[test]
+fn a_target_that_served_nobody_is_not_waited_for() {
+    let mut world = new();
+    world.adopted = true;
+    world.target.replicas = 0;
+    world.settle();
+    assert_eq!(world.phase(), Phase::Initialized);
+}
+
+#[test]
+fn the_target_stays_until_the_apex_service_has_addresses() {
+    let mut world = new();
+    world.fresh = Health::Unavailable { ready: 0 };
+    world.settle();
+    world.set_primary_health(Health::Ready);
+    world.tick(None);
+    world.set_primary_health(Health::Unavailable { ready: 0 });
+    world.run(60);
+    assert_eq!((world.phase(), world.target.replicas), (Phase::Initializing, 1));
+}
+
+#[test]
+fn metric_servers_that_do_not_answer_are_named_and_stop_nothing() {
+    let mut world = new();
+    world.providers = Err("connection refused".to_owned());
+    world.run(10);
+    assert_eq!(
+        world.said(),
+        ["Error checking metric providers: connection refused", "Initialization done! podinfo.test"]
+    );
+}
+
+#[test]
+fn metric_servers_are_not_asked_where_the_analysis_is_skipped() {
+    let mut canary = canary(&two_steps());
+    canary.spec.skip_analysis = Some(true);
+    let mut world = World::new(canary, "apisix");
+    world.providers = Err("connection refused".to_owned());
+    world.run(10);
+    assert_eq!(world.said(), ["Initialization done! podinfo.test"]);
+}
+
+#[test]
+fn a_target_that_changes_before_initialized_is_released_right_after_it() {
+    let mut world = new();
+    world.fresh = Health::Rolling;
+    world.settle();
+    world.set_revision(SECOND);
+    world.settle();
+    world.fresh = Health::Ready;
+    world.set_primary_health(Health::Ready);
+    world.run(60);
+    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
+    assert_eq!(world.status().history[0].from, FIRST);
+}
+
+#[test]
+fn a_baseline_that_never_starts_gives_way_to_its_fix() {
+    let mut world = new();
+    world.fresh = Health::Stuck;
+    world.run(10);
+    assert_eq!(
+        world.said().last().unwrap(),
+        "podinfo-primary.test not ready: deployment \"podinfo-primary\" exceeded its progress deadline"
+    );
+    assert_eq!(conditions::get(&world.status(), READY).unwrap().reason, "PrimaryNotReady");
+    world.fresh = Health::Ready;
+    world.set_revision(SECOND);
+    world.run(10);
+    expect(
+        &mut world,
+        "
+        0 [record v1-000000000002]
+        0 [promote v1-000000000002]
+        0 [point]
+        0 [scale 0]
+        0 Initialization done! podinfo.test
+        ",
+    );
+    let status = world.status();
+    assert_eq!(status.last_promoted_spec.as_deref(), Some(SECOND));
+    assert_eq!(conditions::get(&status, READY), None);
+}
+
+#[test]
+fn a_canary_that_is_created_suspended_begins_nothing() {
+    let mut world = new();
+    world.canary.spec.suspend = Some(true);
+    world.run(10);
+    assert!(!world.pointed);
+    assert_eq!((world.phase(), world.target.replicas), (Phase::Initializing, 1));
+}
+
+#[test]
+fn a_request_to_a_new_canary_delays_nothing() {
+    let mut world = new();
+    world.ask_for(Verb::Promote, THIRD, "r1");
+    world.run(10);
+    assert_eq!(world.phase(), Phase::Initialized);
+}
+
+#[test]
+fn without_a_router_the_services_are_all_that_is_pointed() {
+    let mut world = World::new(canary(&two_steps()), "kubernetes");
+    world.run(10);
+    assert_eq!((world.phase(), world.routes), (Phase::Initialized, None));
+}

@@ -29,9 +29,9 @@ fn a_primary_that_is_not_ready_by_its_deadline_is_put_back_while_the_canary_serv
         0 Promotion of podinfo.test failed, primary not ready: waiting for rollout to finish: 0 out of 1 new replicas have been updated
         0 [route 0/100]
         0 [promote v1-000000000001]
-        20 [route 100/0]
-        20 Primary of podinfo.test is ready with the promoted revision again, routing all traffic to it
-        22 [scale 0]
+        10 [route 100/0]
+        10 Primary of podinfo.test is ready with the promoted revision again, routing all traffic to it
+        12 [scale 0]
         ",
     );
     let status = world.status();

@@ -1,0 +1,57 @@
+//! Somebody else's webhook, which comes after ours and changes the pod template once more.
+
+use axum::routing::post;
+use axum::{Json, Router};
+use k8s_openapi::ByteString;
+use serde_json::{Value, json};
+
+/// Targets with this label get a sidecar.
+pub const LABEL: &str = "sidecar";
+
+/// Its name sorts after ours, so it is called after ours.
+pub fn registration(url: &str, ca_pem: &str) -> String {
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "z-sidecar"},
+        "webhooks": [{
+            "name": "sidecar.example.com",
+            "admissionReviewVersions": ["v1"],
+            "clientConfig": {"url": format!("{url}/sidecar"), "caBundle": ByteString(ca_pem.into())},
+            "rules": [{
+                "apiGroups": ["apps"], "apiVersions": ["v1"],
+                "operations": ["CREATE", "UPDATE"], "resources": ["deployments"],
+            }],
+            "objectSelector": {"matchLabels": {LABEL: "true"}},
+            "sideEffects": "None",
+        }],
+    })
+    .to_string()
+}
+
+pub fn router() -> Router {
+    Router::new().route("/sidecar", post(inject))
+}
+
+async fn inject(Json(review): Json<Value>) -> Json<Value> {
+    let containers = &review["request"]["object"]["spec"]["template"]["spec"]["containers"];
+    // The image follows the application's, so that each change of it is changed once more.
+    let image = containers[0]["image"].clone();
+    let sidecar = json!({"name": "sidecar", "image": image});
+    let at = if containers[1].is_null() { "-" } else { "1" };
+    let patch = json!([{
+        "op": if at == "-" { "add" } else { "replace" },
+        "path": format!("/spec/template/spec/containers/{at}"),
+        "value": sidecar,
+    }]);
+    Json(json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "response": {
+            "uid": review["request"]["uid"],
+            "allowed": true,
+            "patchType": "JSONPatch",
+            "patch": ByteString(patch.to_string().into_bytes()),
+        },
+    }))
+}
