@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{
+    Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions,
+};
 use kube::core::{ApiResource, Status};
 use kube::{Client, Error};
 use serde_json::{Value, json};
@@ -41,9 +43,17 @@ pub enum ApiError {
     #[error("{what} not found")]
     NotFound { what: String },
     #[error("not allowed to {verb} {resource}: {message}")]
-    Forbidden { verb: &'static str, resource: String, message: String },
+    Forbidden {
+        verb: &'static str,
+        resource: String,
+        message: String,
+    },
     #[error("{verb} {what}: {source}")]
-    Failed { verb: &'static str, what: String, source: Box<Error> },
+    Failed {
+        verb: &'static str,
+        what: String,
+        source: Box<Error>,
+    },
 }
 
 #[derive(Clone)]
@@ -58,7 +68,12 @@ impl Kind {
     pub fn resource(self) -> ApiResource {
         let (group, version, kind, plural) = match self {
             Self::Canary => ("flagger.app", "v1beta1", "Canary", "canaries"),
-            Self::MetricTemplate => ("flagger.app", "v1beta1", "MetricTemplate", "metrictemplates"),
+            Self::MetricTemplate => (
+                "flagger.app",
+                "v1beta1",
+                "MetricTemplate",
+                "metrictemplates",
+            ),
             Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
             Self::Revision => ("apps", "v1", "ControllerRevision", "controllerrevisions"),
             Self::Service => ("", "v1", "Service", "services"),
@@ -66,13 +81,25 @@ impl Kind {
             Self::Secret => ("", "v1", "Secret", "secrets"),
             Self::Event => ("", "v1", "Event", "events"),
             Self::EndpointSlice => ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
-            Self::Autoscaler => ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+            Self::Autoscaler => (
+                "autoscaling",
+                "v2",
+                "HorizontalPodAutoscaler",
+                "horizontalpodautoscalers",
+            ),
             Self::Route => ("apisix.apache.org", "v2", "ApisixRoute", "apisixroutes"),
-            Self::Definition => {
-                ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions")
-            }
+            Self::Definition => (
+                "apiextensions.k8s.io",
+                "v1",
+                "CustomResourceDefinition",
+                "customresourcedefinitions",
+            ),
         };
-        let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+        let api_version = if group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{group}/{version}")
+        };
         ApiResource {
             group: group.to_owned(),
             version: version.to_owned(),
@@ -91,26 +118,50 @@ impl ApiError {
         let what = format!("{} {name}.{namespace}", resource.kind);
         match error {
             Error::Api(status) => Self::from_status(verb, &resource, what, *status),
-            error => Self::Failed { verb, what, source: Box::new(error) },
+            error => Self::Failed {
+                verb,
+                what,
+                source: Box::new(error),
+            },
         }
     }
 
-    fn from_status(verb: &'static str, resource: &ApiResource, what: String, status: Status) -> Self {
+    fn from_status(
+        verb: &'static str,
+        resource: &ApiResource,
+        what: String,
+        status: Status,
+    ) -> Self {
         match status.code {
             409 if status.reason == "AlreadyExists" => Self::Exists { what },
             409 => Self::Conflict { what },
             404 => Self::NotFound { what },
             403 => {
-                let group = if resource.group.is_empty() { String::new() } else { format!(".{}", resource.group) };
-                Self::Forbidden { verb, resource: format!("{}{group}", resource.plural), message: status.message }
+                let group = if resource.group.is_empty() {
+                    String::new()
+                } else {
+                    format!(".{}", resource.group)
+                };
+                Self::Forbidden {
+                    verb,
+                    resource: format!("{}{group}", resource.plural),
+                    message: status.message,
+                }
             }
-            _ => Self::Failed { verb, what, source: Box::new(Error::Api(Box::new(status))) },
+            _ => Self::Failed {
+                verb,
+                what,
+                source: Box::new(Error::Api(Box::new(status))),
+            },
         }
     }
 
     /// Nothing was written, and deciding again on what is so now is all that is needed.
     pub fn is_stale(&self) -> bool {
-        matches!(self, Self::Conflict { .. } | Self::NotFound { .. } | Self::Exists { .. })
+        matches!(
+            self,
+            Self::Conflict { .. } | Self::NotFound { .. } | Self::Exists { .. }
+        )
     }
 }
 
@@ -134,17 +185,29 @@ impl Cluster {
     }
 
     fn pass(&self) -> Result<(), ApiError> {
-        if self.fence.holds() { Ok(()) } else { Err(ApiError::Fenced) }
+        if self.fence.holds() {
+            Ok(())
+        } else {
+            Err(ApiError::Fenced)
+        }
     }
 
     pub async fn get(&self, kind: Kind, namespace: &str, name: &str) -> Result<Value, ApiError> {
         let object = self.api(kind, namespace).get(name).await;
-        object.map(into_value).map_err(|error| ApiError::new("get", kind, namespace, name, error))
+        object
+            .map(into_value)
+            .map_err(|error| ApiError::new("get", kind, namespace, name, error))
     }
 
-    pub async fn list(&self, kind: Kind, namespace: &str, params: &ListParams) -> Result<Vec<Value>, ApiError> {
+    pub async fn list(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        params: &ListParams,
+    ) -> Result<Vec<Value>, ApiError> {
         let objects = self.api(kind, namespace).list(params).await;
-        let objects = objects.map_err(|error| ApiError::new("list", kind, namespace, "*", error))?;
+        let objects =
+            objects.map_err(|error| ApiError::new("list", kind, namespace, "*", error))?;
         Ok(objects.items.into_iter().map(into_value).collect())
     }
 
@@ -154,68 +217,154 @@ impl Cluster {
         self.pass()?;
         let (namespace, name) = names(object);
         let params = PatchParams::apply(MANAGER).force();
-        let patched = self.api(kind, namespace).patch(name, &params, &Patch::Apply(object)).await;
-        patched.map(into_value).map_err(|error| ApiError::new("patch", kind, namespace, name, error))
+        let patched = self
+            .api(kind, namespace)
+            .patch(name, &params, &Patch::Apply(object))
+            .await;
+        patched
+            .map(into_value)
+            .map_err(|error| ApiError::new("patch", kind, namespace, name, error))
     }
 
     pub async fn create(&self, kind: Kind, object: &Value) -> Result<Value, ApiError> {
         self.pass()?;
         let (namespace, name) = names(object);
-        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        let object = parse(object).map_err(|error| ApiError::new("create", kind, namespace, name, error))?;
+        let params = PostParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let object =
+            parse(object).map_err(|error| ApiError::new("create", kind, namespace, name, error))?;
         let created = self.api(kind, namespace).create(&params, &object).await;
-        created.map(into_value).map_err(|error| ApiError::new("create", kind, namespace, name, error))
+        created
+            .map(into_value)
+            .map_err(|error| ApiError::new("create", kind, namespace, name, error))
     }
 
     pub async fn replace(&self, kind: Kind, object: &Value) -> Result<Value, ApiError> {
         self.pass()?;
         let (namespace, name) = names(object);
-        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        let object = parse(object).map_err(|error| ApiError::new("update", kind, namespace, name, error))?;
-        let replaced = self.api(kind, namespace).replace(name, &params, &object).await;
-        replaced.map(into_value).map_err(|error| ApiError::new("update", kind, namespace, name, error))
+        let params = PostParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let object =
+            parse(object).map_err(|error| ApiError::new("update", kind, namespace, name, error))?;
+        let replaced = self
+            .api(kind, namespace)
+            .replace(name, &params, &object)
+            .await;
+        replaced
+            .map(into_value)
+            .map_err(|error| ApiError::new("update", kind, namespace, name, error))
     }
 
-    pub async fn merge(&self, kind: Kind, namespace: &str, name: &str, patch: &Value) -> Result<Value, ApiError> {
+    pub async fn merge(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        patch: &Value,
+    ) -> Result<Value, ApiError> {
         self.pass()?;
-        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let patched = self.api(kind, namespace).patch(name, &params, &Patch::Merge(patch)).await;
-        patched.map(into_value).map_err(|error| ApiError::new("patch", kind, namespace, name, error))
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patched = self
+            .api(kind, namespace)
+            .patch(name, &params, &Patch::Merge(patch))
+            .await;
+        patched
+            .map(into_value)
+            .map_err(|error| ApiError::new("patch", kind, namespace, name, error))
     }
 
-    pub async fn merge_status(&self, kind: Kind, namespace: &str, name: &str, patch: &Value) -> Result<Value, ApiError> {
+    pub async fn merge_status(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        patch: &Value,
+    ) -> Result<Value, ApiError> {
         self.pass()?;
-        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let patched = self.api(kind, namespace).patch_status(name, &params, &Patch::Merge(patch)).await;
-        patched.map(into_value).map_err(|error| ApiError::new("patch status of", kind, namespace, name, error))
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patched = self
+            .api(kind, namespace)
+            .patch_status(name, &params, &Patch::Merge(patch))
+            .await;
+        patched
+            .map(into_value)
+            .map_err(|error| ApiError::new("patch status of", kind, namespace, name, error))
     }
 
     /// Returns the Deployment's new resourceVersion: the answer is a Scale, and the Deployment itself
     /// comes by the watch.
-    pub async fn scale(&self, namespace: &str, name: &str, replicas: i32, version: &str) -> Result<String, ApiError> {
+    pub async fn scale(
+        &self,
+        namespace: &str,
+        name: &str,
+        replicas: i32,
+        version: &str,
+    ) -> Result<String, ApiError> {
         self.pass()?;
-        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let patch = json!({ "metadata": { "resourceVersion": version }, "spec": { "replicas": replicas } });
-        let scaled = self.api(Kind::Deployment, namespace).patch_scale(name, &params, &Patch::Merge(&patch)).await;
-        scaled.map(|scale| scale.metadata.resource_version.unwrap_or_default()).map_err(|error| match ApiError::new("patch", Kind::Deployment, namespace, name, error) {
-            ApiError::Forbidden { verb, message, .. } => {
-                ApiError::Forbidden { verb, resource: "deployments/scale.apps".to_owned(), message }
-            }
-            error => error,
-        })
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch =
+            json!({ "metadata": { "resourceVersion": version }, "spec": { "replicas": replicas } });
+        let scaled = self
+            .api(Kind::Deployment, namespace)
+            .patch_scale(name, &params, &Patch::Merge(&patch))
+            .await;
+        scaled
+            .map(|scale| scale.metadata.resource_version.unwrap_or_default())
+            .map_err(|error| {
+                match ApiError::new("patch", Kind::Deployment, namespace, name, error) {
+                    ApiError::Forbidden { verb, message, .. } => ApiError::Forbidden {
+                        verb,
+                        resource: "deployments/scale.apps".to_owned(),
+                        message,
+                    },
+                    error => error,
+                }
+            })
     }
 
-    pub async fn delete(&self, kind: Kind, namespace: &str, name: &str, uid: &str) -> Result<(), ApiError> {
+    pub async fn delete(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<(), ApiError> {
         self.pass()?;
-        let same = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
-        let params = DeleteParams { preconditions: Some(same), ..DeleteParams::background() };
+        let same = Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        };
+        let params = DeleteParams {
+            preconditions: Some(same),
+            ..DeleteParams::background()
+        };
         let deleted = self.api(kind, namespace).delete(name, &params).await;
-        deleted.map(|_| ()).map_err(|error| ApiError::new("delete", kind, namespace, name, error))
+        deleted
+            .map(|_| ())
+            .map_err(|error| ApiError::new("delete", kind, namespace, name, error))
     }
 }
 
 fn names(object: &Value) -> (&str, &str) {
-    let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let text = |pointer| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     (text("/metadata/namespace"), text("/metadata/name"))
 }
 

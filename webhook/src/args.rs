@@ -25,7 +25,12 @@ pub struct Args {
     pub namespace: String,
 
     /// Namespace that the server itself runs in: its lease and its certificate are there
-    #[arg(long, default_value = "canary-system", env = "POD_NAMESPACE", alias = "leader-election-namespace")]
+    #[arg(
+        long,
+        default_value = "canary-system",
+        env = "POD_NAMESPACE",
+        alias = "leader-election-namespace"
+    )]
     pub own_namespace: String,
 
     /// Name of this process among its replicas
@@ -65,7 +70,11 @@ pub struct Args {
     pub service_name: String,
 
     /// Labels that tell a target's pods, in order of preference
-    #[arg(long, value_delimiter = ',', default_value = "app,name,app.kubernetes.io/name")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "app,name,app.kubernetes.io/name"
+    )]
     pub selector_labels: Vec<String>,
 
     /// Prefixes of labels that generated workloads and configuration keep; * for all
@@ -89,7 +98,12 @@ pub struct Args {
     pub resolve: Vec<Resolve>,
 
     /// Webhook that every event is sent to, unless a Canary has its own
-    #[arg(long, default_value = "", env = "EVENT_WEBHOOK_URL", value_name = "URL")]
+    #[arg(
+        long,
+        default_value = "",
+        env = "EVENT_WEBHOOK_URL",
+        value_name = "URL"
+    )]
     pub event_webhook: String,
 
     /// Source component of Events
@@ -109,7 +123,7 @@ pub struct Args {
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Print the definitions of Canary, MetricTemplate and AlertProvider
+    /// Print the custom resource definitions
     Crd,
 }
 
@@ -118,34 +132,53 @@ const DROPPED: [(&str, &str); 14] = [
     ("control-loop-interval", "nothing is polled"),
     ("threadiness", "each Canary has a task of its own"),
     ("enable-leader-election", "the lease is always used"),
-    ("kubeconfig-qps", "the server asks only when something changed"),
-    ("kubeconfig-burst", "the server asks only when something changed"),
-    ("kubeconfig-service-mesh", "routes are in the cluster of the Canary"),
+    (
+        "kubeconfig-qps",
+        "the server asks only when something changed",
+    ),
+    (
+        "kubeconfig-burst",
+        "the server asks only when something changed",
+    ),
+    (
+        "kubeconfig-service-mesh",
+        "routes are in the cluster of the Canary",
+    ),
     ("master", "name the server in the kubeconfig"),
     ("zap-replace-globals", "there is one log"),
-    ("ingress-annotations-prefix", "the nginx provider is not supported yet"),
+    (
+        "ingress-annotations-prefix",
+        "the nginx provider is not supported yet",
+    ),
     ("ingress-class", "the contour provider is not supported yet"),
     ("cluster-name", "alerts are not supported yet"),
     ("slack-url", "alerts are not supported yet"),
     ("msteams-url", "alerts are not supported yet"),
-    ("no-cross-namespace-refs", "grant the server no rights in other namespaces"),
+    (
+        "no-cross-namespace-refs",
+        "grant the server no rights in other namespaces",
+    ),
 ];
 
 fn duration(text: &str) -> Result<Duration, String> {
-    canary_core::canary::duration(text).ok_or_else(|| format!("{text} is no duration: use 10s or 1m30s"))
+    canary_core::canary::duration(text)
+        .ok_or_else(|| format!("{text} is no duration: use 10s or 1m30s"))
 }
 
 /// Reads the command line as Go's flag package would.
 pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Args, clap::Error> {
     let (kept, dropped) = split_dropped(args.into_iter().map(double_dash));
     let mut args = Args::try_parse_from(kept)?;
-    args.include_label_prefix.retain(|prefix| !prefix.is_empty());
+    args.include_label_prefix
+        .retain(|prefix| !prefix.is_empty());
     args.dropped = dropped;
     Ok(args)
 }
 
 fn double_dash(arg: String) -> String {
-    let single = arg.strip_prefix('-').filter(|rest| rest.len() > 1 && rest.starts_with(|c: char| c.is_ascii_lowercase()));
+    let single = arg
+        .strip_prefix('-')
+        .filter(|rest| rest.len() > 1 && rest.starts_with(|c: char| c.is_ascii_lowercase()));
     match single {
         Some(rest) => format!("--{rest}"),
         None => arg,
@@ -156,7 +189,9 @@ fn split_dropped(args: impl Iterator<Item = String>) -> (Vec<String>, Vec<String
     let (mut kept, mut dropped) = (Vec::new(), Vec::new());
     let mut args = args.peekable();
     while let Some(arg) = args.next() {
-        let name = arg.strip_prefix("--").map(|rest| rest.split('=').next().unwrap_or(rest));
+        let name = arg
+            .strip_prefix("--")
+            .map(|rest| rest.split('=').next().unwrap_or(rest));
         let found = name.and_then(|name| DROPPED.iter().find(|(dropped, _)| *dropped == name));
         let Some((name, successor)) = found else {
             kept.push(arg);
@@ -177,7 +212,11 @@ mod tests {
     use super::*;
 
     fn read(args: &[&str]) -> Result<Args, clap::Error> {
-        parse(std::iter::once("canary-webhook").chain(args.iter().copied()).map(str::to_owned))
+        parse(
+            std::iter::once("canary-webhook")
+                .chain(args.iter().copied())
+                .map(str::to_owned),
+        )
     }
 
     #[test]
@@ -187,13 +226,29 @@ mod tests {
 
     #[test]
     fn a_single_dash_is_as_good_as_two() {
-        let args = read(&["-mesh-provider", "kubernetes", "-enable-config-tracking=false", "-log-level", "debug"]).unwrap();
-        assert_eq!((args.mesh_provider.as_str(), args.enable_config_tracking), ("kubernetes", false));
+        let args = read(&[
+            "-mesh-provider",
+            "kubernetes",
+            "-enable-config-tracking=false",
+            "-log-level",
+            "debug",
+        ])
+        .unwrap();
+        assert_eq!(
+            (args.mesh_provider.as_str(), args.enable_config_tracking),
+            ("kubernetes", false)
+        );
     }
 
     #[test]
     fn a_flag_that_means_nothing_here_says_what_took_its_place() {
-        let args = read(&["-threadiness", "4", "-control-loop-interval=10s", "--port=9000"]).unwrap();
+        let args = read(&[
+            "-threadiness",
+            "4",
+            "-control-loop-interval=10s",
+            "--port=9000",
+        ])
+        .unwrap();
         assert_eq!(args.port, 9000);
         assert_eq!(
             args.dropped,

@@ -38,7 +38,10 @@ pub struct Cache<T> {
 
 impl Key {
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 }
 
@@ -52,7 +55,10 @@ impl fmt::Display for Key {
 
 impl<T> Default for Cache<T> {
     fn default() -> Self {
-        Self { entries: RwLock::default(), synced: AtomicBool::new(false) }
+        Self {
+            entries: RwLock::default(),
+            synced: AtomicBool::new(false),
+        }
     }
 }
 
@@ -68,15 +74,27 @@ impl<T> Cache<T> {
 
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<T>> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.iter().filter(|(key, _)| key.namespace == namespace).map(|(_, entry)| entry.value.clone()).collect()
+        entries
+            .iter()
+            .filter(|(key, _)| key.namespace == namespace)
+            .map(|(_, entry)| entry.value.clone())
+            .collect()
     }
 
     pub fn keys(&self) -> Vec<Key> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+        self.entries
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keys()
+            .cloned()
+            .collect()
     }
 
     pub fn len(&self) -> usize {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.entries
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -106,14 +124,24 @@ impl<T> Cache<T> {
                 false
             }
             _ => {
-                entries.insert(key, Entry { version, local, value: Arc::new(value) });
+                entries.insert(
+                    key,
+                    Entry {
+                        version,
+                        local,
+                        value: Arc::new(value),
+                    },
+                );
                 true
             }
         }
     }
 
     pub fn remove(&self, key: &Key) {
-        self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.entries
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
     }
 
     /// After a list: what it did not contain is gone, unless we wrote it meanwhile.

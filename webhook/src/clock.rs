@@ -23,7 +23,10 @@ pub fn wall() -> Timestamp {
 impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the server's clock")]
     pub fn start() -> Self {
-        Self { started: Instant::now(), wall: Timestamp::now() }
+        Self {
+            started: Instant::now(),
+            wall: Timestamp::now(),
+        }
     }
 
     pub fn now(&self) -> Timestamp {

@@ -31,12 +31,19 @@ pub struct Controller {
 
 impl Controller {
     pub fn new(context: Arc<Context>) -> Self {
-        Self { context, permits: Arc::new(Semaphore::new(CONCURRENCY)), workers: HashMap::new() }
+        Self {
+            context,
+            permits: Arc::new(Semaphore::new(CONCURRENCY)),
+            workers: HashMap::new(),
+        }
     }
 
     /// Starts and ends tasks as Canaries come and go.
     pub async fn run(mut self) {
-        info!(canaries = self.context.caches.canaries.len(), "controller started");
+        info!(
+            canaries = self.context.caches.canaries.len(),
+            "controller started"
+        );
         loop {
             self.reap();
             self.start_missing();
@@ -52,7 +59,12 @@ impl Controller {
             }
             let notify = Arc::new(Notify::new());
             self.context.caches.attach(&key, notify.clone());
-            let work = work(self.context.clone(), self.permits.clone(), key.clone(), notify);
+            let work = work(
+                self.context.clone(),
+                self.permits.clone(),
+                key.clone(),
+                notify,
+            );
             self.workers.insert(key, tokio::spawn(work));
         }
     }
@@ -84,7 +96,9 @@ async fn work(context: Arc<Context>, permits: Arc<Semaphore>, key: Key, changed:
     let mut in_a_row = 0;
     loop {
         let outcome = {
-            let Ok(_permit) = permits.acquire().await else { return };
+            let Ok(_permit) = permits.acquire().await else {
+                return;
+            };
             context.tick(&key).await
         };
         let wait = match outcome {
@@ -122,5 +136,8 @@ async fn work(context: Arc<Context>, permits: Arc<Semaphore>, key: Key, changed:
 }
 
 fn forget(context: &Context, key: &Key) {
-    context.metrics.forget(&Workload { name: key.name.clone(), namespace: key.namespace.clone() });
+    context.metrics.forget(&Workload {
+        name: key.name.clone(),
+        namespace: key.namespace.clone(),
+    });
 }

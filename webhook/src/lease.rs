@@ -32,19 +32,27 @@ pub struct Election {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the lease is lost: another process leads, or it could not be renewed for {LEASE_DURATION:?}")]
+#[error(
+    "the lease is lost: another process leads, or it could not be renewed for {LEASE_DURATION:?}"
+)]
 pub struct Lost;
 
 // === impl Fence ===
 
 impl Fence {
     pub const fn new(clock: Clock) -> Self {
-        Self { clock, until: AtomicU64::new(0) }
+        Self {
+            clock,
+            until: AtomicU64::new(0),
+        }
     }
 
     /// For a server that is alone: never expires.
     pub const fn open(clock: Clock) -> Self {
-        Self { clock, until: AtomicU64::new(u64::MAX) }
+        Self {
+            clock,
+            until: AtomicU64::new(u64::MAX),
+        }
     }
 
     pub fn holds(&self) -> bool {
@@ -53,7 +61,8 @@ impl Fence {
 
     fn extend(&self, asked_at: Duration) {
         let until = asked_at + LEASE_DURATION;
-        self.until.store(until.as_millis() as u64, Ordering::Release);
+        self.until
+            .store(until.as_millis() as u64, Ordering::Release);
     }
 
     fn drop_now(&self) {
@@ -119,12 +128,19 @@ impl Election {
             if spec.holder_identity.as_deref() == Some(&self.identity) {
                 spec.holder_identity = None;
                 spec.lease_duration_seconds = Some(1);
-                let _ = self.api.replace(&self.name, &PostParams::default(), &lease).await;
+                let _ = self
+                    .api
+                    .replace(&self.name, &PostParams::default(), &lease)
+                    .await;
             }
         }
     }
 
-    async fn try_acquire(&self, fence: &Fence, seen: &mut Option<(String, Duration)>) -> kube::Result<bool> {
+    async fn try_acquire(
+        &self,
+        fence: &Fence,
+        seen: &mut Option<(String, Duration)>,
+    ) -> kube::Result<bool> {
         let Some(lease) = self.api.get_opt(&self.name).await? else {
             let lease = self.object(None, fence.clock.now());
             return written(self.api.create(&PostParams::default(), &lease).await);
@@ -141,7 +157,9 @@ impl Election {
                     now
                 }
             };
-            let duration = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+            let duration = spec
+                .lease_duration_seconds
+                .and_then(|seconds| u64::try_from(seconds).ok());
             let duration = duration.map_or(LEASE_DURATION, Duration::from_secs);
             if now.saturating_sub(since) < duration {
                 // A holder that died long ago need not be waited for: its clock would have to be
@@ -154,17 +172,30 @@ impl Election {
             }
         }
         let object = self.object(Some(&lease), fence.clock.now());
-        written(self.api.replace(&self.name, &PostParams::default(), &object).await)
+        written(
+            self.api
+                .replace(&self.name, &PostParams::default(), &object)
+                .await,
+        )
     }
 
     async fn renew(&self, fence: &Fence) -> kube::Result<bool> {
-        let Some(lease) = self.api.get_opt(&self.name).await? else { return Ok(false) };
-        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+        let Some(lease) = self.api.get_opt(&self.name).await? else {
+            return Ok(false);
+        };
+        let holder = lease
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.holder_identity.as_deref());
         if holder != Some(&self.identity) {
             return Ok(false);
         }
         let object = self.object(Some(&lease), fence.clock.now());
-        written(self.api.replace(&self.name, &PostParams::default(), &object).await)
+        written(
+            self.api
+                .replace(&self.name, &PostParams::default(), &object)
+                .await,
+        )
     }
 
     fn object(&self, old: Option<&LeaseObject>, now: Timestamp) -> LeaseObject {
@@ -180,9 +211,17 @@ impl Election {
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.identity.clone()),
                 lease_duration_seconds: i32::try_from(LEASE_DURATION.as_secs()).ok(),
-                acquire_time: if ours { spec.acquire_time } else { Some(MicroTime(now)) },
+                acquire_time: if ours {
+                    spec.acquire_time
+                } else {
+                    Some(MicroTime(now))
+                },
                 renew_time: Some(MicroTime(now)),
-                lease_transitions: Some(if ours || old.is_none() { transitions } else { transitions + 1 }),
+                lease_transitions: Some(if ours || old.is_none() {
+                    transitions
+                } else {
+                    transitions + 1
+                }),
                 ..LeaseSpec::default()
             }),
         }

@@ -43,7 +43,14 @@ pub async fn run(args: Args) -> Result<()> {
     let caches = Arc::new(Caches::default());
     let (stop, stopped) = watch::channel(false);
 
-    let admission = serve_admission(&args, &client, &caches, clock, admission_metrics, stopped.clone());
+    let admission = serve_admission(
+        &args,
+        &client,
+        &caches,
+        clock,
+        admission_metrics,
+        stopped.clone(),
+    );
     let telemetry = serve_telemetry(args.port, registry);
     let namespace = Some(args.namespace.clone()).filter(|namespace| !namespace.is_empty());
     let watches = caches::watch(caches.clone(), cluster.clone(), namespace);
@@ -78,18 +85,32 @@ pub async fn run(args: Args) -> Result<()> {
 async fn client(args: &Args, metrics: &Arc<Metrics>) -> Result<Client> {
     let mut config = match &args.kubeconfig {
         Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path).with_context(|| format!("--kubeconfig {}", path.display()))?;
+            let kubeconfig = Kubeconfig::read_from(path)
+                .with_context(|| format!("--kubeconfig {}", path.display()))?;
             Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?
         }
-        None => Config::infer().await.context("no kubeconfig is given, and this is not a pod")?,
+        None => Config::infer()
+            .await
+            .context("no kubeconfig is given, and this is not a pod")?,
     };
     config.default_namespace.clone_from(&args.own_namespace);
     let builder = kube::client::ClientBuilder::try_from(config)?;
-    Ok(builder.with_layer(&CountRequests::new(metrics.clone())).build())
+    Ok(builder
+        .with_layer(&CountRequests::new(metrics.clone()))
+        .build())
 }
 
-fn context(args: &Args, clock: Clock, caches: Arc<Caches>, cluster: Cluster, metrics: Arc<Metrics>) -> Result<Context> {
-    let settings = Settings { resolve: args.resolve.clone(), proxy_from_environment: true };
+fn context(
+    args: &Args,
+    clock: Clock,
+    caches: Arc<Caches>,
+    cluster: Cluster,
+    metrics: Arc<Metrics>,
+) -> Result<Context> {
+    let settings = Settings {
+        resolve: args.resolve.clone(),
+        proxy_from_environment: true,
+    };
     let transport = Transport::new(&settings)?;
     Ok(Context {
         options: Options {
@@ -109,7 +130,10 @@ fn context(args: &Args, clock: Clock, caches: Arc<Caches>, cluster: Cluster, met
         cluster,
         background: Background::start(&transport, Backoff::default()),
         transport,
-        reporter: Reporter { component: args.event_component.clone(), instance: args.identity.clone() },
+        reporter: Reporter {
+            component: args.event_component.clone(),
+            instance: args.identity.clone(),
+        },
         metrics,
         checksums: Checksums::default(),
     })
@@ -124,7 +148,10 @@ async fn serve_admission(
     mut stopped: watch::Receiver<bool>,
 ) -> Result<()> {
     let own_user = if args.own_user.is_empty() {
-        format!("system:serviceaccount:{}:canary-webhook", args.own_namespace)
+        format!(
+            "system:serviceaccount:{}:canary-webhook",
+            args.own_namespace
+        )
     } else {
         args.own_user.clone()
     };
@@ -141,9 +168,14 @@ async fn serve_admission(
     let listener = tls::listen(args.admission_address)?;
     let (names, target) = reachable_as(args);
     let certificate = tls::certificate(client, &args.own_namespace, &names, clock.now()).await?;
-    let serve = tls::serve(listener, admission::router(state), &certificate, async move {
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    });
+    let serve = tls::serve(
+        listener,
+        admission::router(state),
+        &certificate,
+        async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        },
+    );
     let publish = async {
         // Admission helps, and is never waited for: the controller works without it.
         if let Err(error) = tls::publish_ca(client, &certificate.ca_pem, &target).await {
@@ -160,16 +192,33 @@ async fn serve_admission(
 /// Names that the certificate must have, and how the API server reaches us.
 fn reachable_as(args: &Args) -> (Vec<String>, WebhookTarget) {
     if !args.admission_url.is_empty() {
-        let host = args.admission_url.trim_start_matches("https://").split(['/', ':']).next().unwrap_or_default();
-        return (vec![host.to_owned()], WebhookTarget::Url(args.admission_url.clone()));
+        let host = args
+            .admission_url
+            .trim_start_matches("https://")
+            .split(['/', ':'])
+            .next()
+            .unwrap_or_default();
+        return (
+            vec![host.to_owned()],
+            WebhookTarget::Url(args.admission_url.clone()),
+        );
     }
     let service = format!("{}.{}", args.service_name, args.own_namespace);
-    (vec![format!("{service}.svc"), service.clone(), format!("{service}.svc.cluster.local")], WebhookTarget::Service)
+    (
+        vec![
+            format!("{service}.svc"),
+            service.clone(),
+            format!("{service}.svc.cluster.local"),
+        ],
+        WebhookTarget::Service,
+    )
 }
 
 async fn serve_telemetry(port: u16, registry: Registry) -> Result<()> {
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-    let listener = tokio::net::TcpListener::bind(address).await.with_context(|| format!("--port {port}"))?;
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .with_context(|| format!("--port {port}"))?;
     axum::serve(listener, telemetry::router(Arc::new(registry))).await?;
     Ok(())
 }
@@ -183,7 +232,10 @@ async fn wait_for(caches: &Caches) {
 
 async fn shutdown() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -201,7 +253,10 @@ impl admission::View for CacheView {
     }
 
     fn target_strategy(&self, namespace: &str, name: &str) -> Option<String> {
-        self.0.deployments.get(namespace, name).map(|deployment| deployment.strategy.clone())
+        self.0
+            .deployments
+            .get(namespace, name)
+            .map(|deployment| deployment.strategy.clone())
     }
 
     fn synced(&self) -> bool {

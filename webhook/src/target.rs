@@ -42,7 +42,9 @@ pub fn owner_reference(canary: &Canary) -> Value {
 
 /// Owned by this Canary, whoever created it: Flagger writes the same reference.
 pub fn is_owned(object: &Value, canary: &Canary) -> bool {
-    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let owners = object
+        .pointer("/metadata/ownerReferences")
+        .and_then(Value::as_array);
     owners.is_some_and(|owners| {
         owners.iter().any(|owner| {
             owner["kind"] == "Canary" && owner["uid"].as_str() == canary.metadata.uid.as_deref()
@@ -52,7 +54,9 @@ pub fn is_owned(object: &Value, canary: &Canary) -> bool {
 
 /// May be taken: ours, or handed over by its owner with an annotation.
 pub fn may_take(object: &Value, canary: &Canary) -> bool {
-    let adopt = object.pointer("/metadata/annotations").and_then(|all| all.get(canary_core::names::ADOPT));
+    let adopt = object
+        .pointer("/metadata/annotations")
+        .and_then(|all| all.get(canary_core::names::ADOPT));
     is_owned(object, canary) || adopt.and_then(Value::as_str) == Some("true")
 }
 
@@ -63,7 +67,11 @@ pub fn covers(live: &Value, desired: &Value) -> bool {
             .iter()
             .all(|(key, wanted)| live.get(key).is_some_and(|live| covers(live, wanted))),
         (Value::Array(live), Value::Array(desired)) => {
-            live.len() == desired.len() && live.iter().zip(desired).all(|(live, wanted)| covers(live, wanted))
+            live.len() == desired.len()
+                && live
+                    .iter()
+                    .zip(desired)
+                    .all(|(live, wanted)| covers(live, wanted))
         }
         _ => live == desired,
     }
@@ -72,14 +80,20 @@ pub fn covers(live: &Value, desired: &Value) -> bool {
 /// Without the marks of GitOps tools and of the API machinery.
 pub fn untracked(map: Option<&Map<String, Value>>) -> Map<String, Value> {
     let mut map = map.cloned().unwrap_or_default();
-    map.retain(|key, _| !TRACKING.iter().any(|mark| key.contains(mark)) && !key.starts_with("kubectl-canary.dev/"));
+    map.retain(|key, _| {
+        !TRACKING.iter().any(|mark| key.contains(mark)) && !key.starts_with("kubectl-canary.dev/")
+    });
     map
 }
 
 /// Labels that match one of the prefixes of `--include-label-prefix`; `*` is all of them.
 pub fn included(labels: Option<&Map<String, Value>>, prefixes: &[String]) -> Map<String, Value> {
     let mut labels = untracked(labels);
-    labels.retain(|key, _| prefixes.iter().any(|prefix| prefix == "*" || key.starts_with(prefix.as_str())));
+    labels.retain(|key, _| {
+        prefixes
+            .iter()
+            .any(|prefix| prefix == "*" || key.starts_with(prefix.as_str()))
+    });
     labels
 }
 
@@ -90,13 +104,19 @@ mod tests {
     #[test]
     fn defaults_of_the_api_server_are_no_difference() {
         let live = json!({ "spec": { "ports": [{ "port": 80, "protocol": "TCP" }], "clusterIP": "10.0.0.1" } });
-        assert!(covers(&live, &json!({ "spec": { "ports": [{ "port": 80 }] } })));
+        assert!(covers(
+            &live,
+            &json!({ "spec": { "ports": [{ "port": 80 }] } })
+        ));
     }
 
     #[test]
     fn a_missing_element_of_a_list_is_a_difference() {
         let live = json!({ "ports": [{ "port": 80 }] });
-        assert!(!covers(&live, &json!({ "ports": [{ "port": 80 }, { "port": 90 }] })));
+        assert!(!covers(
+            &live,
+            &json!({ "ports": [{ "port": 80 }, { "port": 90 }] })
+        ));
         assert!(!covers(&live, &json!({ "ports": [] })));
     }
 
@@ -124,6 +144,9 @@ mod tests {
         assert!(may_take(&owned("u1"), &canary));
         assert!(!may_take(&owned("u2"), &canary));
         assert!(!may_take(&json!({}), &canary));
-        assert!(may_take(&json!({ "metadata": { "annotations": { "kubectl-canary.dev/adopt": "true" } } }), &canary));
+        assert!(may_take(
+            &json!({ "metadata": { "annotations": { "kubectl-canary.dev/adopt": "true" } } }),
+            &canary
+        ));
     }
 }

@@ -9,6 +9,8 @@ mod apply;
 mod ask;
 mod configs;
 mod ensure;
+mod promote;
+mod record;
 mod say;
 mod status;
 mod takeover;
@@ -90,9 +92,15 @@ impl TickError {
 
 impl Context {
     pub async fn tick(&self, key: &Key) -> Result<Next, TickError> {
-        let Some(canary) = self.caches.canaries.get_key(key) else { return Ok(Next::Gone) };
-        let target = self.caches.deployments.get(&key.namespace, canary.target_name());
-        self.caches.interest(key, interests(&canary, target.as_deref()));
+        let Some(canary) = self.caches.canaries.get_key(key) else {
+            return Ok(Next::Gone);
+        };
+        let target = self
+            .caches
+            .deployments
+            .get(&key.namespace, canary.target_name());
+        self.caches
+            .interest(key, interests(&canary, target.as_deref()));
         let result = if canary.metadata.deletion_timestamp.is_some() {
             self.leave(&canary).await
         } else {
@@ -100,7 +108,8 @@ impl Context {
         };
         match result {
             Err(TickError::Api(error @ ApiError::Forbidden { .. })) => {
-                self.hindered(&canary, &problem("Forbidden", error.to_string())).await
+                self.hindered(&canary, &problem("Forbidden", error.to_string()))
+                    .await
             }
             result => result,
         }
@@ -122,11 +131,18 @@ impl Context {
             match self.ensure(&world, &configs).await {
                 Ok(ensure::Done::Nothing) => {}
                 Ok(ensure::Done::Wrote) => return Ok(Next::Again),
-                Err(ensure::EnsureError::Taken(problem)) => return self.hindered(canary, &problem).await,
+                Err(ensure::EnsureError::Taken(problem)) => {
+                    return self.hindered(canary, &problem).await;
+                }
                 Err(ensure::EnsureError::Tick(error)) => return Err(error),
             }
         }
-        let mut facts = world.facts(&self.caches, &self.options, configs.clone(), self.clock.now());
+        let mut facts = world.facts(
+            &self.caches,
+            &self.options,
+            configs.clone(),
+            self.clock.now(),
+        );
         let plan = self.decided(&world, &mut facts).await;
         self.carry_out(&world, &configs, plan).await
     }
@@ -143,13 +159,20 @@ impl Context {
             return Some(problem("Invalid", texts.join("; ")));
         }
         let older = self.older_canary(canary)?;
-        let text = format!("Canary {older} releases {} already: delete one of the two", canary.target_name());
+        let text = format!(
+            "Canary {older} releases {} already: delete one of the two",
+            canary.target_name()
+        );
         Some(problem("TargetTaken", text))
     }
 
     fn older_canary(&self, canary: &Canary) -> Option<String> {
         let age = |canary: &Canary| {
-            let created = canary.metadata.creation_timestamp.as_ref().map(|time| time.0);
+            let created = canary
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map(|time| time.0);
             (created, canary.metadata.name.clone())
         };
         let all = self.caches.canaries.in_namespace(canary.namespace_name());
@@ -158,7 +181,10 @@ impl Context {
                 && other.spec.target_ref.kind == canary.spec.target_ref.kind
                 && other.target_name() == canary.target_name()
         });
-        rivals.filter(|other| age(other) < age(canary)).map(|other| other.id()).next()
+        rivals
+            .filter(|other| age(other) < age(canary))
+            .map(|other| other.id())
+            .next()
     }
 
     async fn decided(&self, world: &World, facts: &mut Facts) -> Plan {
@@ -170,16 +196,26 @@ impl Context {
         }
     }
 
-    async fn carry_out(&self, world: &World, configs: &BTreeMap<ConfigRef, String>, mut plan: Plan) -> Result<Next, TickError> {
+    async fn carry_out(
+        &self,
+        world: &World,
+        configs: &BTreeMap<ConfigRef, String>,
+        mut plan: Plan,
+    ) -> Result<Next, TickError> {
         self.note_autoscalers(world, &mut plan);
         let began = self.clock.elapsed();
         self.apply(world, configs, &mut plan).await?;
-        let wrote = self.store_status(&world.canary, &plan.status).await? || !plan.actions.is_empty();
+        let wrote =
+            self.store_status(&world.canary, &plan.status).await? || !plan.actions.is_empty();
         self.observe(world, &plan, self.clock.elapsed().saturating_sub(began));
         if let Some(ended) = plan.ended {
             self.told_the_end(world, ended).await?;
         }
-        Ok(if wrote { Next::Again } else { Next::Wait(plan.wake) })
+        Ok(if wrote {
+            Next::Again
+        } else {
+            Next::Wait(plan.wake)
+        })
     }
 
     /// A choice that would be a guess is said, and hinders nothing.
@@ -189,7 +225,10 @@ impl Context {
             return conditions::clear(&mut plan.status, TYPE);
         }
         let names = world.ambiguous_autoscalers.join(", ");
-        let text = format!("{names} all scale {}: name one in spec.autoscalerRef; none is used", world.canary.target_name());
+        let text = format!(
+            "{names} all scale {}: name one in spec.autoscalerRef; none is used",
+            world.canary.target_name()
+        );
         conditions::set(&mut plan.status, TYPE, "Several", &text, self.clock.now());
     }
 
@@ -198,14 +237,20 @@ impl Context {
         self.say_all(canary, &mut plan).await?;
         self.store_status(canary, &plan.status).await?;
         // Most of what hinders is watched; what is not (rights, a metric server) is tried again.
-        let again = self.clock.now().saturating_add(jiff::SignedDuration::from_secs(30));
+        let again = self
+            .clock
+            .now()
+            .saturating_add(jiff::SignedDuration::from_secs(30));
         Ok(Next::Wait(again.ok()))
     }
 
     /// A Canary that is being deleted.
     async fn leave(&self, canary: &Arc<Canary>) -> Result<Next, TickError> {
         let finalizers = canary.metadata.finalizers.as_deref().unwrap_or_default();
-        if !finalizers.iter().any(|name| name == names::FINALIZER || name == names::FLAGGER_FINALIZER) {
+        if !finalizers
+            .iter()
+            .any(|name| name == names::FINALIZER || name == names::FLAGGER_FINALIZER)
+        {
             return Ok(Next::Wait(None));
         }
         let world = World::look(canary, &self.caches, &self.options).ok();
@@ -214,7 +259,12 @@ impl Context {
             self.release_finalizers(canary).await?;
             return Ok(Next::Wait(None));
         };
-        let facts = world.facts(&self.caches, &self.options, BTreeMap::new(), self.clock.now());
+        let facts = world.facts(
+            &self.caches,
+            &self.options,
+            BTreeMap::new(),
+            self.clock.now(),
+        );
         let plan = release::terminate(canary, &facts, Leaving::Revert);
         self.carry_out(&world, &BTreeMap::new(), plan).await
     }
@@ -225,13 +275,20 @@ impl Context {
 }
 
 fn phase(canary: &Canary) -> Phase {
-    canary.status.as_ref().map_or(Phase::New, |status| status.phase)
+    canary
+        .status
+        .as_ref()
+        .map_or(Phase::New, |status| status.phase)
 }
 
 /// A target that cannot be released without an outage.
 fn unsafe_target(world: &World) -> Option<Problem> {
     let canary = &world.canary;
-    let allowed = canary.metadata.annotations.as_ref().and_then(|all| all.get(crate::admission::ALLOW_RECREATE));
+    let allowed = canary
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|all| all.get(crate::admission::ALLOW_RECREATE));
     if world.target.strategy != "Recreate" || allowed.map(String::as_str) == Some("true") {
         return None;
     }

@@ -49,20 +49,30 @@ pub struct World {
 }
 
 pub fn problem(reason: &'static str, message: impl Into<String>) -> Problem {
-    Problem { reason, message: message.into() }
+    Problem {
+        reason,
+        message: message.into(),
+    }
 }
 
 /// What a Canary depends on, by name: a change of any wakes it.
 pub fn interests(canary: &Canary, target: Option<&Deployment>) -> HashSet<(Kind, Key)> {
     let key = |name: &str| Key::new(canary.namespace_name(), name);
     let mut set = HashSet::from([
-        (Kind::Canary, key(canary.metadata.name.as_deref().unwrap_or_default())),
+        (
+            Kind::Canary,
+            key(canary.metadata.name.as_deref().unwrap_or_default()),
+        ),
         (Kind::Deployment, key(canary.target_name())),
         (Kind::Deployment, key(&canary.primary_name())),
         (Kind::Autoscaler, key(canary.target_name())),
         (Kind::Autoscaler, key(&canary.primary_name())),
     ]);
-    for service in [canary.apex().to_owned(), canary.primary_service(), canary.canary_service()] {
+    for service in [
+        canary.apex().to_owned(),
+        canary.primary_service(),
+        canary.canary_service(),
+    ] {
         set.insert((Kind::Service, key(&service)));
         set.insert((Kind::EndpointSlice, key(&service)));
     }
@@ -73,7 +83,10 @@ pub fn interests(canary: &Canary, target: Option<&Deployment>) -> HashSet<(Kind,
         set.insert((Kind::Route, key(&route.name)));
         set.insert((Kind::Route, key(&generated)));
     }
-    for config in target.map(|target| target.configs.as_slice()).unwrap_or_default() {
+    for config in target
+        .map(|target| target.configs.as_slice())
+        .unwrap_or_default()
+    {
         set.insert((config.kind(), key(&config.name)));
         set.insert((config.kind(), key(&names::primary_of(&config.name))));
     }
@@ -103,8 +116,13 @@ impl World {
         let router = router(provider);
         let (route_source, route_generated) = match router {
             Some(router) => {
-                let (source, generated) = router.names(canary).map_err(|error| problem("RouteInvalid", error.to_string()))?;
-                (caches.routes.get(&namespace, &source), caches.routes.get(&namespace, &generated))
+                let (source, generated) = router
+                    .names(canary)
+                    .map_err(|error| problem("RouteInvalid", error.to_string()))?;
+                (
+                    caches.routes.get(&namespace, &source),
+                    caches.routes.get(&namespace, &generated),
+                )
             }
             None => (None, None),
         };
@@ -128,13 +146,20 @@ impl World {
 
     /// A route that cannot be written is found before anything rests on it.
     fn check_route(&self) -> Result<(), Problem> {
-        let Some(router) = self.router else { return Ok(()) };
+        let Some(router) = self.router else {
+            return Ok(());
+        };
         let written = router.write(&self.canary, self.live(), Routes::ALL_PRIMARY);
-        written.map(|_| ()).map_err(|error| problem("RouteInvalid", error.to_string()))
+        written
+            .map(|_| ())
+            .map_err(|error| problem("RouteInvalid", error.to_string()))
     }
 
     pub fn live(&self) -> Live<'_> {
-        Live { source: self.route_source.as_deref(), generated: self.route_generated.as_deref() }
+        Live {
+            source: self.route_source.as_deref(),
+            generated: self.route_generated.as_deref(),
+        }
     }
 
     pub fn selector(&self) -> (&str, &str) {
@@ -150,7 +175,13 @@ impl World {
         service::desired(side, &self.canary, self.selector(), &self.target.ports)
     }
 
-    pub fn facts(&self, caches: &Caches, options: &Options, configs: BTreeMap<ConfigRef, String>, now: Timestamp) -> Facts {
+    pub fn facts(
+        &self,
+        caches: &Caches,
+        options: &Options,
+        configs: BTreeMap<ConfigRef, String>,
+        now: Timestamp,
+    ) -> Facts {
         let canary = &self.canary;
         let primary_addresses = caches.addresses(&self.namespace, &canary.primary_service());
         let apex_addresses = caches.addresses(&self.namespace, canary.apex());
@@ -162,15 +193,27 @@ impl World {
                 drain: options.drain,
             },
             target: self.target_workload(),
-            primary: self.primary.as_ref().map(|primary| self.primary_workload(primary)),
+            primary: self
+                .primary
+                .as_ref()
+                .map(|primary| self.primary_workload(primary)),
             routes: self.routes(),
             serving: Serving {
                 primary: primary_addresses.len(),
-                apex: apex_addresses.iter().filter(|address| primary_addresses.contains(address)).count(),
-                adopted: self.apex.as_ref().is_some_and(|apex| !self.selects_primary(apex)),
+                apex: apex_addresses
+                    .iter()
+                    .filter(|address| primary_addresses.contains(address))
+                    .count(),
+                adopted: self
+                    .apex
+                    .as_ref()
+                    .is_some_and(|apex| !self.selects_primary(apex)),
                 pointed: self.pointed(),
             },
-            configs: configs.into_iter().map(|(config, checksum)| (config.id(), checksum)).collect(),
+            configs: configs
+                .into_iter()
+                .map(|(config, checksum)| (config.id(), checksum))
+                .collect(),
             scale_up_to: self.scale_up_to(),
             request: wish(canary),
             canary_addresses: caches.addresses(&self.namespace, &canary.canary_service()),
@@ -183,7 +226,10 @@ impl World {
     }
 
     fn pointed(&self) -> bool {
-        let apex = self.apex.as_ref().is_some_and(|apex| self.selects_primary(apex));
+        let apex = self
+            .apex
+            .as_ref()
+            .is_some_and(|apex| self.selects_primary(apex));
         apex && (self.router.is_none() || self.routes().is_some())
     }
 
@@ -250,12 +296,17 @@ fn choose_autoscaler(canary: &Canary, caches: &Caches, namespace: &str) -> Resul
     match autoscaler::choose(canary, &plain) {
         Choice::None => Ok((None, Vec::new())),
         Choice::One(one) => {
-            let chosen = all.iter().find(|candidate| std::ptr::eq(candidate.as_ref(), one)).cloned();
+            let chosen = all
+                .iter()
+                .find(|candidate| std::ptr::eq(candidate.as_ref(), one))
+                .cloned();
             Ok((chosen, Vec::new()))
         }
         Choice::Several(names) => Ok((None, names)),
         Choice::Missing(name) => {
-            let text = format!("HorizontalPodAutoscaler {name}.{namespace} not found, named by spec.autoscalerRef");
+            let text = format!(
+                "HorizontalPodAutoscaler {name}.{namespace} not found, named by spec.autoscalerRef"
+            );
             Err(problem("AutoscalerNotFound", text))
         }
     }

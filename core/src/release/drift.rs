@@ -23,15 +23,16 @@ pub fn hold_at_zero(d: &mut Draft<'_>) {
     let count = old.as_ref().map_or(0, |old| old.count);
     let since = old.as_ref().map_or(now, |old| old.since);
     let handled = old.as_ref().is_some_and(|old| old.generation == generation);
-    if count >= LIMIT {
-        let message = Message::DriftStopped { manager: manager.clone(), times: count };
+    let stopped = count > LIMIT || (count == LIMIT && !handled);
+    if stopped {
+        let message = Message::DriftStopped { manager: manager.clone(), times: LIMIT };
         let text = message.text(d.canary);
         if conditions::get(&d.status, conditions::DRIFT).is_none() {
             d.say(message);
         }
         d.condition(conditions::DRIFT, "ReplicasNotZero", &text);
         let since = if handled { since } else { now };
-        d.status.drift = Some(Drift { count, since, generation, manager });
+        d.status.drift = Some(Drift { count: LIMIT + 1, since, generation, manager });
         // The window begins anew with each change; once it is over, the target is scaled back again.
         return wake_after_window(d, since);
     }

@@ -31,28 +31,41 @@ impl Router for Apisix {
     fn read(&self, canary: &Canary, live: Live<'_>) -> Option<Routes> {
         let backends = rules(live.generated?).iter().find_map(|rule| {
             let backends = rule["backends"].as_array()?;
-            let ours = backends.iter().any(|backend| backend["serviceName"] == canary.primary_service().as_str());
+            let ours = backends
+                .iter()
+                .any(|backend| backend["serviceName"] == canary.primary_service().as_str());
             ours.then_some(backends)
         })?;
         let weight = |name: String| {
-            let backend = backends.iter().find(|backend| backend["serviceName"] == name.as_str())?;
+            let backend = backends
+                .iter()
+                .find(|backend| backend["serviceName"] == name.as_str())?;
             backend["weight"].as_i64()
         };
         let primary = weight(canary.primary_service())?;
         let of_canary = weight(canary.canary_service()).unwrap_or(100 - primary);
-        (primary + of_canary == 100).then_some(Routes { primary, canary: of_canary })
+        (primary + of_canary == 100).then_some(Routes {
+            primary,
+            canary: of_canary,
+        })
     }
 
     fn write(&self, canary: &Canary, live: Live<'_>, to: Routes) -> Result<Value, RouteError> {
         let (source_name, generated_name) = self.names(canary)?;
         let route = format!("{source_name}.{}", canary.namespace_name());
-        let source = live.source.ok_or_else(|| RouteError::Missing { route: route.clone() })?;
+        let source = live.source.ok_or_else(|| RouteError::Missing {
+            route: route.clone(),
+        })?;
         let rule = weighted(find_rule(canary, source, route)?, canary, to);
         let mut spec = json!({ "http": [rule] });
         if let Some(class) = source.pointer("/spec/ingressClassName") {
             spec["ingressClassName"] = class.clone();
         }
-        let mut annotations = untracked(source.pointer("/metadata/annotations").and_then(Value::as_object));
+        let mut annotations = untracked(
+            source
+                .pointer("/metadata/annotations")
+                .and_then(Value::as_object),
+        );
         for (key, value) in [names::FLUX_RECONCILE, names::FLUX_DRIFT_DETECTION] {
             annotations.insert(key.to_owned(), json!(value));
         }
@@ -72,24 +85,42 @@ impl Router for Apisix {
 
     fn by_service_address(&self, live: Live<'_>) -> bool {
         let backends = live.generated.map(rules).unwrap_or_default().first();
-        backends.is_some_and(|rule| rule.pointer("/backends/0/resolveGranularity") == Some(&json!("service")))
+        backends.is_some_and(|rule| {
+            rule.pointer("/backends/0/resolveGranularity") == Some(&json!("service"))
+        })
     }
 }
 
 fn rules(route: &Value) -> &[Value] {
-    route.pointer("/spec/http").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    route
+        .pointer("/spec/http")
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 /// The first rule that sends traffic to the apex Service, which must be its only backend.
-fn find_rule<'a>(canary: &Canary, source: &'a Value, route: String) -> Result<&'a Value, RouteError> {
+fn find_rule<'a>(
+    canary: &Canary,
+    source: &'a Value,
+    route: String,
+) -> Result<&'a Value, RouteError> {
     let rules = rules(source);
     if rules.is_empty() {
         return Err(RouteError::NoRules { route });
     }
     let backends = |rule: &'a Value| rule["backends"].as_array().map_or(&[][..], Vec::as_slice);
     let apex = canary.apex();
-    let found = rules.iter().find(|rule| backends(rule).iter().any(|backend| backend["serviceName"] == apex));
-    let Some(rule) = found else { return Err(RouteError::NoBackend { apex: apex.to_owned(), route }) };
+    let found = rules.iter().find(|rule| {
+        backends(rule)
+            .iter()
+            .any(|backend| backend["serviceName"] == apex)
+    });
+    let Some(rule) = found else {
+        return Err(RouteError::NoBackend {
+            apex: apex.to_owned(),
+            route,
+        });
+    };
     if backends(rule).len() != 1 {
         let rule = rule["name"].as_str().unwrap_or_default().to_owned();
         return Err(RouteError::SeveralBackends { route, rule });

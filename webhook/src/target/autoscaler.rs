@@ -20,17 +20,34 @@ pub enum Choice<'a> {
 
 pub fn scales(autoscaler: &Value) -> (&str, &str) {
     let target = &autoscaler["spec"]["scaleTargetRef"];
-    (target["kind"].as_str().unwrap_or_default(), target["name"].as_str().unwrap_or_default())
+    (
+        target["kind"].as_str().unwrap_or_default(),
+        target["name"].as_str().unwrap_or_default(),
+    )
 }
 
 pub fn choose<'a>(canary: &Canary, all: &[&'a Value]) -> Choice<'a> {
-    let name_of = |autoscaler: &Value| autoscaler["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let name_of = |autoscaler: &Value| {
+        autoscaler["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
     if let Some(reference) = &canary.spec.autoscaler_ref {
-        let named = all.iter().find(|autoscaler| name_of(autoscaler) == reference.name);
-        return named.map_or_else(|| Choice::Missing(reference.name.clone()), |autoscaler| Choice::One(autoscaler));
+        let named = all
+            .iter()
+            .find(|autoscaler| name_of(autoscaler) == reference.name);
+        return named.map_or_else(
+            || Choice::Missing(reference.name.clone()),
+            |autoscaler| Choice::One(autoscaler),
+        );
     }
     let target = (canary.spec.target_ref.kind.as_str(), canary.target_name());
-    let mut ours: Vec<&Value> = all.iter().copied().filter(|autoscaler| scales(autoscaler) == target).collect();
+    let mut ours: Vec<&Value> = all
+        .iter()
+        .copied()
+        .filter(|autoscaler| scales(autoscaler) == target)
+        .collect();
     match ours.len() {
         0 => Choice::None,
         1 => Choice::One(ours.remove(0)),
@@ -46,7 +63,11 @@ pub fn desired(canary: &Canary, source: &Value) -> Value {
     let name = source["metadata"]["name"].as_str().unwrap_or_default();
     let mut spec = source["spec"].clone();
     spec["scaleTargetRef"]["name"] = json!(canary.primary_name());
-    let bounds = canary.spec.autoscaler_ref.as_ref().and_then(|reference| reference.primary_scaler_replicas);
+    let bounds = canary
+        .spec
+        .autoscaler_ref
+        .as_ref()
+        .and_then(|reference| reference.primary_scaler_replicas);
     if let Some(min) = bounds.and_then(|bounds| bounds.min_replicas) {
         spec["minReplicas"] = json!(min);
     }
@@ -69,7 +90,9 @@ pub fn desired(canary: &Canary, source: &Value) -> Value {
 }
 
 pub fn min_replicas(autoscaler: &Value) -> i32 {
-    let min = autoscaler["spec"]["minReplicas"].as_i64().and_then(|min| i32::try_from(min).ok());
+    let min = autoscaler["spec"]["minReplicas"]
+        .as_i64()
+        .and_then(|min| i32::try_from(min).ok());
     min.unwrap_or(1).max(1)
 }
 
@@ -98,19 +121,28 @@ mod tests {
     #[test]
     fn the_one_autoscaler_of_the_target_is_used_without_being_named() {
         let (web, other) = (scaler("web", "podinfo"), scaler("other", "else"));
-        assert_eq!(choose(&canary(&Value::Null), &[&other, &web]), Choice::One(&web));
+        assert_eq!(
+            choose(&canary(&Value::Null), &[&other, &web]),
+            Choice::One(&web)
+        );
     }
 
     #[test]
     fn of_several_autoscalers_none_is_guessed() {
         let (a, b) = (scaler("a", "podinfo"), scaler("b", "podinfo"));
-        assert_eq!(choose(&canary(&Value::Null), &[&b, &a]), Choice::Several(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(
+            choose(&canary(&Value::Null), &[&b, &a]),
+            Choice::Several(vec!["a".to_owned(), "b".to_owned()])
+        );
     }
 
     #[test]
     fn a_named_autoscaler_that_is_not_there_is_missed() {
         let named = json!({ "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "web" });
-        assert_eq!(choose(&canary(&named), &[]), Choice::Missing("web".to_owned()));
+        assert_eq!(
+            choose(&canary(&named), &[]),
+            Choice::Missing("web".to_owned())
+        );
     }
 
     #[test]
@@ -122,6 +154,9 @@ mod tests {
         let copy = desired(&canary(&named), &scaler("web", "podinfo"));
         assert_eq!(copy["metadata"]["name"], "web-primary");
         assert_eq!(copy["spec"]["scaleTargetRef"]["name"], "podinfo-primary");
-        assert_eq!((&copy["spec"]["minReplicas"], &copy["spec"]["maxReplicas"]), (&json!(2), &json!(10)));
+        assert_eq!(
+            (&copy["spec"]["minReplicas"], &copy["spec"]["maxReplicas"]),
+            (&json!(2), &json!(10))
+        );
     }
 }

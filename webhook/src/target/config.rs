@@ -17,23 +17,38 @@ pub struct ConfigRef {
 }
 
 /// Secrets of other types belong to machinery (service account tokens, pull secrets, Helm).
-const SECRET_TYPES: [&str; 5] =
-    ["", "Opaque", "kubernetes.io/basic-auth", "kubernetes.io/ssh-auth", "kubernetes.io/tls"];
+const SECRET_TYPES: [&str; 5] = [
+    "",
+    "Opaque",
+    "kubernetes.io/basic-auth",
+    "kubernetes.io/ssh-auth",
+    "kubernetes.io/tls",
+];
 
 // === impl ConfigRef ===
 
 impl ConfigRef {
     fn config_map(name: &str) -> Self {
-        Self { secret: false, name: name.to_owned() }
+        Self {
+            secret: false,
+            name: name.to_owned(),
+        }
     }
 
     fn secret(name: &str) -> Self {
-        Self { secret: true, name: name.to_owned() }
+        Self {
+            secret: true,
+            name: name.to_owned(),
+        }
     }
 
     /// As `status.trackedConfigs` names it.
     pub fn id(&self) -> String {
-        format!("{}/{}", if self.secret { "secret" } else { "configmap" }, self.name)
+        format!(
+            "{}/{}",
+            if self.secret { "secret" } else { "configmap" },
+            self.name
+        )
     }
 
     pub fn parse(id: &str) -> Option<Self> {
@@ -45,14 +60,21 @@ impl ConfigRef {
     }
 
     pub const fn kind(&self) -> Kind {
-        if self.secret { Kind::Secret } else { Kind::ConfigMap }
+        if self.secret {
+            Kind::Secret
+        } else {
+            Kind::ConfigMap
+        }
     }
 }
 
 /// Where a template names configuration: the pointer of the name relative to its holder.
 const VOLUME: [(&str, bool); 2] = [("/configMap/name", false), ("/secret/secretName", true)];
 const PROJECTED: [(&str, bool); 2] = [("/configMap/name", false), ("/secret/name", true)];
-const ENV: [(&str, bool); 2] = [("/valueFrom/configMapKeyRef/name", false), ("/valueFrom/secretKeyRef/name", true)];
+const ENV: [(&str, bool); 2] = [
+    ("/valueFrom/configMapKeyRef/name", false),
+    ("/valueFrom/secretKeyRef/name", true),
+];
 const ENV_FROM: [(&str, bool); 2] = [("/configMapRef/name", false), ("/secretRef/name", true)];
 
 /// Calls `visit` with each name in the template that refers to configuration.
@@ -68,13 +90,18 @@ fn visit_names(template: &mut Value, mut visit: impl FnMut(&mut String, bool)) {
         }
     };
     each(template.pointer_mut("/spec/volumes"), &VOLUME);
-    if let Some(volumes) = template.pointer_mut("/spec/volumes").and_then(Value::as_array_mut) {
+    if let Some(volumes) = template
+        .pointer_mut("/spec/volumes")
+        .and_then(Value::as_array_mut)
+    {
         for volume in volumes {
             each(volume.pointer_mut("/projected/sources"), &PROJECTED);
         }
     }
     for containers in ["/spec/containers", "/spec/initContainers"] {
-        let containers = template.pointer_mut(containers).and_then(Value::as_array_mut);
+        let containers = template
+            .pointer_mut(containers)
+            .and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
             each(container.get_mut("env"), &ENV);
             each(container.get_mut("envFrom"), &ENV_FROM);
@@ -86,7 +113,10 @@ fn visit_names(template: &mut Value, mut visit: impl FnMut(&mut String, bool)) {
 pub fn references(template: &Value) -> Vec<ConfigRef> {
     let mut found = BTreeSet::new();
     visit_names(&mut template.clone(), |name, secret| {
-        found.insert(ConfigRef { secret, name: name.clone() });
+        found.insert(ConfigRef {
+            secret,
+            name: name.clone(),
+        });
     });
     found.into_iter().collect()
 }
@@ -94,7 +124,10 @@ pub fn references(template: &Value) -> Vec<ConfigRef> {
 /// Lets the template refer to the copies of what is tracked.
 pub fn rename(template: &mut Value, tracked: &BTreeSet<ConfigRef>) {
     visit_names(template, |name, secret| {
-        if tracked.contains(&ConfigRef { secret, name: name.clone() }) {
+        if tracked.contains(&ConfigRef {
+            secret,
+            name: name.clone(),
+        }) {
             *name = names::primary_of(name);
         }
     });
@@ -105,7 +138,10 @@ pub fn rename_back(template: &mut Value, tracked: &BTreeSet<ConfigRef>) {
     visit_names(template, |name, secret| {
         let original = name.strip_suffix(names::PRIMARY_SUFFIX);
         let known = original.filter(|original| {
-            tracked.contains(&ConfigRef { secret, name: (*original).to_owned() })
+            tracked.contains(&ConfigRef {
+                secret,
+                name: (*original).to_owned(),
+            })
         });
         if let Some(original) = known.map(str::to_owned) {
             *name = original;
@@ -115,7 +151,9 @@ pub fn rename_back(template: &mut Value, tracked: &BTreeSet<ConfigRef>) {
 
 /// Opted out of tracking by its owner.
 pub fn opted_out(annotations: &BTreeMap<String, String>) -> bool {
-    annotations.get(names::CONFIG_TRACKING).is_some_and(|value| value.starts_with("disable"))
+    annotations
+        .get(names::CONFIG_TRACKING)
+        .is_some_and(|value| value.starts_with("disable"))
 }
 
 pub fn is_trackable(object: &Value) -> bool {
@@ -136,7 +174,10 @@ pub fn checksum(object: &Value) -> String {
 
 /// The `-primary` copy: data of both kinds, type and immutability.
 pub fn copy(source: &Value, live: Option<&Value>, canary: &Canary, prefixes: &[String]) -> Value {
-    let name = source.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let name = source
+        .pointer("/metadata/name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let mut object = json!({
         "apiVersion": "v1",
         "kind": source["kind"],
@@ -157,7 +198,9 @@ pub fn copy(source: &Value, live: Option<&Value>, canary: &Canary, prefixes: &[S
 
 /// Several Canaries may share a copy: the newest controls it, the others keep it alive.
 fn owners(live: Option<&Value>, canary: &Canary) -> Vec<Value> {
-    let others = live.and_then(|live| live.pointer("/metadata/ownerReferences")).and_then(Value::as_array);
+    let others = live
+        .and_then(|live| live.pointer("/metadata/ownerReferences"))
+        .and_then(Value::as_array);
     let others = others.into_iter().flatten().filter(|owner| {
         owner["kind"] == "Canary" && owner["uid"].as_str() != canary.metadata.uid.as_deref()
     });
@@ -166,13 +209,18 @@ fn owners(live: Option<&Value>, canary: &Canary) -> Vec<Value> {
         owner["controller"] = json!(false);
         owner
     });
-    std::iter::once(owner_reference(canary)).chain(demoted).collect()
+    std::iter::once(owner_reference(canary))
+        .chain(demoted)
+        .collect()
 }
 
 /// A copy that belongs to Canaries may be written; anything else of that name is somebody's.
 pub fn may_write_copy(live: &Value, canary: &Canary) -> bool {
-    let owners = live.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    let some_canary = owners.is_some_and(|owners| owners.iter().any(|owner| owner["kind"] == "Canary"));
+    let owners = live
+        .pointer("/metadata/ownerReferences")
+        .and_then(Value::as_array);
+    let some_canary =
+        owners.is_some_and(|owners| owners.iter().any(|owner| owner["kind"] == "Canary"));
     some_canary || is_owned(live, canary) || crate::target::may_take(live, canary)
 }
 
@@ -210,8 +258,14 @@ mod tests {
         assert_eq!(
             ids(&references(&template())),
             [
-                "configmap/colors", "configmap/files", "configmap/more", "configmap/start",
-                "secret/certs", "secret/env", "secret/keys", "secret/token",
+                "configmap/colors",
+                "configmap/files",
+                "configmap/more",
+                "configmap/start",
+                "secret/certs",
+                "secret/env",
+                "secret/keys",
+                "secret/token",
             ]
         );
     }
@@ -222,7 +276,11 @@ mod tests {
         let tracked: BTreeSet<_> = references(&original).into_iter().collect();
         let mut renamed = original.clone();
         rename(&mut renamed, &tracked);
-        assert!(references(&renamed).iter().all(|reference| reference.name.ends_with("-primary")));
+        assert!(
+            references(&renamed)
+                .iter()
+                .all(|reference| reference.name.ends_with("-primary"))
+        );
         rename_back(&mut renamed, &tracked);
         assert_eq!(renamed, original);
     }
@@ -231,20 +289,32 @@ mod tests {
     fn what_is_not_tracked_keeps_its_name() {
         let mut renamed = template();
         rename(&mut renamed, &BTreeSet::from([ConfigRef::secret("keys")]));
-        assert_eq!(ids(&references(&renamed)).iter().filter(|id| id.ends_with("-primary")).count(), 1);
+        assert_eq!(
+            ids(&references(&renamed))
+                .iter()
+                .filter(|id| id.ends_with("-primary"))
+                .count(),
+            1
+        );
     }
 
     #[test]
     fn binary_data_changes_the_checksum() {
         let text = json!({ "kind": "ConfigMap", "data": { "a": "1" } });
-        let binary = json!({ "kind": "ConfigMap", "data": { "a": "1" }, "binaryData": { "b": "AAE=" } });
+        let binary =
+            json!({ "kind": "ConfigMap", "data": { "a": "1" }, "binaryData": { "b": "AAE=" } });
         assert_ne!(checksum(&text), checksum(&binary));
-        assert_eq!(checksum(&text), checksum(&json!({ "data": { "a": "1" }, "metadata": { "labels": { "x": "y" } } })));
+        assert_eq!(
+            checksum(&text),
+            checksum(&json!({ "data": { "a": "1" }, "metadata": { "labels": { "x": "y" } } }))
+        );
     }
 
     #[test]
     fn service_account_tokens_are_not_tracked() {
-        assert!(!is_trackable(&json!({ "kind": "Secret", "type": "kubernetes.io/service-account-token" })));
+        assert!(!is_trackable(
+            &json!({ "kind": "Secret", "type": "kubernetes.io/service-account-token" })
+        ));
         assert!(is_trackable(&json!({ "kind": "Secret", "type": "Opaque" })));
         assert!(is_trackable(&json!({ "kind": "ConfigMap" })));
     }
@@ -258,7 +328,10 @@ mod tests {
         });
         let copy = copy(&source, None, &canary, &[]);
         assert_eq!(copy["metadata"]["name"], "files-primary");
-        assert_eq!((&copy["data"], &copy["binaryData"], &copy["immutable"]), (&source["data"], &source["binaryData"], &json!(true)));
+        assert_eq!(
+            (&copy["data"], &copy["binaryData"], &copy["immutable"]),
+            (&source["data"], &source["binaryData"], &json!(true))
+        );
         assert_eq!(copy["metadata"]["labels"], json!({}));
     }
 
@@ -266,10 +339,14 @@ mod tests {
     fn a_shared_copy_keeps_its_other_owners() {
         let canary: Canary = serde_json::from_value(json!({
             "metadata": { "name": "b", "uid": "u2" }, "spec": {},
-        })).unwrap();
+        }))
+        .unwrap();
         let live = json!({ "metadata": { "ownerReferences": [{ "kind": "Canary", "name": "a", "uid": "u1", "controller": true }] } });
         let owners = owners(Some(&live), &canary);
         assert_eq!(owners.len(), 2);
-        assert_eq!((&owners[0]["uid"], &owners[1]["controller"]), (&json!("u2"), &json!(false)));
+        assert_eq!(
+            (&owners[0]["uid"], &owners[1]["controller"]),
+            (&json!("u2"), &json!(false))
+        );
     }
 }

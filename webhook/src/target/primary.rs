@@ -28,7 +28,11 @@ pub struct Parts<'a> {
     pub label_prefixes: &'a [String],
 }
 
-const ROLLOUT_FIELDS: [&str; 3] = ["progressDeadlineSeconds", "minReadySeconds", "revisionHistoryLimit"];
+const ROLLOUT_FIELDS: [&str; 3] = [
+    "progressDeadlineSeconds",
+    "minReadySeconds",
+    "revisionHistoryLimit",
+];
 
 /// A new primary.
 pub fn create(parts: &Parts<'_>, replicas: i32) -> Value {
@@ -72,10 +76,18 @@ fn primary_value(parts: &Parts<'_>) -> String {
 }
 
 fn fill(object: &mut Value, parts: &Parts<'_>) {
-    let target_labels = parts.target.pointer("/metadata/labels").and_then(Value::as_object);
+    let target_labels = parts
+        .target
+        .pointer("/metadata/labels")
+        .and_then(Value::as_object);
     let mut labels = included(target_labels, parts.label_prefixes);
     labels.insert(parts.selector.0.to_owned(), json!(primary_value(parts)));
-    let mut annotations = untracked(parts.target.pointer("/metadata/annotations").and_then(Value::as_object));
+    let mut annotations = untracked(
+        parts
+            .target
+            .pointer("/metadata/annotations")
+            .and_then(Value::as_object),
+    );
     // What the Deployment controller keeps on the primary is its own.
     if let Some(kept) = object.pointer("/metadata/annotations/deployment.kubernetes.io~1revision") {
         annotations.insert("deployment.kubernetes.io/revision".to_owned(), kept.clone());
@@ -94,7 +106,10 @@ fn fill(object: &mut Value, parts: &Parts<'_>) {
 
 /// Never fewer ready pods than wanted.
 fn strategy(of_target: &Value) -> Value {
-    let surge = of_target.pointer("/rollingUpdate/maxSurge").cloned().unwrap_or(json!("25%"));
+    let surge = of_target
+        .pointer("/rollingUpdate/maxSurge")
+        .cloned()
+        .unwrap_or(json!("25%"));
     let none = surge == json!(0) || surge == json!("0") || surge == json!("0%");
     let surge = if none { json!(1) } else { surge };
     json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 0, "maxSurge": surge } })
@@ -103,7 +118,10 @@ fn strategy(of_target: &Value) -> Value {
 fn template(parts: &Parts<'_>) -> Value {
     let mut template = parts.template.clone();
     let of = |field: &str, template: &Value| -> Map<String, Value> {
-        let mut map = template["metadata"][field].as_object().cloned().unwrap_or_default();
+        let mut map = template["metadata"][field]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
         map.retain(|key, _| !key.contains("toolkit.fluxcd.io"));
         map
     };
@@ -121,10 +139,19 @@ fn template(parts: &Parts<'_>) -> Value {
 }
 
 /// A template of a primary that Flagger made, as its target had it.
-pub fn original_template(template: &Value, canary: &Canary, selector: (&str, &str), labels: &[String], configs: &BTreeSet<ConfigRef>) -> Value {
+pub fn original_template(
+    template: &Value,
+    canary: &Canary,
+    selector: (&str, &str),
+    labels: &[String],
+    configs: &BTreeSet<ConfigRef>,
+) -> Value {
     let mut template = template.clone();
     template["metadata"]["labels"][selector.0] = json!(selector.1);
-    if let Some(annotations) = template.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+    if let Some(annotations) = template
+        .pointer_mut("/metadata/annotations")
+        .and_then(Value::as_object_mut)
+    {
         annotations.remove(names::FLAGGER_ID);
         if annotations.is_empty()
             && let Some(metadata) = template["metadata"].as_object_mut()
@@ -142,8 +169,14 @@ pub fn original_template(template: &Value, canary: &Canary, selector: (&str, &st
 fn rewrite_placement(template: &mut Value, labels: &[String], from: &str, to: &str) {
     const TERMS: [(&str, &str); 3] = [
         ("/spec/topologySpreadConstraints", "/labelSelector"),
-        ("/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution", "/labelSelector"),
-        ("/spec/affinity/podAntiAffinity/preferredDuringSchedulingIgnoredDuringExecution", "/podAffinityTerm/labelSelector"),
+        (
+            "/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution",
+            "/labelSelector",
+        ),
+        (
+            "/spec/affinity/podAntiAffinity/preferredDuringSchedulingIgnoredDuringExecution",
+            "/podAffinityTerm/labelSelector",
+        ),
     ];
     for (list, selector) in TERMS {
         let terms = template.pointer_mut(list).and_then(Value::as_array_mut);
@@ -156,16 +189,23 @@ fn rewrite_placement(template: &mut Value, labels: &[String], from: &str, to: &s
 }
 
 fn rewrite_selector(selector: &mut Value, labels: &[String], from: &str, to: &str) {
-    if let Some(map) = selector.get_mut("matchLabels").and_then(Value::as_object_mut) {
+    if let Some(map) = selector
+        .get_mut("matchLabels")
+        .and_then(Value::as_object_mut)
+    {
         for (key, value) in map {
             if labels.contains(key) && value == from {
                 *value = json!(to);
             }
         }
     }
-    let expressions = selector.get_mut("matchExpressions").and_then(Value::as_array_mut);
+    let expressions = selector
+        .get_mut("matchExpressions")
+        .and_then(Value::as_array_mut);
     for expression in expressions.into_iter().flatten() {
-        let ours = expression["key"].as_str().is_some_and(|key| labels.iter().any(|label| label == key));
+        let ours = expression["key"]
+            .as_str()
+            .is_some_and(|key| labels.iter().any(|label| label == key));
         if !ours {
             continue;
         }

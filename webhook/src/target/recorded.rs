@@ -12,7 +12,10 @@ pub const KEPT: usize = 10;
 pub const CANARY_LABEL: &str = "kubectl-canary.dev/canary";
 
 pub fn object_name(canary: &Canary, revision: &str) -> String {
-    format!("{}-{revision}", canary.metadata.name.as_deref().unwrap_or_default())
+    format!(
+        "{}-{revision}",
+        canary.metadata.name.as_deref().unwrap_or_default()
+    )
 }
 
 /// `number` orders the revisions; the template is kept raw, with fields that we do not know.
@@ -40,7 +43,10 @@ pub fn surplus<'a>(objects: &'a [Value], needed: &[String]) -> Vec<&'a Value> {
     let mut others: Vec<&Value> = objects
         .iter()
         .filter(|object| {
-            let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            let name = object
+                .pointer("/metadata/name")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             !needed.iter().any(|needed| needed == name)
         })
         .collect();
@@ -67,7 +73,10 @@ mod tests {
     fn the_oldest_revisions_go_but_never_one_that_is_needed() {
         let objects: Vec<Value> = (1..=12).map(numbered).collect();
         let needed = ["podinfo-1".to_owned(), "podinfo-12".to_owned()];
-        let names: Vec<_> = surplus(&objects, &needed).iter().map(|object| object["revision"].as_i64()).collect();
+        let names: Vec<_> = surplus(&objects, &needed)
+            .iter()
+            .map(|object| object["revision"].as_i64())
+            .collect();
         assert_eq!(names, [Some(3), Some(2)]);
     }
 

@@ -41,7 +41,11 @@ impl Side {
 
     /// Value of the selector label of the pods behind it.
     fn value(self, value: &str) -> String {
-        if self == Self::Canary { value.to_owned() } else { names::primary_of(value) }
+        if self == Self::Canary {
+            value.to_owned()
+        } else {
+            names::primary_of(value)
+        }
     }
 }
 
@@ -49,9 +53,13 @@ impl Side {
 pub fn desired(side: Side, canary: &Canary, selector: (&str, &str), ports: &[Port]) -> Value {
     let name = side.name(canary);
     let custom = side.metadata(canary);
-    let mut labels: BTreeMap<String, String> = custom.map(|custom| custom.labels.clone()).unwrap_or_default();
+    let mut labels: BTreeMap<String, String> = custom
+        .map(|custom| custom.labels.clone())
+        .unwrap_or_default();
     labels.insert(selector.0.to_owned(), name.clone());
-    let mut annotations: BTreeMap<String, String> = custom.map(|custom| custom.annotations.clone()).unwrap_or_default();
+    let mut annotations: BTreeMap<String, String> = custom
+        .map(|custom| custom.annotations.clone())
+        .unwrap_or_default();
     for (key, value) in [names::FLUX_RECONCILE, names::FLUX_DRIFT_DETECTION] {
         annotations.insert(key.to_owned(), value.to_owned());
     }
@@ -94,11 +102,17 @@ fn service_ports(canary: &Canary, discovered: &[Port]) -> Vec<Value> {
     for found in discovered {
         let known = found.port == i64::from(port)
             || json!(target_port) == json!(found.port)
-            || found.name.as_ref().is_some_and(|name| json!(target_port) == json!(name));
+            || found
+                .name
+                .as_ref()
+                .is_some_and(|name| json!(target_port) == json!(name));
         if known || SIDECARS.contains(&found.container.as_str()) {
             continue;
         }
-        let name = found.name.clone().unwrap_or_else(|| format!("tcp-{}-{}", found.container, found.index));
+        let name = found
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("tcp-{}-{}", found.container, found.index));
         ports.push(json!({ "name": name, "protocol": "TCP", "port": found.port, "targetPort": found.port }));
     }
     ports
@@ -126,13 +140,21 @@ pub fn takeover_patch(live: &Value, desired: &Value) -> Option<Value> {
         return None;
     }
     let mut spec = Map::new();
-    spec.insert("selector".to_owned(), replaced(&live["spec"]["selector"], &desired["spec"]["selector"]));
+    spec.insert(
+        "selector".to_owned(),
+        replaced(&live["spec"]["selector"], &desired["spec"]["selector"]),
+    );
     if let Some(ports) = ports {
         spec.insert("ports".to_owned(), json!(ports));
     }
     let mut metadata = json!({ "resourceVersion": version });
-    if live.pointer("/metadata/annotations").and_then(|all| all.get(names::ORIGINAL_SERVICE)).is_none() {
-        let original = json!({ "selector": live["spec"]["selector"], "ports": live["spec"]["ports"] });
+    if live
+        .pointer("/metadata/annotations")
+        .and_then(|all| all.get(names::ORIGINAL_SERVICE))
+        .is_none()
+    {
+        let original =
+            json!({ "selector": live["spec"]["selector"], "ports": live["spec"]["ports"] });
         metadata["annotations"] = json!({ names::ORIGINAL_SERVICE: original.to_string() });
     }
     Some(json!({ "metadata": metadata, "spec": spec }))
@@ -140,8 +162,12 @@ pub fn takeover_patch(live: &Value, desired: &Value) -> Option<Value> {
 
 /// A merge patch replaces a map only if it names what is to go.
 fn replaced(old: &Value, new: &Value) -> Value {
-    let mut patch: Map<String, Value> =
-        old.as_object().into_iter().flatten().map(|(key, _)| (key.clone(), Value::Null)).collect();
+    let mut patch: Map<String, Value> = old
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| (key.clone(), Value::Null))
+        .collect();
     for (key, value) in new.as_object().into_iter().flatten() {
         patch.insert(key.clone(), value.clone());
     }
@@ -171,7 +197,10 @@ fn with_missing_ports(live: &Value, desired: &Value) -> Option<Vec<Value>> {
 
 /// Puts an adopted Service back as it was.
 pub fn restore_patch(live: &Value) -> Option<Value> {
-    let original = live.pointer("/metadata/annotations")?.get(names::ORIGINAL_SERVICE)?.as_str()?;
+    let original = live
+        .pointer("/metadata/annotations")?
+        .get(names::ORIGINAL_SERVICE)?
+        .as_str()?;
     let original: Value = serde_json::from_str(original).ok()?;
     Some(json!({
         "metadata": {

@@ -48,17 +48,28 @@ pub struct Port {
 
 impl Deployment {
     pub fn from_raw(object: &Value) -> Self {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |pointer: &str| {
+            object
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let annotation = |key: &str| {
             let annotations = object.pointer("/metadata/annotations")?;
             annotations.get(key)?.as_str().map(str::to_owned)
         };
         let template = object.pointer("/spec/template").unwrap_or(&Value::Null);
-        let label = object.pointer("/metadata/labels").and_then(|all| all.get(names::MANAGED_LABEL));
+        let label = object
+            .pointer("/metadata/labels")
+            .and_then(|all| all.get(names::MANAGED_LABEL));
         Self {
             uid: text("/metadata/uid"),
             resource_version: text("/metadata/resourceVersion"),
-            generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
+            generation: object
+                .pointer("/metadata/generation")
+                .and_then(Value::as_i64)
+                .unwrap_or(0),
             managed: label.and_then(Value::as_str) == Some(names::MANAGED_VALUE),
             revision: revision::revision(template),
             promoted: annotation(names::REVISION),
@@ -91,30 +102,49 @@ fn ownership(object: &Value) -> Value {
     if let Some(owners) = object.pointer("/metadata/ownerReferences") {
         metadata.insert("ownerReferences".to_owned(), owners.clone());
     }
-    if let Some(adopt) = object.pointer("/metadata/annotations").and_then(|all| all.get(names::ADOPT)) {
-        metadata.insert("annotations".to_owned(), serde_json::json!({ names::ADOPT: adopt }));
+    if let Some(adopt) = object
+        .pointer("/metadata/annotations")
+        .and_then(|all| all.get(names::ADOPT))
+    {
+        metadata.insert(
+            "annotations".to_owned(),
+            serde_json::json!({ names::ADOPT: adopt }),
+        );
     }
     serde_json::json!({ "metadata": metadata })
 }
 
 fn number(object: &Value, pointer: &str) -> Option<i32> {
-    object.pointer(pointer).and_then(Value::as_i64).and_then(|n| i32::try_from(n).ok())
+    object
+        .pointer(pointer)
+        .and_then(Value::as_i64)
+        .and_then(|n| i32::try_from(n).ok())
 }
 
 pub fn strings(map: Option<&Value>) -> BTreeMap<String, String> {
     let entries = map.and_then(Value::as_object).into_iter().flatten();
-    entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    entries
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 fn counts(object: &Value) -> Counts {
     let status = |field: &str| number(object, &format!("/status/{field}")).unwrap_or(0);
-    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let conditions = object
+        .pointer("/status/conditions")
+        .and_then(Value::as_array);
     let deadline_exceeded = conditions.into_iter().flatten().any(|condition| {
         condition["type"] == "Progressing" && condition["reason"] == "ProgressDeadlineExceeded"
     });
     Counts {
-        generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
-        observed_generation: object.pointer("/status/observedGeneration").and_then(Value::as_i64).unwrap_or(0),
+        generation: object
+            .pointer("/metadata/generation")
+            .and_then(Value::as_i64)
+            .unwrap_or(0),
+        observed_generation: object
+            .pointer("/status/observedGeneration")
+            .and_then(Value::as_i64)
+            .unwrap_or(0),
         desired: number(object, "/spec/replicas").unwrap_or(1),
         replicas: status("replicas"),
         updated: status("updatedReplicas"),
@@ -126,7 +156,9 @@ fn counts(object: &Value) -> Counts {
 
 /// The newest field manager that owns `spec.replicas`.
 fn replicas_manager(object: &Value) -> String {
-    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+    let entries = object
+        .pointer("/metadata/managedFields")
+        .and_then(Value::as_array);
     entries
         .into_iter()
         .flatten()
@@ -138,18 +170,27 @@ fn replicas_manager(object: &Value) -> String {
 }
 
 fn ports(template: &Value) -> Vec<Port> {
-    let containers = template.pointer("/spec/containers").and_then(Value::as_array);
+    let containers = template
+        .pointer("/spec/containers")
+        .and_then(Value::as_array);
     let of_container = |container: &Value| {
         let name = container["name"].as_str().unwrap_or_default().to_owned();
         let ports = container["ports"].as_array().cloned().unwrap_or_default();
-        ports.into_iter().enumerate().map(move |(index, port)| Port {
-            container: name.clone(),
-            index,
-            name: port["name"].as_str().map(str::to_owned),
-            port: port["containerPort"].as_i64().unwrap_or(0),
-        })
+        ports
+            .into_iter()
+            .enumerate()
+            .map(move |(index, port)| Port {
+                container: name.clone(),
+                index,
+                name: port["name"].as_str().map(str::to_owned),
+                port: port["containerPort"].as_i64().unwrap_or(0),
+            })
     };
-    containers.into_iter().flatten().flat_map(of_container).collect()
+    containers
+        .into_iter()
+        .flatten()
+        .flat_map(of_container)
+        .collect()
 }
 
 #[cfg(test)]
@@ -190,7 +231,10 @@ mod tests {
 
     #[test]
     fn the_newest_owner_of_replicas_is_named() {
-        assert_eq!(Deployment::from_raw(&deployment()).replicas_manager, "argocd");
+        assert_eq!(
+            Deployment::from_raw(&deployment()).replicas_manager,
+            "argocd"
+        );
     }
 
     #[test]
@@ -204,8 +248,18 @@ mod tests {
     #[test]
     fn stamps_counts_and_images_are_read_as_they_stand() {
         let view = Deployment::from_raw(&deployment());
-        assert_eq!(view.triggered, Some(("v1-abc".to_owned(), "alice".to_owned())));
-        assert_eq!((view.counts.updated, view.counts.available, view.counts.desired), (2, 1, 2));
+        assert_eq!(
+            view.triggered,
+            Some(("v1-abc".to_owned(), "alice".to_owned()))
+        );
+        assert_eq!(
+            (
+                view.counts.updated,
+                view.counts.available,
+                view.counts.desired
+            ),
+            (2, 1, 2)
+        );
         assert!(view.counts.deadline_exceeded && view.managed);
         assert_eq!(view.images["podinfod"], "podinfo:6.0.0");
     }

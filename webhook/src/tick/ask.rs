@@ -51,14 +51,17 @@ impl Context {
         };
         let phase = match hook.kind() {
             // These two are told the phase as it is; the others speak of the analysis.
-            Some(HookKind::ConfirmRollout | HookKind::Rollback) => {
-                canary.status.as_ref().map_or(Phase::New, |status| status.phase)
-            }
+            Some(HookKind::ConfirmRollout | HookKind::Rollback) => canary
+                .status
+                .as_ref()
+                .map_or(Phase::New, |status| status.phase),
             _ => Phase::Progressing,
         };
         let payload = Payload::new(canary, hook, phase);
         let outgoing = Outgoing::new(hook, &payload).map_err(|error| error.to_string())?;
-        call(&self.transport, &outgoing, Backoff::default()).await.map_err(|error| error.to_string())
+        call(&self.transport, &outgoing, Backoff::default())
+            .await
+            .map_err(|error| error.to_string())
     }
 
     async fn providers_online(&self, world: &World) -> Result<(), String> {
@@ -67,8 +70,16 @@ impl Context {
                 Some(template) => self.template_source(&template).await?,
                 None => self.default_source(&world.canary)?,
             };
-            let online = provider::online(&self.transport, &source.call, source.provider.as_ref(), self.clock.now()).await;
-            online.map_err(|error| format!("{} not available: {error}", self.server_name(world, metric)))?;
+            let online = provider::online(
+                &self.transport,
+                &source.call,
+                source.provider.as_ref(),
+                self.clock.now(),
+            )
+            .await;
+            online.map_err(|error| {
+                format!("{} not available: {error}", self.server_name(world, metric))
+            })?;
         }
         Ok(())
     }
@@ -76,7 +87,10 @@ impl Context {
     fn server_name(&self, world: &World, metric: &Metric) -> String {
         match &metric.template_ref {
             Some(reference) => format!("metric template {}", reference.name),
-            None => format!("prometheus {}", world.canary.metrics_server_or(&self.metrics_server)),
+            None => format!(
+                "prometheus {}",
+                world.canary.metrics_server_or(&self.metrics_server)
+            ),
         }
     }
 
@@ -91,7 +105,10 @@ impl Context {
             Err(error) => match &metric.template_ref {
                 Some(reference) => {
                     let namespace = reference.namespace.as_deref().unwrap_or(&world.namespace);
-                    Measured::Template { template: format!("{}.{namespace}", reference.name), error }
+                    Measured::Template {
+                        template: format!("{}.{namespace}", reference.name),
+                        error,
+                    }
                 }
                 None => Measured::Failed(error),
             },
@@ -99,7 +116,12 @@ impl Context {
     }
 
     /// The outer error is ours to explain: the query or its server could not be made.
-    async fn value(&self, world: &World, facts: &Facts, metric: &Metric) -> Result<Result<f64, QueryError>, String> {
+    async fn value(
+        &self,
+        world: &World,
+        facts: &Facts,
+        metric: &Metric,
+    ) -> Result<Result<f64, QueryError>, String> {
         let model = model(world, metric);
         let (source, text) = match self.template(world, metric)? {
             Some(template) => {
@@ -107,13 +129,29 @@ impl Context {
                     .map_err(|error| format!("query render error: {error}"))?;
                 (self.template_source(&template).await?, text)
             }
-            None => (self.default_source(&world.canary)?, self.plain_query(world, facts, metric, &model)?),
+            None => (
+                self.default_source(&world.canary)?,
+                self.plain_query(world, facts, metric, &model)?,
+            ),
         };
         let now = self.clock.now();
-        Ok(provider::query(&self.transport, &source.call, source.provider.as_ref(), &text, now).await)
+        Ok(provider::query(
+            &self.transport,
+            &source.call,
+            source.provider.as_ref(),
+            &text,
+            now,
+        )
+        .await)
     }
 
-    fn plain_query(&self, world: &World, facts: &Facts, metric: &Metric, model: &QueryModel) -> Result<String, String> {
+    fn plain_query(
+        &self,
+        world: &World,
+        facts: &Facts,
+        metric: &Metric,
+        model: &QueryModel,
+    ) -> Result<String, String> {
         if let Some(inline) = metric.inline_query() {
             return query::render(inline, model).map_err(|error| error.to_string());
         }
@@ -128,20 +166,29 @@ impl Context {
     /// to the Service knows only the Service's address, which says nothing about the time before
     /// this release: the window is cut to it.
     fn scope(&self, world: &World, facts: &Facts, model: &mut QueryModel) -> Scope {
-        let Some(router) = world.router.filter(|_| !self.mixed_metrics) else { return Scope::Mixed };
-        let release = world.canary.status.as_ref().and_then(|status| status.release.as_ref());
+        let Some(router) = world.router.filter(|_| !self.mixed_metrics) else {
+            return Scope::Mixed;
+        };
+        let release = world
+            .canary
+            .status
+            .as_ref()
+            .and_then(|status| status.release.as_ref());
         let window = canary_core::canary::duration(&model.interval).unwrap_or_default();
         let window = SignedDuration::try_from(window).unwrap_or(SignedDuration::MAX);
         if router.by_service_address(world.live()) {
             let began = release.and_then(|release| release.rolling_since);
-            let since = began.map_or(window, |since| facts.now.duration_since(since)).min(window);
+            let since = began
+                .map_or(window, |since| facts.now.duration_since(since))
+                .min(window);
             model.interval = format!("{}s", since.as_secs().max(1));
             return Scope::Nodes(self.service_address(world));
         }
         let mut addresses = facts.canary_addresses.clone();
         for seen in release.iter().flat_map(|release| &release.addresses) {
             // Kept up to a minute behind: better an address too many than one that is missed.
-            let recent = facts.now.duration_since(seen.last_seen) <= window + SignedDuration::from_mins(1);
+            let recent =
+                facts.now.duration_since(seen.last_seen) <= window + SignedDuration::from_mins(1);
             if recent && !addresses.contains(&seen.ip) {
                 addresses.push(seen.ip.clone());
             }
@@ -150,13 +197,19 @@ impl Context {
     }
 
     fn service_address(&self, world: &World) -> Vec<String> {
-        let service = self.caches.services.get(&world.namespace, &Side::Canary.name(&world.canary));
-        let address = service.and_then(|service| service["spec"]["clusterIP"].as_str().map(str::to_owned));
+        let service = self
+            .caches
+            .services
+            .get(&world.namespace, &Side::Canary.name(&world.canary));
+        let address =
+            service.and_then(|service| service["spec"]["clusterIP"].as_str().map(str::to_owned));
         address.into_iter().collect()
     }
 
     fn template(&self, world: &World, metric: &Metric) -> Result<Option<MetricTemplate>, String> {
-        let Some(reference) = &metric.template_ref else { return Ok(None) };
+        let Some(reference) = &metric.template_ref else {
+            return Ok(None);
+        };
         let namespace = reference.namespace.as_deref().unwrap_or(&world.namespace);
         let template = self.caches.templates.get(namespace, &reference.name);
         let template = template.ok_or_else(|| "error: not found".to_owned())?;
@@ -166,9 +219,17 @@ impl Context {
     fn default_source(&self, canary: &Canary) -> Result<Source, String> {
         let headers = std::collections::BTreeMap::new();
         let address = canary.metrics_server_or(&self.metrics_server);
-        let settings = provider::Settings { address, headers: &headers, credentials: None };
-        let provider = provider::provider("prometheus", &settings).map_err(|error| error.to_string())?;
-        Ok(Source { provider, call: Call::default() })
+        let settings = provider::Settings {
+            address,
+            headers: &headers,
+            credentials: None,
+        };
+        let provider =
+            provider::provider("prometheus", &settings).map_err(|error| error.to_string())?;
+        Ok(Source {
+            provider,
+            call: Call::default(),
+        })
     }
 
     async fn template_source(&self, template: &MetricTemplate) -> Result<Source, String> {
@@ -182,13 +243,27 @@ impl Context {
         let provider = provider::provider(&spec.type_, &settings)
             .map_err(|error| format!("provider {} error: {error}", spec.type_))?;
         let insecure = spec.insecure_skip_verify.unwrap_or_default();
-        Ok(Source { provider, call: Call { insecure, ..Call::default() } })
+        Ok(Source {
+            provider,
+            call: Call {
+                insecure,
+                ..Call::default()
+            },
+        })
     }
 
-    async fn credentials(&self, template: &MetricTemplate) -> Result<Option<std::collections::BTreeMap<String, ByteString>>, String> {
-        let Some(reference) = &template.spec.provider.secret_ref else { return Ok(None) };
+    async fn credentials(
+        &self,
+        template: &MetricTemplate,
+    ) -> Result<Option<std::collections::BTreeMap<String, ByteString>>, String> {
+        let Some(reference) = &template.spec.provider.secret_ref else {
+            return Ok(None);
+        };
         let namespace = template.metadata.namespace.as_deref().unwrap_or_default();
-        let secret = self.cluster.get(Kind::Secret, namespace, &reference.name).await;
+        let secret = self
+            .cluster
+            .get(Kind::Secret, namespace, &reference.name)
+            .await;
         let secret = secret.map_err(|error| format!("secret {} error: {error}", reference.name))?;
         serde_json::from_value(secret["data"].clone())
             .map(Some)
@@ -199,13 +274,29 @@ impl Context {
 fn model(world: &World, metric: &Metric) -> QueryModel {
     let canary = &world.canary;
     let target = canary.target_name().to_owned();
-    let or_target = |name: Option<&String>| name.filter(|name| !name.is_empty()).cloned().unwrap_or_else(|| target.clone());
+    let or_target = |name: Option<&String>| {
+        name.filter(|name| !name.is_empty())
+            .cloned()
+            .unwrap_or_else(|| target.clone())
+    };
     QueryModel {
         name: canary.metadata.name.clone().unwrap_or_default(),
         namespace: world.namespace.clone(),
         service: canary.apex().to_owned(),
-        ingress: or_target(canary.spec.ingress_ref.as_ref().map(|reference| &reference.name)),
-        route: or_target(canary.spec.route_ref.as_ref().map(|reference| &reference.name)),
+        ingress: or_target(
+            canary
+                .spec
+                .ingress_ref
+                .as_ref()
+                .map(|reference| &reference.name),
+        ),
+        route: or_target(
+            canary
+                .spec
+                .route_ref
+                .as_ref()
+                .map(|reference| &reference.name),
+        ),
         interval: metric.interval().to_owned(),
         variables: metric.template_variables.clone(),
         target,

@@ -39,7 +39,11 @@ impl From<ApiError> for EnsureError {
 // === impl Context ===
 
 impl Context {
-    pub(super) async fn ensure(&self, world: &World, configs: &BTreeMap<ConfigRef, String>) -> Result<Done, EnsureError> {
+    pub(super) async fn ensure(
+        &self,
+        world: &World,
+        configs: &BTreeMap<ConfigRef, String>,
+    ) -> Result<Done, EnsureError> {
         self.check_names(world)?;
         let mut wrote = self.ensure_finalizer(world).await?;
         wrote |= self.ensure_label(world).await?;
@@ -77,7 +81,11 @@ impl Context {
         if let Some(route) = &world.route_generated
             && !may_take(route, canary)
         {
-            return Err(taken("ApisixRoute", &canary.canary_route().unwrap_or_default(), world));
+            return Err(taken(
+                "ApisixRoute",
+                &canary.canary_route().unwrap_or_default(),
+                world,
+            ));
         }
         Ok(())
     }
@@ -102,7 +110,10 @@ impl Context {
         let metadata = &world.canary.metadata;
         let patch = json!({ "metadata": { "resourceVersion": metadata.resource_version, "finalizers": finalizers } });
         let name = metadata.name.as_deref().unwrap_or_default();
-        let stored = self.cluster.merge(Kind::Canary, &world.namespace, name, &patch).await?;
+        let stored = self
+            .cluster
+            .merge(Kind::Canary, &world.namespace, name, &patch)
+            .await?;
         self.caches.written(Kind::Canary, stored);
         Ok(())
     }
@@ -117,14 +128,24 @@ impl Context {
             "labels": { names::MANAGED_LABEL: names::MANAGED_VALUE },
         } });
         let name = world.canary.target_name();
-        let stored = self.cluster.merge(Kind::Deployment, &world.namespace, name, &patch).await?;
+        let stored = self
+            .cluster
+            .merge(Kind::Deployment, &world.namespace, name, &patch)
+            .await?;
         self.caches.written(Kind::Deployment, stored);
         Ok(true)
     }
 
-    pub(super) async fn ensure_service(&self, world: &World, side: Side) -> Result<bool, EnsureError> {
+    pub(super) async fn ensure_service(
+        &self,
+        world: &World,
+        side: Side,
+    ) -> Result<bool, EnsureError> {
         let desired = world.service(side);
-        let live = self.caches.services.get(&world.namespace, &side.name(&world.canary));
+        let live = self
+            .caches
+            .services
+            .get(&world.namespace, &side.name(&world.canary));
         let Some(live) = live else {
             let created = self.cluster.apply(Kind::Service, &desired).await?;
             self.caches.written(Kind::Service, created);
@@ -136,14 +157,28 @@ impl Context {
         if !service::differs(&live, &desired) {
             return Ok(false);
         }
-        let applied = self.cluster.apply(Kind::Service, &fenced(desired, &live)).await?;
+        let applied = self
+            .cluster
+            .apply(Kind::Service, &fenced(desired, &live))
+            .await?;
         Ok(self.took(Kind::Service, Some(&live), applied))
     }
 
-    async fn adopt_apex(&self, world: &World, live: &Value, desired: &Value) -> Result<bool, EnsureError> {
-        let Some(patch) = service::takeover_patch(live, desired) else { return Ok(false) };
-        let first = live.pointer("/metadata/annotations").and_then(|all| all.get(names::ORIGINAL_SERVICE)).is_none();
-        if first && !selects(live, world) && live["spec"]["selector"] != desired["spec"]["selector"] {
+    async fn adopt_apex(
+        &self,
+        world: &World,
+        live: &Value,
+        desired: &Value,
+    ) -> Result<bool, EnsureError> {
+        let Some(patch) = service::takeover_patch(live, desired) else {
+            return Ok(false);
+        };
+        let first = live
+            .pointer("/metadata/annotations")
+            .and_then(|all| all.get(names::ORIGINAL_SERVICE))
+            .is_none();
+        if first && !selects(live, world) && live["spec"]["selector"] != desired["spec"]["selector"]
+        {
             let text = format!(
                 "Service {}.{} selects other pods than deployment {}: name another one in spec.service.name",
                 world.canary.apex(),
@@ -152,17 +187,25 @@ impl Context {
             );
             return Err(EnsureError::Taken(problem("ServiceNotOurs", text)));
         }
-        let patched = self.cluster.merge(Kind::Service, &world.namespace, world.canary.apex(), &patch).await?;
+        let patched = self
+            .cluster
+            .merge(Kind::Service, &world.namespace, world.canary.apex(), &patch)
+            .await?;
         Ok(self.took(Kind::Service, Some(live), patched))
     }
 
     async fn ensure_autoscaler(&self, world: &World) -> Result<bool, EnsureError> {
-        let Some(source) = &world.autoscaler else { return Ok(false) };
+        let Some(source) = &world.autoscaler else {
+            return Ok(false);
+        };
         if world.primary.is_none() {
             return Ok(false);
         }
         let desired = autoscaler::desired(&world.canary, source);
-        let name = desired["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let name = desired["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         let live = self.caches.autoscalers.get(&world.namespace, &name);
         if let Some(live) = &live {
             if !may_take(live, &world.canary) {
@@ -182,15 +225,27 @@ impl Context {
 
     /// The generated route follows the user's, and keeps the weights that it has.
     async fn ensure_route(&self, world: &World) -> Result<bool, EnsureError> {
-        let Some(router) = world.router else { return Ok(false) };
-        let in_status = world.canary.status.as_ref().map_or(0, |status| status.canary_weight);
-        let routes = world.routes().unwrap_or_else(|| Routes::to_canary(in_status));
-        self.write_route(world, routes).await.map(|written| written && router.kind() == Kind::Route)
+        let Some(router) = world.router else {
+            return Ok(false);
+        };
+        let in_status = world
+            .canary
+            .status
+            .as_ref()
+            .map_or(0, |status| status.canary_weight);
+        let weights = world
+            .routes()
+            .unwrap_or_else(|| Routes::to_canary(in_status));
+        self.write_route(world, weights)
+            .await
+            .map(|written| written && router.kind() == Kind::Route)
     }
 
     /// Writes the generated route unless it is so already.
     pub(super) async fn write_route(&self, world: &World, to: Routes) -> Result<bool, EnsureError> {
-        let Some(router) = world.router else { return Ok(false) };
+        let Some(router) = world.router else {
+            return Ok(false);
+        };
         let desired = router
             .write(&world.canary, world.live(), to)
             .map_err(|error| EnsureError::Taken(problem("RouteInvalid", error.to_string())))?;
@@ -246,5 +301,8 @@ pub(super) fn fenced(mut desired: Value, live: &Value) -> Value {
 
 /// Phases in which users are served through what is generated.
 const fn serving(phase: Phase) -> bool {
-    !matches!(phase, Phase::New | Phase::Initializing | Phase::Terminating | Phase::Terminated)
+    !matches!(
+        phase,
+        Phase::New | Phase::Initializing | Phase::Terminating | Phase::Terminated
+    )
 }

@@ -31,7 +31,12 @@ impl Context {
 
     /// The Event comes before the status that counts it: after a crash it is there already, and
     /// that is success.
-    pub(super) async fn say(&self, canary: &Canary, message: &Message, status: &mut CanaryStatus) -> Result<(), TickError> {
+    pub(super) async fn say(
+        &self,
+        canary: &Canary,
+        message: &Message,
+        status: &mut CanaryStatus,
+    ) -> Result<(), TickError> {
         let (text, now) = (message.text(canary), self.clock.now());
         if !self.cluster.may_write() {
             return Err(crate::api::ApiError::Fenced.into());
@@ -43,7 +48,11 @@ impl Context {
         }
         let type_ = notify::type_of(message.severity());
         for hook in event_hooks(canary, self.event_webhook.as_deref()) {
-            let facts = EventFacts { message: &text, type_, at: now };
+            let facts = EventFacts {
+                message: &text,
+                type_,
+                at: now,
+            };
             let payload = Payload::event(canary, &hook, status.phase, &facts);
             match Outgoing::new(&hook, &payload) {
                 Ok(outgoing) => {
@@ -56,7 +65,13 @@ impl Context {
         Ok(())
     }
 
-    async fn tell(&self, canary: &Canary, message: &Message, text: &str, status: &mut CanaryStatus) -> Result<(), NotifyError> {
+    async fn tell(
+        &self,
+        canary: &Canary,
+        message: &Message,
+        text: &str,
+        status: &mut CanaryStatus,
+    ) -> Result<(), NotifyError> {
         if self.repeated(canary, text, status).await? {
             return Ok(());
         }
@@ -64,26 +79,47 @@ impl Context {
     }
 
     /// The last Event said the same: it is counted.
-    async fn repeated(&self, canary: &Canary, text: &str, status: &mut CanaryStatus) -> Result<bool, NotifyError> {
+    async fn repeated(
+        &self,
+        canary: &Canary,
+        text: &str,
+        status: &mut CanaryStatus,
+    ) -> Result<bool, NotifyError> {
         if status.events.sequence == 0 || status.events.last != text {
             return Ok(false);
         }
         let name = notify::event_name(canary, status.events.sequence);
         let count = status.events.count + 1;
         let shown = i32::try_from(count).unwrap_or(i32::MAX);
-        let there = self.events.repeat(canary.namespace_name(), &name, shown, self.clock.now()).await?;
+        let there = self
+            .events
+            .repeat(canary.namespace_name(), &name, shown, self.clock.now())
+            .await?;
         if there {
             status.events.count = count;
         }
         Ok(there)
     }
 
-    async fn first(&self, canary: &Canary, message: &Message, text: &str, status: &mut CanaryStatus) -> Result<(), NotifyError> {
+    async fn first(
+        &self,
+        canary: &Canary,
+        message: &Message,
+        text: &str,
+        status: &mut CanaryStatus,
+    ) -> Result<(), NotifyError> {
         let now = self.clock.now();
         let mut sequence = status.events.sequence;
         for _ in 0..STEPS {
             sequence += 1;
-            let event = notify::event(&self.reporter, canary, sequence, message.severity(), text, now);
+            let event = notify::event(
+                &self.reporter,
+                canary,
+                sequence,
+                message.severity(),
+                text,
+                now,
+            );
             if self.events.write(&event).await? != Written::Taken {
                 break;
             }
@@ -97,8 +133,10 @@ impl Context {
     /// Post-rollout hooks are told the end once status has it; their answers decide nothing.
     pub(super) async fn told_the_end(&self, world: &World, ended: Ended) -> Result<(), TickError> {
         let canary = &world.canary;
-        let Some(stored) = self.caches.canaries.get(&world.namespace, canary.metadata.name.as_deref().unwrap_or_default())
-        else {
+        let Some(stored) = self.caches.canaries.get(
+            &world.namespace,
+            canary.metadata.name.as_deref().unwrap_or_default(),
+        ) else {
             return Ok(());
         };
         let mut status = stored.status.clone().unwrap_or_default();
@@ -112,7 +150,10 @@ impl Context {
             let failed = answer.is_err();
             let message = match answer {
                 Ok(()) => Message::PostRolloutPassed(name),
-                Err(error) => Message::PostRolloutFailed { hook: name, error: error.to_string() },
+                Err(error) => Message::PostRolloutFailed {
+                    hook: name,
+                    error: error.to_string(),
+                },
             };
             self.say(&stored, &message, &mut status).await?;
             if failed {
@@ -127,24 +168,39 @@ impl Context {
 /// Numbers for dashboards, by Flagger's names.
 pub(super) fn measure(context: &Context, world: &World, plan: &Plan, took: Duration) {
     let canary = &world.canary;
-    let workload = Workload { name: canary.target_name().to_owned(), namespace: world.namespace.clone() };
+    let workload = Workload {
+        name: canary.target_name().to_owned(),
+        namespace: world.namespace.clone(),
+    };
     let metrics = &context.metrics;
     metrics.phase(&workload, plan.status.phase);
     let routed = plan.routes().last().or_else(|| world.routes());
     let weight = routed.map_or(plan.status.canary_weight, |routes| routes.canary);
     metrics.weights(&workload, 100 - weight, weight);
-    for check in plan.status.release.iter().flat_map(|release| &release.checks) {
+    for check in plan
+        .status
+        .release
+        .iter()
+        .flat_map(|release| &release.checks)
+    {
         if let Some(value) = check.value {
             metrics.analysis(&workload, &check.name, value);
         }
     }
     if let Some(ended) = plan.ended {
-        let analysis = if ended.skipped { Analysis::Skipped } else { Analysis::Completed };
+        let analysis = if ended.skipped {
+            Analysis::Skipped
+        } else {
+            Analysis::Completed
+        };
         match ended.phase {
             Phase::Succeeded => metrics.succeeded(&workload, canary.strategy(), analysis),
             _ => metrics.failed(&workload, canary.strategy(), analysis),
         }
     }
-    let wrote = plan.actions.iter().any(|action| !matches!(action, Action::Say(_)));
+    let wrote = plan
+        .actions
+        .iter()
+        .any(|action| !matches!(action, Action::Say(_)));
     metrics.reconciled(&workload, if wrote { "acted" } else { "idle" }, took);
 }

@@ -11,21 +11,33 @@ use crate::tick::{Context, TickError};
 
 impl Context {
     /// True if there was something to write.
-    pub(super) async fn store_status(&self, canary: &Canary, status: &CanaryStatus) -> Result<bool, TickError> {
+    pub(super) async fn store_status(
+        &self,
+        canary: &Canary,
+        status: &CanaryStatus,
+    ) -> Result<bool, TickError> {
         let before = canary.status.clone().unwrap_or_default();
         if before == *status && canary.status.is_some() {
             return Ok(false);
         }
         let as_json = |status: &CanaryStatus| {
-            serde_json::to_value(status).map_err(|error| TickError::Stale(format!("status cannot be written: {error}")))
+            serde_json::to_value(status)
+                .map_err(|error| TickError::Stale(format!("status cannot be written: {error}")))
         };
-        let old = if canary.status.is_some() { as_json(&before)? } else { json!({}) };
+        let old = if canary.status.is_some() {
+            as_json(&before)?
+        } else {
+            json!({})
+        };
         let patch = json!({
             "metadata": { "resourceVersion": canary.metadata.resource_version },
             "status": difference(&old, &as_json(status)?),
         });
         let name = canary.metadata.name.as_deref().unwrap_or_default();
-        let stored = self.cluster.merge_status(Kind::Canary, canary.namespace_name(), name, &patch).await?;
+        let stored = self
+            .cluster
+            .merge_status(Kind::Canary, canary.namespace_name(), name, &patch)
+            .await?;
         self.caches.written(Kind::Canary, stored);
         Ok(true)
     }
@@ -33,7 +45,9 @@ impl Context {
 
 /// The merge patch from one object to another: what is gone is named as null.
 pub(super) fn difference(old: &Value, new: &Value) -> Value {
-    let (Value::Object(old), Value::Object(new)) = (old, new) else { return new.clone() };
+    let (Value::Object(old), Value::Object(new)) = (old, new) else {
+        return new.clone();
+    };
     let mut patch = Map::new();
     for (key, value) in new {
         match old.get(key) {

@@ -10,19 +10,27 @@ use crate::api::Kind;
 use crate::target::config::ConfigRef;
 use crate::target::primary::original_template;
 use crate::target::view::Deployment;
-use crate::tick::ensure::EnsureError;
 use crate::tick::Context;
+use crate::tick::ensure::EnsureError;
 use crate::world::World;
 
 // === impl Context ===
 
 impl Context {
-    pub(super) async fn take_over(&self, world: &World, primary: &Deployment, configs: &BTreeMap<ConfigRef, String>) -> Result<bool, EnsureError> {
+    pub(super) async fn take_over(
+        &self,
+        world: &World,
+        primary: &Deployment,
+        configs: &BTreeMap<ConfigRef, String>,
+    ) -> Result<bool, EnsureError> {
         if primary.promoted.is_some() {
             return Ok(false);
         }
         let name = world.canary.primary_name();
-        let live = self.cluster.get(Kind::Deployment, &world.namespace, &name).await?;
+        let live = self
+            .cluster
+            .get(Kind::Deployment, &world.namespace, &name)
+            .await?;
         let template = self.before_the_copy(world, &live, configs);
         let found = revision::revision(&template);
         self.keep(world, &found, &template).await?;
@@ -30,9 +38,20 @@ impl Context {
         Ok(true)
     }
 
-    fn before_the_copy(&self, world: &World, primary: &Value, configs: &BTreeMap<ConfigRef, String>) -> Value {
+    fn before_the_copy(
+        &self,
+        world: &World,
+        primary: &Value,
+        configs: &BTreeMap<ConfigRef, String>,
+    ) -> Value {
         let tracked: BTreeSet<ConfigRef> = configs.keys().cloned().collect();
         let labels = &self.options.selector_labels;
-        original_template(&primary["spec"]["template"], &world.canary, world.selector(), labels, &tracked)
+        original_template(
+            &primary["spec"]["template"],
+            &world.canary,
+            world.selector(),
+            labels,
+            &tracked,
+        )
     }
 }

@@ -34,7 +34,14 @@ fn source() -> Value {
 }
 
 fn write(source: &Value, to: Routes) -> Result<Value, RouteError> {
-    Apisix.write(&canary(), Live { source: Some(source), generated: None }, to)
+    Apisix.write(
+        &canary(),
+        Live {
+            source: Some(source),
+            generated: None,
+        },
+        to,
+    )
 }
 
 #[test]
@@ -50,14 +57,20 @@ fn the_users_rule_is_copied_with_two_weighted_backends() {
             { "serviceName": "podinfo-canary", "servicePort": 80, "resolveGranularity": "endpoint", "weight": 30 },
         ])
     );
-    assert_eq!((&rules[0]["priority"], &rules[0]["name"]), (&json!(10_000), &json!("method")));
+    assert_eq!(
+        (&rules[0]["priority"], &rules[0]["name"]),
+        (&json!(10_000), &json!("method"))
+    );
 }
 
 #[test]
 fn fields_that_flagger_drops_are_kept_and_stream_routes_are_not_doubled() {
     let route = write(&source(), Routes::ALL_PRIMARY).unwrap();
     let rule = &route["spec"]["http"][0];
-    assert_eq!((&rule["future"]["x"], &rule["plugins"][0]["secretRef"]), (&json!(1), &json!("s")));
+    assert_eq!(
+        (&rule["future"]["x"], &rule["plugins"][0]["secretRef"]),
+        (&json!(1), &json!("s"))
+    );
     assert_eq!(route["spec"]["ingressClassName"], "apisix");
     assert!(route["spec"].get("stream").is_none());
 }
@@ -81,14 +94,33 @@ fn weights_that_were_written_are_read_back() {
     for weight in [0, 10, 50, 100] {
         let routes = Routes::to_canary(weight);
         let generated = write(&source(), routes).unwrap();
-        assert_eq!(Apisix.read(&canary(), Live { source: None, generated: Some(&generated) }), Some(routes));
+        assert_eq!(
+            Apisix.read(
+                &canary(),
+                Live {
+                    source: None,
+                    generated: Some(&generated)
+                }
+            ),
+            Some(routes)
+        );
     }
 }
 
 #[test]
 fn a_route_without_weights_says_nothing() {
-    let generated = json!({ "spec": { "http": [{ "backends": [{ "serviceName": "podinfo-primary" }] }] } });
-    assert_eq!(Apisix.read(&canary(), Live { source: None, generated: Some(&generated) }), None);
+    let generated =
+        json!({ "spec": { "http": [{ "backends": [{ "serviceName": "podinfo-primary" }] }] } });
+    assert_eq!(
+        Apisix.read(
+            &canary(),
+            Live {
+                source: None,
+                generated: Some(&generated)
+            }
+        ),
+        None
+    );
     assert_eq!(Apisix.read(&canary(), Live::default()), None);
 }
 
@@ -99,17 +131,28 @@ fn a_route_that_cannot_be_used_is_refused_in_flaggers_words() {
         change(&mut source);
         write(&source, Routes::ALL_PRIMARY).unwrap_err().to_string()
     };
-    assert_eq!(error(&|route| route["spec"]["http"] = json!([])), "APISIX route web.test's spec.http is empty");
+    assert_eq!(
+        error(&|route| route["spec"]["http"] = json!([])),
+        "APISIX route web.test's spec.http is empty"
+    );
     assert_eq!(
         error(&|route| route["spec"]["http"][1]["backends"][0]["serviceName"] = json!("else")),
         "Can not find podinfo backend on apisix route web.test"
     );
     assert_eq!(
-        error(&|route| route["spec"]["http"][1]["backends"].as_array_mut().unwrap().push(json!({ "serviceName": "x" }))),
+        error(&|route| route["spec"]["http"][1]["backends"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "serviceName": "x" }))),
         "APISIX route web.test's http route method only one http backend is supported"
     );
-    let missing = Apisix.write(&canary(), Live::default(), Routes::ALL_PRIMARY).unwrap_err();
-    assert_eq!(missing.to_string(), "APISIX route web.test get query error: not found");
+    let missing = Apisix
+        .write(&canary(), Live::default(), Routes::ALL_PRIMARY)
+        .unwrap_err();
+    assert_eq!(
+        missing.to_string(),
+        "APISIX route web.test get query error: not found"
+    );
 }
 
 #[test]

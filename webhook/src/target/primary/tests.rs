@@ -48,11 +48,16 @@ fn template_of(version: &str) -> Value {
 }
 
 fn tracked() -> BTreeSet<ConfigRef> {
-    BTreeSet::from([ConfigRef { secret: false, name: "files".to_owned() }])
+    BTreeSet::from([ConfigRef {
+        secret: false,
+        name: "files".to_owned(),
+    }])
 }
 
 fn labels() -> Vec<String> {
-    ["app", "name", "app.kubernetes.io/name"].map(str::to_owned).to_vec()
+    ["app", "name", "app.kubernetes.io/name"]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 fn build<T>(template: &Value, make: impl FnOnce(&Parts<'_>) -> T) -> T {
@@ -73,9 +78,18 @@ fn build<T>(template: &Value, make: impl FnOnce(&Parts<'_>) -> T) -> T {
 #[test]
 fn a_primary_selects_and_labels_its_own_pods_only() {
     let primary = build(&template_of("6.0.0"), |parts| create(parts, 3));
-    assert_eq!(primary["spec"]["selector"], json!({ "matchLabels": { "app": "podinfo-primary" } }));
-    assert_eq!(primary["spec"]["template"]["metadata"]["labels"], json!({ "app": "podinfo-primary", "tier": "front" }));
-    assert_eq!(primary["metadata"]["labels"], json!({ "app": "podinfo-primary" }));
+    assert_eq!(
+        primary["spec"]["selector"],
+        json!({ "matchLabels": { "app": "podinfo-primary" } })
+    );
+    assert_eq!(
+        primary["spec"]["template"]["metadata"]["labels"],
+        json!({ "app": "podinfo-primary", "tier": "front" })
+    );
+    assert_eq!(
+        primary["metadata"]["labels"],
+        json!({ "app": "podinfo-primary" })
+    );
     assert_eq!(primary["metadata"]["name"], "podinfo-primary");
     assert_eq!(primary["metadata"]["ownerReferences"][0]["uid"], "u1");
 }
@@ -99,15 +113,21 @@ fn placement_rules_about_the_target_speak_of_the_primary() {
     );
     let anti = &spec["affinity"]["podAntiAffinity"];
     assert_eq!(
-        anti["requiredDuringSchedulingIgnoredDuringExecution"][0]["labelSelector"]["matchExpressions"][0]["values"],
+        anti["requiredDuringSchedulingIgnoredDuringExecution"][0]["labelSelector"]["matchExpressions"]
+            [0]["values"],
         json!(["podinfo-primary", "other"])
     );
     assert_eq!(
-        anti["preferredDuringSchedulingIgnoredDuringExecution"][0]["podAffinityTerm"]["labelSelector"]["matchLabels"]["app"],
+        anti["preferredDuringSchedulingIgnoredDuringExecution"][0]["podAffinityTerm"]["labelSelector"]
+            ["matchLabels"]["app"],
         "podinfo-primary"
     );
-    let affinity = &spec["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0];
-    assert_eq!(affinity["labelSelector"]["matchLabels"]["app"], "podinfo", "affinity to others is left alone");
+    let affinity =
+        &spec["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0];
+    assert_eq!(
+        affinity["labelSelector"]["matchLabels"]["app"], "podinfo",
+        "affinity to others is left alone"
+    );
 }
 
 #[test]
@@ -120,7 +140,10 @@ fn fields_that_we_do_not_know_reach_the_primary() {
 fn the_primary_reads_its_own_copies_of_configuration() {
     let primary = build(&template_of("6.0.0"), |parts| create(parts, 3));
     let container = &primary["spec"]["template"]["spec"]["containers"][0];
-    assert_eq!(container["envFrom"][0]["configMapRef"]["name"], "files-primary");
+    assert_eq!(
+        container["envFrom"][0]["configMapRef"]["name"],
+        "files-primary"
+    );
 }
 
 #[test]
@@ -135,19 +158,34 @@ fn what_the_new_version_dropped_is_gone_after_a_promotion() {
     live["metadata"]["managedFields"] = json!([{ "manager": "flagger" }]);
     live["status"] = json!({ "replicas": 3 });
     let promoted = build(&template_of("6.0.1"), |parts| promote(&live, parts, None));
-    let containers = promoted["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+    let containers = promoted["spec"]["template"]["spec"]["containers"]
+        .as_array()
+        .unwrap();
     assert_eq!(containers.len(), 1);
-    assert_eq!((&containers[0]["image"], containers[0].get("env")), (&json!("podinfo:6.0.1"), None));
-    assert_eq!(promoted["metadata"]["resourceVersion"], "12", "fenced by what was read");
-    assert!(promoted.get("status").is_none() && promoted["metadata"].get("managedFields").is_none());
+    assert_eq!(
+        (&containers[0]["image"], containers[0].get("env")),
+        (&json!("podinfo:6.0.1"), None)
+    );
+    assert_eq!(
+        promoted["metadata"]["resourceVersion"], "12",
+        "fenced by what was read"
+    );
+    assert!(
+        promoted.get("status").is_none() && promoted["metadata"].get("managedFields").is_none()
+    );
 }
 
 #[test]
 fn replicas_stay_where_an_autoscaler_sets_them() {
     let live = build(&template_of("6.0.0"), |parts| create(parts, 4));
     let kept = build(&template_of("6.0.1"), |parts| promote(&live, parts, None));
-    let set = build(&template_of("6.0.1"), |parts| promote(&live, parts, Some(2)));
-    assert_eq!((&kept["spec"]["replicas"], &set["spec"]["replicas"]), (&json!(4), &json!(2)));
+    let set = build(&template_of("6.0.1"), |parts| {
+        promote(&live, parts, Some(2))
+    });
+    assert_eq!(
+        (&kept["spec"]["replicas"], &set["spec"]["replicas"]),
+        (&json!(4), &json!(2))
+    );
 }
 
 #[test]
@@ -165,6 +203,12 @@ fn annotations_of_tools_are_not_copied_and_the_controllers_own_is_kept() {
 fn a_template_of_flaggers_primary_is_mapped_back_to_the_targets() {
     let original = template_of("6.0.0");
     let primary = build(&original, |parts| create(parts, 3));
-    let back = original_template(&primary["spec"]["template"], &canary(), ("app", "podinfo"), &labels(), &tracked());
+    let back = original_template(
+        &primary["spec"]["template"],
+        &canary(),
+        ("app", "podinfo"),
+        &labels(),
+        &tracked(),
+    );
     assert_eq!(back, original);
 }

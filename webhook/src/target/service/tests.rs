@@ -18,16 +18,33 @@ fn plain() -> Canary {
 const SELECTOR: (&str, &str) = ("app", "podinfo");
 
 fn port(container: &str, index: usize, name: Option<&str>, port: i64) -> Port {
-    Port { container: container.to_owned(), index, name: name.map(str::to_owned), port }
+    Port {
+        container: container.to_owned(),
+        index,
+        name: name.map(str::to_owned),
+        port,
+    }
 }
 
 #[test]
 fn each_service_selects_its_side() {
     let of = |side| desired(side, &plain(), SELECTOR, &[]);
-    assert_eq!(of(Side::Apex)["spec"]["selector"], json!({ "app": "podinfo-primary" }));
-    assert_eq!(of(Side::Primary)["spec"]["selector"], json!({ "app": "podinfo-primary" }));
-    assert_eq!(of(Side::Canary)["spec"]["selector"], json!({ "app": "podinfo" }));
-    assert_eq!(of(Side::Canary)["metadata"]["labels"], json!({ "app": "podinfo-canary" }));
+    assert_eq!(
+        of(Side::Apex)["spec"]["selector"],
+        json!({ "app": "podinfo-primary" })
+    );
+    assert_eq!(
+        of(Side::Primary)["spec"]["selector"],
+        json!({ "app": "podinfo-primary" })
+    );
+    assert_eq!(
+        of(Side::Canary)["spec"]["selector"],
+        json!({ "app": "podinfo" })
+    );
+    assert_eq!(
+        of(Side::Canary)["metadata"]["labels"],
+        json!({ "app": "podinfo-canary" })
+    );
     assert_eq!(
         of(Side::Apex)["spec"]["ports"],
         json!([{ "name": "http", "protocol": "TCP", "port": 80, "targetPort": 9898 }])
@@ -44,7 +61,12 @@ fn ports_of_the_application_are_discovered_and_those_of_sidecars_are_not() {
         port("istio-proxy", 0, Some("admin"), 15000),
     ];
     let service = desired(Side::Apex, &canary, SELECTOR, &ports);
-    let names: Vec<_> = service["spec"]["ports"].as_array().unwrap().iter().map(|port| port["name"].clone()).collect();
+    let names: Vec<_> = service["spec"]["ports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|port| port["name"].clone())
+        .collect();
     assert_eq!(names, ["http", "grpc", "tcp-podinfod-2"]);
 }
 
@@ -58,7 +80,10 @@ fn a_service_as_the_api_server_stores_it_does_not_differ() {
     assert!(!differs(&live, &wanted));
     live.as_object_mut().unwrap().remove("kind");
     live.as_object_mut().unwrap().remove("apiVersion");
-    assert!(!differs(&live, &wanted), "an object of a list names no kind");
+    assert!(
+        !differs(&live, &wanted),
+        "an object of a list names no kind"
+    );
     live["spec"]["selector"]["version"] = json!("v1");
     assert!(differs(&live, &wanted), "it selects by more than it should");
 }
@@ -78,11 +103,19 @@ fn users_own() -> Value {
 fn a_users_service_keeps_its_ports_gets_the_missing_one_and_remembers_what_it_was() {
     let wanted = desired(Side::Apex, &plain(), SELECTOR, &[]);
     let patch = takeover_patch(&users_own(), &wanted).unwrap();
-    assert_eq!(patch["spec"]["selector"], json!({ "app": "podinfo-primary", "tier": null }));
+    assert_eq!(
+        patch["spec"]["selector"],
+        json!({ "app": "podinfo-primary", "tier": null })
+    );
     let ports = patch["spec"]["ports"].as_array().unwrap();
-    assert_eq!((ports.len(), &ports[0]["name"], &ports[1]["port"]), (2, &json!("port-0"), &json!(80)));
+    assert_eq!(
+        (ports.len(), &ports[0]["name"], &ports[1]["port"]),
+        (2, &json!("port-0"), &json!(80))
+    );
     assert_eq!(patch["metadata"]["resourceVersion"], "12");
-    let original = patch["metadata"]["annotations"][names::ORIGINAL_SERVICE].as_str().unwrap();
+    let original = patch["metadata"]["annotations"][names::ORIGINAL_SERVICE]
+        .as_str()
+        .unwrap();
     assert!(original.contains("\"tier\":\"front\""));
 }
 
@@ -113,5 +146,9 @@ fn a_generated_apex_service_is_handed_to_the_target() {
     live["metadata"]["resourceVersion"] = json!("12");
     let patch = release_patch(&live, &plain(), SELECTOR);
     assert_eq!(patch["spec"]["selector"], json!({ "app": "podinfo" }));
-    assert_eq!(patch["metadata"]["ownerReferences"], json!([]), "the Service outlives the Canary");
+    assert_eq!(
+        patch["metadata"]["ownerReferences"],
+        json!([]),
+        "the Service outlives the Canary"
+    );
 }

@@ -1,0 +1,227 @@
+//! The primary: made from what was recorded, and given a recorded template.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use canary_core::release::Plan;
+use canary_core::status::Phase;
+use canary_core::{names, revision};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::api::Kind;
+use crate::target::config::{self, ConfigRef};
+use crate::target::primary::{self, Parts};
+use crate::target::recorded;
+use crate::target::view::Deployment;
+use crate::tick::ensure::EnsureError;
+use crate::tick::{Context, TickError};
+use crate::world::World;
+
+// === impl Context ===
+
+impl Context {
+    /// Gives the primary a recorded template. Its configuration is copied with a promotion; putting
+    /// the primary back leaves the copies, which the promoted template was written for.
+    pub(super) async fn promote(
+        &self,
+        world: &World,
+        configs: &BTreeMap<ConfigRef, String>,
+        plan: &Plan,
+        revision: &str,
+    ) -> Result<(), TickError> {
+        let back = plan.status.phase == Phase::Failed;
+        if !back {
+            self.copy_configs(world, configs).await?;
+        }
+        let Some(primary) = &world.primary else {
+            return self.make_primary(world, configs, revision).await;
+        };
+        let live = self
+            .cluster
+            .get(
+                Kind::Deployment,
+                &world.namespace,
+                &world.canary.primary_name(),
+            )
+            .await?;
+        if live["metadata"]["generation"].as_i64() != Some(primary.generation) {
+            return Err(TickError::Stale(format!(
+                "deployment {} changed meanwhile",
+                world.canary.primary_name()
+            )));
+        }
+        let number = plan
+            .status
+            .release
+            .as_ref()
+            .map_or(0, |release| release.number);
+        let id = flagger_id(&[
+            world.canary.metadata.uid.as_deref().unwrap_or_default(),
+            revision,
+            &number.to_string(),
+            if back { "back" } else { "on" },
+        ]);
+        let replicas = if world.autoscaler.is_some() || back {
+            None
+        } else {
+            Some(world.target.replicas.max(1))
+        };
+        let object = self
+            .built(world, configs, revision, &id, |parts| {
+                primary::promote(&live, parts, replicas)
+            })
+            .await?;
+        let stored = self.cluster.replace(Kind::Deployment, &object).await?;
+        self.caches.written(Kind::Deployment, stored);
+        Ok(())
+    }
+
+    /// Creates the primary that is missing, from what was promoted last.
+    pub(super) async fn create_primary(
+        &self,
+        world: &World,
+        configs: &BTreeMap<ConfigRef, String>,
+    ) -> Result<bool, EnsureError> {
+        let status = world.canary.status.as_ref();
+        let Some(revision) = status.and_then(|status| status.last_promoted_spec.clone()) else {
+            return Ok(false);
+        };
+        if !revision::is_ours(&revision) {
+            return Ok(false);
+        }
+        self.copy_configs(world, configs).await?;
+        self.make_primary(world, configs, &revision).await?;
+        Ok(true)
+    }
+
+    async fn make_primary(
+        &self,
+        world: &World,
+        configs: &BTreeMap<ConfigRef, String>,
+        revision: &str,
+    ) -> Result<(), TickError> {
+        let replicas = world.scale_primary_to();
+        let id = flagger_id(&[
+            world.canary.metadata.uid.as_deref().unwrap_or_default(),
+            revision,
+        ]);
+        let object = self
+            .built(world, configs, revision, &id, |parts| {
+                primary::create(parts, replicas)
+            })
+            .await?;
+        let stored = self.cluster.create(Kind::Deployment, &object).await?;
+        self.caches.written(Kind::Deployment, stored);
+        Ok(())
+    }
+
+    async fn built(
+        &self,
+        world: &World,
+        configs: &BTreeMap<ConfigRef, String>,
+        revision: &str,
+        flagger_id: &str,
+        build: impl FnOnce(&Parts<'_>) -> Value + Send,
+    ) -> Result<Value, TickError> {
+        let canary = &world.canary;
+        let target = self
+            .cluster
+            .get(Kind::Deployment, &world.namespace, canary.target_name())
+            .await?;
+        let kept = self
+            .cluster
+            .get(
+                Kind::Revision,
+                &world.namespace,
+                &recorded::object_name(canary, revision),
+            )
+            .await?;
+        let template = recorded::template(&kept).ok_or_else(|| {
+            TickError::Stale(format!("the recorded template of {revision} is empty"))
+        })?;
+        let copied = self.copied(world, template, configs);
+        Ok(build(&Parts {
+            canary,
+            target: &target,
+            template,
+            revision,
+            selector: world.selector(),
+            selector_labels: &self.options.selector_labels,
+            configs: &copied,
+            flagger_id,
+            label_prefixes: &self.options.label_prefixes,
+        }))
+    }
+
+    /// What a template refers to and has a `-primary` copy of.
+    fn copied(
+        &self,
+        world: &World,
+        template: &Value,
+        configs: &BTreeMap<ConfigRef, String>,
+    ) -> BTreeSet<ConfigRef> {
+        let has_copy = |reference: &ConfigRef| {
+            let name = names::primary_of(&reference.name);
+            self.caches
+                .configs(reference.kind())
+                .get(&world.namespace, &name)
+                .is_some()
+        };
+        let references = config::references(template).into_iter();
+        references
+            .filter(|reference| configs.contains_key(reference) || has_copy(reference))
+            .collect()
+    }
+
+    pub(super) async fn rebaseline(
+        &self,
+        world: &World,
+        from: &str,
+        to: &str,
+    ) -> Result<(), TickError> {
+        if world.target.revision == to {
+            self.record(world, to).await?;
+        }
+        let Some(primary) = &world.primary else {
+            return Ok(());
+        };
+        if primary.promoted.as_deref() != Some(from) {
+            return Ok(());
+        }
+        self.annotate_primary(world, primary, to).await
+    }
+
+    pub(super) async fn annotate_primary(
+        &self,
+        world: &World,
+        primary: &Deployment,
+        revision: &str,
+    ) -> Result<(), TickError> {
+        let patch = json!({ "metadata": {
+            "resourceVersion": primary.resource_version,
+            "annotations": { names::REVISION: revision },
+        } });
+        let name = world.canary.primary_name();
+        let stored = self
+            .cluster
+            .merge(Kind::Deployment, &world.namespace, &name, &patch)
+            .await?;
+        self.caches.written(Kind::Deployment, stored);
+        Ok(())
+    }
+}
+
+/// Shaped like the UUID that Flagger writes, but the same for the same promotion: a tick that is
+/// run again must not roll the primary again.
+fn flagger_id(parts: &[&str]) -> String {
+    let hash = Sha256::digest(parts.join("/"));
+    let hex = format!("{hash:x}");
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..32]
+    )
+}
