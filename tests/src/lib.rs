@@ -7,6 +7,7 @@
 //!             └──► server, plugin ────┴─────► tools (what is built, what is installed, our binaries)
 //! ```
 
+pub mod bench;
 pub mod clock;
 pub mod control_plane;
 pub mod crds;

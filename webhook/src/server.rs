@@ -27,6 +27,7 @@ use crate::transport::{Settings, Transport};
 use crate::world::Options;
 
 const LEASE: &str = "canary-webhook";
+const PUBLISH_AGAIN: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Caches as admission sees them.
 struct CacheView(Arc<Caches>);
@@ -177,9 +178,14 @@ async fn serve_admission(
         },
     );
     let publish = async {
-        // Admission helps, and is never waited for: the controller works without it.
-        if let Err(error) = tls::publish_ca(client, &certificate.ca_pem, &target).await {
-            tracing::error!("{error}");
+        // Admission helps, and is never waited for: the controller works without it. The
+        // configurations may be applied after us.
+        let mut said = false;
+        while let Err(error) = tls::publish_ca(client, &certificate.ca_pem, &target).await {
+            if !std::mem::replace(&mut said, true) {
+                tracing::error!("{error}");
+            }
+            tokio::time::sleep(PUBLISH_AGAIN).await;
         }
         std::future::pending::<()>().await;
     };
@@ -192,12 +198,9 @@ async fn serve_admission(
 /// Names that the certificate must have, and how the API server reaches us.
 fn reachable_as(args: &Args) -> (Vec<String>, WebhookTarget) {
     if !args.admission_url.is_empty() {
-        let host = args
-            .admission_url
-            .trim_start_matches("https://")
-            .split(['/', ':'])
-            .next()
-            .unwrap_or_default();
+        let url = args.admission_url.parse::<http::Uri>().ok();
+        let host = url.as_ref().and_then(http::Uri::host).unwrap_or_default();
+        let host = host.trim_matches(['[', ']']);
         return (
             vec![host.to_owned()],
             WebhookTarget::Url(args.admission_url.clone()),

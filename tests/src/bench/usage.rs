@@ -1,0 +1,85 @@
+//! What the server used so far.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::clock::now;
+use crate::server::Server;
+
+/// Linux counts a process's time in these for whoever asks, whatever the kernel's own tick is.
+const TICK: Duration = Duration::from_millis(10);
+
+#[derive(Clone, Debug)]
+pub struct Usage {
+    pub at: Instant,
+    /// Requests to the API server but watches and Leases.
+    pub requests: f64,
+    pub cpu: Duration,
+    pub rss_mib: f64,
+}
+
+// === impl Usage ===
+
+impl Usage {
+    pub async fn of(server: &mut Server) -> Result<Self> {
+        let pid = server.process().pid();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .context("the server's use of CPU and memory is read from Linux's /proc")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        Ok(Self {
+            at: now(),
+            requests: requests(&server.metrics().await?),
+            cpu: cpu(&stat).context("/proc/PID/stat")?,
+            rss_mib: rss_mib(&status).context("/proc/PID/status")?,
+        })
+    }
+}
+
+fn requests(metrics: &str) -> f64 {
+    let counted = metrics.lines().filter(|line| {
+        line.starts_with("canary_api_requests_total{")
+            && !line.contains(r#"verb="watch""#)
+            && !line.contains(r#"kind="leases""#)
+    });
+    counted
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+/// User and system time: fields 14 and 15, the first two after the name in brackets being 3 and 4.
+fn cpu(stat: &str) -> Option<Duration> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace().skip(11);
+    let user: u32 = fields.next()?.parse().ok()?;
+    let system: u32 = fields.next()?.parse().ok()?;
+    Some(TICK * (user + system))
+}
+
+fn rss_mib(status: &str) -> Option<f64> {
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watches_and_leases_are_left_out() {
+        let metrics = "\
+            # TYPE canary_api_requests counter\n\
+            canary_api_requests_total{verb=\"watch\",kind=\"services\"} 2\n\
+            canary_api_requests_total{verb=\"update\",kind=\"leases\"} 7\n\
+            canary_api_requests_total{verb=\"create\",kind=\"events\"} 3\n\
+            canary_api_requests_total{verb=\"patch\",kind=\"canaries/status\"} 4\n";
+        assert!((requests(metrics) - 7.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
+        let stat = "42 (a) b) S 1 2 3 4 5 6 7 8 9 10 250 50 0 0 20";
+        assert_eq!(cpu(stat), Some(Duration::from_secs(3)));
+    }
+}
