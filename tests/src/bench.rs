@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::control_plane::ControlPlane;
 use crate::fixtures::prometheus::{Answer, Prometheus};
@@ -60,11 +60,13 @@ pub async fn run(canaries: usize) -> Result<Report> {
     eprintln!("changing images of {CHANGED} Canaries, and setting them back");
     report.detect(&changes::detect(&bench.apps, &bench.sights, CHANGED).await?);
     eprintln!("{CHANGED} releases at the usual interval of 10 s");
-    let before = Usage::of(&mut bench.server).await?;
-    let releases = changes::release(&bench.apps, &bench.sights, CHANGED).await;
-    let releases = releases.context("a release")?;
-    let after = Usage::of(&mut bench.server).await?;
-    report.releases(&releases, &before, &after);
+    let routes = bench.sights.weights.len();
+    let (releases, steps) = tokio::try_join!(
+        changes::release(&bench.apps, &bench.sights, CHANGED),
+        usage::of_steps(&mut bench.server, &bench.sights, CHANGED, routes),
+    )?;
+    report.releases(&releases);
+    report.steps(&steps);
     Ok(report)
 }
 

@@ -9,6 +9,7 @@
 
 pub mod bench;
 pub mod clock;
+pub mod cluster;
 pub mod control_plane;
 pub mod crds;
 pub mod fixtures;

@@ -10,6 +10,7 @@
 
 #![allow(dead_code)]
 
+mod coverage;
 mod history;
 mod invariants;
 mod metrics;

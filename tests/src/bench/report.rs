@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::changes::Released;
-use super::usage::Usage;
+use super::usage::{Steps, Usage};
 
 const INTERVAL: Duration = Duration::from_secs(10);
 const STEPS: u32 = 5;
@@ -73,7 +73,7 @@ impl Report {
         self.add("rss_mib", after.rss_mib, 1, Bar::None);
     }
 
-    pub(super) fn releases(&mut self, releases: &[Released], before: &Usage, after: &Usage) {
+    pub(super) fn releases(&mut self, releases: &[Released]) {
         let overheads: Vec<_> = releases
             .iter()
             .map(|release| release.took.saturating_sub(INTERVAL * STEPS))
@@ -95,14 +95,11 @@ impl Report {
             errors.len(),
             at_most(250.0, 100),
         );
-        let requests = after.requests - before.requests;
-        let per_release = requests / releases.len() as f64;
-        self.add(
-            "requests_per_release",
-            per_release,
-            releases.len(),
-            Bar::None,
-        );
+    }
+
+    pub(super) fn steps(&mut self, steps: &Steps) {
+        let each = steps.requests / steps.count as f64;
+        self.add("requests_per_step", each, steps.count, at_most(3.0, 20));
     }
 
     fn add(&mut self, name: &'static str, value: f64, samples: usize, bar: Bar) {

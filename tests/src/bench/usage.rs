@@ -4,11 +4,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::apps;
+use super::sights::Sights;
 use crate::clock::now;
 use crate::server::Server;
 
 /// Linux counts a process's time in these for whoever asks, whatever the kernel's own tick is.
 const TICK: Duration = Duration::from_millis(10);
+/// Steps from weight 10 to weight 40.
+const BETWEEN: usize = 3;
+const LIMIT: Duration = Duration::from_secs(90);
 
 #[derive(Clone, Debug)]
 pub struct Usage {
@@ -17,6 +22,13 @@ pub struct Usage {
     pub requests: f64,
     pub cpu: Duration,
     pub rss_mib: f64,
+}
+
+/// What steps of several releases used together.
+#[derive(Debug)]
+pub struct Steps {
+    pub requests: f64,
+    pub count: usize,
 }
 
 // === impl Usage ===
@@ -34,6 +46,39 @@ impl Usage {
             rss_mib: rss_mib(&status).context("/proc/PID/status")?,
         })
     }
+}
+
+/// What the steps from the first weight to the fourth use, in releases that begin within a few seconds:
+/// between the two looks each release makes exactly [`BETWEEN`] steps.
+pub async fn of_steps(
+    server: &mut Server,
+    sights: &Sights,
+    releases: usize,
+    from: usize,
+) -> Result<Steps> {
+    let before = in_the_dwell_at(10, server, sights, releases, from).await?;
+    let after = in_the_dwell_at(40, server, sights, releases, from).await?;
+    Ok(Steps {
+        requests: after.requests - before.requests,
+        count: releases * BETWEEN,
+    })
+}
+
+async fn in_the_dwell_at(
+    weight: i64,
+    server: &mut Server,
+    sights: &Sights,
+    releases: usize,
+    from: usize,
+) -> Result<Usage> {
+    for number in 0..releases {
+        let route = apps::route_name(number);
+        let there = |seen: &i64| *seen == weight;
+        sights.weights.wait(&route, from, LIMIT, there).await?;
+    }
+    // Status and Event of the last one follow its route.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    Usage::of(server).await
 }
 
 fn requests(metrics: &str) -> f64 {

@@ -42,6 +42,8 @@ pub struct World {
     pub metrics: BTreeMap<usize, Measured>,
     /// How pods are once they have been created or changed.
     pub fresh: Health,
+    /// Flagger ran it before.
+    pub inherited: bool,
     pub leaving: Option<Leaving>,
     pub gone: bool,
     /// As the API server has them, by their sequence.
@@ -83,6 +85,7 @@ impl World {
             hooks: BTreeMap::new(),
             metrics: BTreeMap::new(),
             fresh: Health::Ready,
+            inherited: false,
             leaving: None,
             gone: false,
             events: BTreeMap::new(),
@@ -294,7 +297,7 @@ impl World {
         self.now = self.now.checked_add(time).unwrap();
     }
 
-    fn is_called(&self) -> bool {
+    pub fn is_called(&self) -> bool {
         !self.gone && (self.stirred || self.wake.is_some_and(|wake| wake <= self.now))
     }
 

@@ -1,0 +1,80 @@
+//! Every stored version of one object, as a watch delivers them.
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use anyhow::Result;
+use futures::{StreamExt, TryStreamExt};
+use kube::api::{DynamicObject, WatchEvent};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use crate::clock::now;
+use crate::fixtures::locked;
+
+/// What a watch has seen since it began: the object as it was first, then each change.
+#[derive(Debug)]
+pub struct Recorder {
+    seen: Arc<Mutex<Vec<(Instant, Value)>>>,
+    task: JoinHandle<()>,
+}
+
+impl Recorder {
+    /// Watches the list at `path` (with its field selector), and records from now on.
+    pub(crate) async fn start(client: &kube::Client, path: &str) -> Result<Self> {
+        let request = http::Request::get(path).body(Vec::new())?;
+        let events = client.request_events::<DynamicObject>(request).await?;
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&seen);
+        let task = tokio::spawn(async move {
+            let mut events = events.into_stream().boxed();
+            while let Some(Ok(event)) = events.next().await {
+                if let WatchEvent::Added(object) | WatchEvent::Modified(object) = event {
+                    let value = serde_json::to_value(object).unwrap_or_default();
+                    locked(&kept).push((now(), value));
+                }
+            }
+        });
+        Ok(Self { seen, task })
+    }
+
+    /// All versions so far, each with the moment when it arrived.
+    pub fn versions(&self) -> Vec<(Instant, Value)> {
+        locked(&self.seen).clone()
+    }
+
+    /// What `read` takes from each version, without repetitions in a row.
+    pub fn changes<T: PartialEq>(&self, read: impl Fn(&Value) -> Option<T>) -> Vec<T> {
+        let mut changes = Vec::new();
+        for (_, version) in locked(&self.seen).iter() {
+            if let Some(value) = read(version)
+                && changes.last() != Some(&value)
+            {
+                changes.push(value);
+            }
+        }
+        changes
+    }
+
+    /// Weights of primary and canary as a generated ApisixRoute was given them one after the other.
+    pub fn weights(&self) -> Vec<(i64, i64)> {
+        self.changes(|route| {
+            let backends = &route["spec"]["http"][0]["backends"];
+            Some((
+                backends[0]["weight"].as_i64()?,
+                backends[1]["weight"].as_i64()?,
+            ))
+        })
+    }
+
+    /// The phases of a Canary, one after the other.
+    pub fn phases(&self) -> Vec<String> {
+        self.changes(|canary| canary["status"]["phase"].as_str().map(str::to_owned))
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
