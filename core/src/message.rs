@@ -62,30 +62,84 @@ pub enum Message {
     RestartingAnalysis,
     StartingAnalysis,
     AdvanceWeight(i64),
-    AdvanceIteration { done: i64, of: i64 },
+    AdvanceIteration {
+        done: i64,
+        of: i64,
+    },
     AdvancePrimary(i64),
-    WaitingForApproval { approval: Approval, hook: String },
-    HookPassed { approval: Approval, hook: String },
+    WaitingForApproval {
+        approval: Approval,
+        hook: String,
+    },
+    HookPassed {
+        approval: Approval,
+        hook: String,
+    },
     PreRolloutPassed(String),
-    PreRolloutFailed { hook: String, error: String },
-    RolloutHookFailed { hook: String, error: String },
+    PreRolloutFailed {
+        hook: String,
+        error: String,
+    },
+    RolloutHookFailed {
+        hook: String,
+        error: String,
+    },
     PostRolloutPassed(String),
-    PostRolloutFailed { hook: String, error: String },
+    PostRolloutFailed {
+        hook: String,
+        error: String,
+    },
     RollbackHookPassed(String),
     RollbackHookQuiet(String),
-    SuccessRateBelow { value: f64, min: f64 },
-    SuccessRateAbove { value: f64, max: f64 },
-    DurationAbove { millis: f64, max: f64 },
-    DurationBelow { millis: f64, min: f64 },
-    MetricAbove { metric: String, value: f64, max: f64 },
-    MetricBelow { metric: String, value: f64, min: f64 },
-    NoValuesSuccessRate { provider: String, metric: String, error: String },
-    NoValuesDuration { provider: String, metric: String },
+    SuccessRateBelow {
+        value: f64,
+        min: f64,
+    },
+    SuccessRateAbove {
+        value: f64,
+        max: f64,
+    },
+    DurationAbove {
+        millis: f64,
+        max: f64,
+    },
+    DurationBelow {
+        millis: f64,
+        min: f64,
+    },
+    MetricAbove {
+        metric: String,
+        value: f64,
+        max: f64,
+    },
+    MetricBelow {
+        metric: String,
+        value: f64,
+        min: f64,
+    },
+    NoValuesSuccessRate {
+        provider: String,
+        metric: String,
+        error: String,
+    },
+    NoValuesDuration {
+        provider: String,
+        metric: String,
+    },
     NoValuesInline(String),
-    NoValuesTemplate { metric: String, error: String },
+    NoValuesTemplate {
+        metric: String,
+        error: String,
+    },
     QueryFailed(String),
-    QueryFailedFor { metric: String, error: String },
-    TemplateError { template: String, error: String },
+    QueryFailedFor {
+        metric: String,
+        error: String,
+    },
+    TemplateError {
+        template: String,
+        error: String,
+    },
     NothingToMeasure(String),
     Copying,
     RoutingToPrimary,
@@ -101,12 +155,33 @@ pub enum Message {
     Suspended,
     NoReadyPods,
     ReadyAgain(i64),
-    Paused { by: String, reason: String },
-    Resumed { by: String },
-    Requested { what: String, by: String, reason: String },
-    RequestRefused { by: String, why: String },
-    ScaledBack { manager: String, replicas: i32 },
-    DriftStopped { manager: String, times: i64 },
+    Paused {
+        by: String,
+        reason: String,
+    },
+    Resumed {
+        by: String,
+    },
+    Requested {
+        what: String,
+        by: String,
+        reason: String,
+    },
+    RequestRefused {
+        by: String,
+        why: String,
+    },
+    ScaledBack {
+        manager: String,
+        replicas: i32,
+    },
+    DriftStopped {
+        manager: String,
+        times: i64,
+    },
+    ApexContested {
+        replicas: i32,
+    },
     UnanalysedChange,
     Problem(String),
 }
@@ -118,7 +193,7 @@ impl Message {
         self.life_cycle_text(canary, &id, &target)
             .or_else(|| self.hook_text(&id))
             .or_else(|| self.metric_text(canary, &id))
-            .unwrap_or_else(|| self.own_text(&id, &target))
+            .unwrap_or_else(|| self.own_text(canary, &id, &target))
     }
 
     /// What Flagger says as a release moves on.
@@ -126,15 +201,21 @@ impl Message {
         let primary = format!("{}.{}", canary.primary_name(), canary.namespace_name());
         Some(match self {
             Self::ProvidersAvailable => "all the metrics providers are available!".to_owned(),
-            Self::ProvidersUnavailable(error) => format!("Error checking metric providers: {error}"),
+            Self::ProvidersUnavailable(error) => {
+                format!("Error checking metric providers: {error}")
+            }
             Self::Initialized => format!("Initialization done! {id}"),
             Self::PrimaryNotReady(why) => format!("{primary} not ready: {why}"),
             Self::CanaryNotReady(why) => format!("canary deployment {target} not ready: {why}"),
             Self::NewRevision => format!("New revision detected! Scaling up {target}"),
-            Self::RestartingAnalysis => format!("New revision detected! Restarting analysis for {target}"),
+            Self::RestartingAnalysis => {
+                format!("New revision detected! Restarting analysis for {target}")
+            }
             Self::StartingAnalysis => format!("Starting canary analysis for {target}"),
             Self::AdvanceWeight(weight) => format!("Advance {id} canary weight {weight}"),
-            Self::AdvanceIteration { done, of } => format!("Advance {id} canary iteration {done}/{of}"),
+            Self::AdvanceIteration { done, of } => {
+                format!("Advance {id} canary iteration {done}/{of}")
+            }
             Self::AdvancePrimary(weight) => format!("Advance {id} primary weight {weight}"),
             Self::Copying => format!("Copying {target} template spec to {primary}"),
             Self::RoutingToPrimary => "Routing all traffic to primary".to_owned(),
@@ -145,7 +226,9 @@ impl Message {
             }
             Self::RollingBack(reason) => rollback_text(id, reason),
             Self::CanaryFailed => format!("Canary failed! Scaling down {id}"),
-            Self::PromotionFailed(why) => format!("Promotion of {id} failed, primary not ready: {why}"),
+            Self::PromotionFailed(why) => {
+                format!("Promotion of {id} failed, primary not ready: {why}")
+            }
             Self::Terminating => format!("Terminating canary {id}"),
             Self::Terminated => format!("Terminated canary {id}"),
             Self::Suspended => "skipping canary run as object is suspended".to_owned(),
@@ -180,9 +263,13 @@ impl Message {
                 format!("Halt {id} advancement external check {hook} failed {error}")
             }
             Self::PostRolloutPassed(hook) => format!("Post-rollout check {hook} passed"),
-            Self::PostRolloutFailed { hook, error } => format!("Post-rollout hook {hook} failed {error}"),
+            Self::PostRolloutFailed { hook, error } => {
+                format!("Post-rollout hook {hook} failed {error}")
+            }
             Self::RollbackHookPassed(hook) => format!("Rollback check {hook} passed"),
-            Self::RollbackHookQuiet(hook) => format!("Rollback hook {hook} not signaling a rollback"),
+            Self::RollbackHookQuiet(hook) => {
+                format!("Rollback hook {hook} not signaling a rollback")
+            }
             _ => return None,
         })
     }
@@ -198,42 +285,74 @@ impl Message {
                 format!("Halt {id} advancement success rate {value:.2}% > {max}%")
             }
             Self::DurationAbove { millis, max } => {
-                format!("Halt {id} advancement request duration {} > {}", go_millis(*millis), go_millis(*max))
+                format!(
+                    "Halt {id} advancement request duration {} > {}",
+                    go_millis(*millis),
+                    go_millis(*max)
+                )
             }
             Self::DurationBelow { millis, min } => {
-                format!("Halt {id} advancement request duration {} < {}", go_millis(*millis), go_millis(*min))
+                format!(
+                    "Halt {id} advancement request duration {} < {}",
+                    go_millis(*millis),
+                    go_millis(*min)
+                )
             }
-            Self::MetricAbove { metric, value, max } => format!("Halt {id} advancement {metric} {value:.2} > {max}"),
-            Self::MetricBelow { metric, value, min } => format!("Halt {id} advancement {metric} {value:.2} < {min}"),
-            Self::NoValuesSuccessRate { provider, metric, error } => format!(
+            Self::MetricAbove { metric, value, max } => {
+                format!("Halt {id} advancement {metric} {value:.2} > {max}")
+            }
+            Self::MetricBelow { metric, value, min } => {
+                format!("Halt {id} advancement {metric} {value:.2} < {min}")
+            }
+            Self::NoValuesSuccessRate {
+                provider,
+                metric,
+                error,
+            } => format!(
                 "Halt advancement no values found for {provider} metric {metric} probably {target} is not receiving traffic: {error}"
             ),
             Self::NoValuesDuration { provider, metric } => format!(
                 "Halt advancement no values found for {provider} metric {metric} probably {target} is not receiving traffic"
             ),
-            Self::NoValuesInline(metric) => format!("Halt advancement no values found for metric: {metric}"),
+            Self::NoValuesInline(metric) => {
+                format!("Halt advancement no values found for metric: {metric}")
+            }
             Self::NoValuesTemplate { metric, error } => {
                 format!("Halt advancement no values found for custom metric: {metric}: {error}")
             }
             Self::QueryFailed(error) => format!("Prometheus query failed: {error}"),
-            Self::QueryFailedFor { metric, error } => format!("Metric query failed for {metric}: {error}"),
-            Self::TemplateError { template, error } => format!("Metric template {template} {error}"),
+            Self::QueryFailedFor { metric, error } => {
+                format!("Metric query failed for {metric}: {error}")
+            }
+            Self::TemplateError { template, error } => {
+                format!("Metric template {template} {error}")
+            }
             Self::NothingToMeasure(metric) => {
-                format!("Metric query failed for no usable metrics template and query were configured: {metric}")
+                format!(
+                    "Metric query failed for no usable metrics template and query were configured: {metric}"
+                )
             }
             _ => return None,
         })
     }
 
     /// What only we say.
-    fn own_text(&self, id: &str, target: &str) -> String {
+    fn own_text(&self, canary: &Canary, id: &str, target: &str) -> String {
         match self {
             Self::PrimaryRestored => {
-                format!("Primary of {id} is ready with the promoted revision again, routing all traffic to it")
+                format!(
+                    "Primary of {id} is ready with the promoted revision again, routing all traffic to it"
+                )
             }
-            Self::NoReadyPods => format!("Canary {id} has no ready pods, routing all traffic to primary"),
-            Self::ReadyAgain(weight) => format!("Canary {id} is ready again, routing weight {weight}"),
-            Self::Paused { by, reason } => format!("Paused {id} on request of {by}{}", because(reason)),
+            Self::NoReadyPods => {
+                format!("Canary {id} has no ready pods, routing all traffic to primary")
+            }
+            Self::ReadyAgain(weight) => {
+                format!("Canary {id} is ready again, routing weight {weight}")
+            }
+            Self::Paused { by, reason } => {
+                format!("Paused {id} on request of {by}{}", because(reason))
+            }
             Self::Resumed { by } => format!("Resumed {id} on request of {by}"),
             Self::Requested { what, by, reason } => {
                 format!("Request of {by} for {id}: {what}{}", because(reason))
@@ -245,8 +364,15 @@ impl Message {
             Self::DriftStopped { manager, times } => format!(
                 "{manager} scaled {target} up {times} times without a new revision, not scaling it back any more: leave replicas out of its manifest"
             ),
+            Self::ApexContested { replicas } => format!(
+                "the selector of Service {}.{} was changed again after its repair, keeping {target} at {replicas} replicas so that it serves either way: leave the selector out of its manifest",
+                canary.apex(),
+                canary.namespace_name(),
+            ),
             Self::UnanalysedChange => {
-                format!("{target} changed while being promoted, routing all traffic to primary; the new revision follows as a release of its own")
+                format!(
+                    "{target} changed while being promoted, routing all traffic to primary; the new revision follows as a release of its own"
+                )
             }
             Self::Problem(text) => text.clone(),
             // Every other variant has its text above; the golden test proves that none is empty.
@@ -288,36 +414,56 @@ impl Message {
     pub fn alert(&self, canary: &Canary) -> Option<Alert> {
         let kind = &canary.spec.target_ref.kind;
         let (text, severity, with_fields) = match self {
-            Self::Initialized => {
-                (format!("New {kind} detected, initialization completed."), AlertSeverity::Info, true)
+            Self::Initialized => (
+                format!("New {kind} detected, initialization completed."),
+                AlertSeverity::Info,
+                true,
+            ),
+            Self::NewRevision => (
+                "New revision detected, progressing canary analysis.".to_owned(),
+                AlertSeverity::Info,
+                true,
+            ),
+            Self::WaitingForApproval { approval, .. } => {
+                (approval_alert(*approval), AlertSeverity::Warn, false)
             }
-            Self::NewRevision => {
-                ("New revision detected, progressing canary analysis.".to_owned(), AlertSeverity::Info, true)
-            }
-            Self::WaitingForApproval { approval, .. } => (approval_alert(*approval), AlertSeverity::Warn, false),
-            Self::RollingBack(RollbackReason::Hook) => {
-                ("Rolling back manual webhook invoked".to_owned(), AlertSeverity::Warn, false)
-            }
-            Self::RollingBack(RollbackReason::Threshold(count)) => {
-                (format!("Failed checks threshold reached {count}"), AlertSeverity::Error, false)
-            }
-            Self::RollingBack(RollbackReason::Deadline(why)) => {
-                (format!("Progress deadline exceeded {why}"), AlertSeverity::Error, false)
-            }
+            Self::RollingBack(RollbackReason::Hook) => (
+                "Rolling back manual webhook invoked".to_owned(),
+                AlertSeverity::Warn,
+                false,
+            ),
+            Self::RollingBack(RollbackReason::Threshold(count)) => (
+                format!("Failed checks threshold reached {count}"),
+                AlertSeverity::Error,
+                false,
+            ),
+            Self::RollingBack(RollbackReason::Deadline(why)) => (
+                format!("Progress deadline exceeded {why}"),
+                AlertSeverity::Error,
+                false,
+            ),
             Self::PromotionCompleted => (
                 "Canary analysis completed successfully, promotion finished.".to_owned(),
                 AlertSeverity::Info,
                 false,
             ),
-            Self::PromotionCompletedSkipped => {
-                ("Canary analysis was skipped, promotion finished.".to_owned(), AlertSeverity::Info, false)
-            }
-            Self::PromotionFailed(why) => {
-                (format!("Promotion failed, primary not ready: {why}"), AlertSeverity::Error, false)
-            }
+            Self::PromotionCompletedSkipped => (
+                "Canary analysis was skipped, promotion finished.".to_owned(),
+                AlertSeverity::Info,
+                false,
+            ),
+            Self::PromotionFailed(why) => (
+                format!("Promotion failed, primary not ready: {why}"),
+                AlertSeverity::Error,
+                false,
+            ),
             _ => return None,
         };
-        Some(Alert { text, severity, with_fields })
+        Some(Alert {
+            text,
+            severity,
+            with_fields,
+        })
     }
 }
 
@@ -336,18 +482,28 @@ fn target_id(canary: &Canary) -> String {
 
 fn rollback_text(id: &str, reason: &RollbackReason) -> String {
     match reason {
-        RollbackReason::Threshold(count) => format!("Rolling back {id} failed checks threshold reached {count}"),
-        RollbackReason::Deadline(why) => format!("Rolling back {id} progress deadline exceeded {why}"),
+        RollbackReason::Threshold(count) => {
+            format!("Rolling back {id} failed checks threshold reached {count}")
+        }
+        RollbackReason::Deadline(why) => {
+            format!("Rolling back {id} progress deadline exceeded {why}")
+        }
         RollbackReason::Hook => format!("Rolling back {id} manual webhook invoked"),
         RollbackReason::Requested { by, reason } => {
             format!("Rolling back {id} on request of {by}{}", because(reason))
         }
-        RollbackReason::SetBack => format!("Rolling back {id} target was set back to the promoted revision"),
+        RollbackReason::SetBack => {
+            format!("Rolling back {id} target was set back to the promoted revision")
+        }
     }
 }
 
 fn because(reason: &str) -> String {
-    if reason.is_empty() { String::new() } else { format!(": {reason}") }
+    if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {reason}")
+    }
 }
 
 /// Milliseconds as Go prints a duration: `500ms`, `1.25s`, `1m0.5s`.

@@ -55,7 +55,7 @@ use draft::Draft;
 pub fn decide(canary: &Canary, facts: &Facts) -> Result<Plan, Question> {
     let mut d = Draft::new(canary, facts);
     if takeover::needed(&d) {
-        takeover::take_over(&mut d);
+        takeover::take_over(&mut d)?;
         return Ok(d.finish());
     }
     d.clear_condition_of(conditions::READY, "Suspended", canary.suspended());
@@ -64,8 +64,8 @@ pub fn decide(canary: &Canary, facts: &Facts) -> Result<Plan, Question> {
         requests::refuse_all(&mut d, "the Canary is suspended");
         return Ok(d.finish());
     }
-    if d.phase() != Phase::New {
-        begin::rebaseline(&mut d);
+    if d.phase() != Phase::New && begin::rebaseline(&mut d) {
+        return Ok(d.finish());
     }
     d.clear_problem();
     if !requests::serve(&mut d)? {

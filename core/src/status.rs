@@ -15,7 +15,20 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Flagger's phases. The empty phase of a Canary that nobody has looked at yet is `New`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 pub enum Phase {
     #[default]
     #[serde(rename = "")]

@@ -52,13 +52,14 @@ pub fn folder(inside: &str) -> PathBuf {
 }
 
 /// Programs of the operating system, with the Debian package that brings each.
-const SYSTEM: [(&str, &str); 11] = [
+const SYSTEM: [(&str, &str); 12] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
-    ("/usr/lib/cni/bridge", "containernetworking-plugins"),
+    ("/usr/lib/cni/host-local", "containernetworking-plugins"),
+    ("/usr/lib/cni/loopback", "containernetworking-plugins"),
+    ("/usr/lib/cni/ptp", "containernetworking-plugins"),
     ("nft", "nftables"),
-    ("iptables", "iptables"),
     ("ip", "iproute2"),
     ("ldd", "libc-bin"),
     ("nsenter", "util-linux"),
@@ -73,12 +74,16 @@ pub fn require(program: &str) -> Result<PathBuf> {
     } else {
         search(program)
     };
-    found.ok_or_else(|| match SYSTEM.iter().find(|(name, _)| *name == program) {
+    found.ok_or_else(|| hint(program))
+}
+
+fn hint(program: &str) -> anyhow::Error {
+    match SYSTEM.iter().find(|(name, _)| *name == program) {
         Some((_, package)) => {
             anyhow!("{program} is missing: install it (Debian: apt-get install {package})")
         }
         None => anyhow!("{program} is missing: install it and put it on the PATH"),
-    })
+    }
 }
 
 /// Looks along PATH, and in the administrator's folders, which a user's PATH may lack.
@@ -102,4 +107,23 @@ pub fn binary(name: &str) -> Result<PathBuf> {
         .ok_or_else(|| {
             anyhow!("{name} is not built: run cargo build --workspace with the same profile first")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_with_the_package_that_brings_it() {
+        let nowhere = require("no-such-program").unwrap_err().to_string();
+        assert_eq!(
+            nowhere,
+            "no-such-program is missing: install it and put it on the PATH"
+        );
+        assert_eq!(
+            hint("nft").to_string(),
+            "nft is missing: install it (Debian: apt-get install nftables)"
+        );
+        assert!(require("sh").unwrap().is_file());
+    }
 }

@@ -5,9 +5,13 @@
 mod admission;
 #[path = "cluster/control_plane.rs"]
 mod control_plane;
+#[path = "cluster/lifecycle.rs"]
+mod lifecycle;
 #[path = "cluster/manifests.rs"]
 mod manifests;
 #[path = "cluster/policies.rs"]
 mod policies;
 #[path = "cluster/server.rs"]
 mod server;
+#[path = "cluster/setup.rs"]
+mod setup;

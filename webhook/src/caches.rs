@@ -7,9 +7,9 @@
 mod interest;
 mod watch;
 
-use std::collections::HashSet;
-use std::sync::Mutex;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use canary_core::canary::Canary;
 use canary_core::template::MetricTemplate;
@@ -55,6 +55,8 @@ pub struct Caches {
     schema: AtomicBool,
     schema_seen: AtomicBool,
     interests: Mutex<Interests>,
+    /// Who wrote the status of a Canary last.
+    status_managers: Mutex<HashMap<Key, String>>,
     /// A Canary came or went.
     pub membership: Notify,
 }
@@ -126,6 +128,9 @@ impl Caches {
     fn store(&self, kind: Kind, mut object: Value, written: bool) -> bool {
         let key = key_of(&object);
         let version = text(&object, "/metadata/resourceVersion");
+        if kind == Kind::Canary {
+            self.note_status_manager(&key, &object);
+        }
         if kind != Kind::Deployment
             && let Some(metadata) = object["metadata"].as_object_mut()
         {
@@ -155,6 +160,38 @@ impl Caches {
             Kind::Definition => self.look_at_schema(&object),
             Kind::Revision | Kind::Event => false,
         }
+    }
+
+    fn note_status_manager(&self, key: &Key, canary: &Value) {
+        let entries = canary
+            .pointer("/metadata/managedFields")
+            .and_then(Value::as_array);
+        let of_status = entries
+            .into_iter()
+            .flatten()
+            .filter(|entry| entry["subresource"] == "status");
+        let newest = of_status
+            .filter(|entry| entry["manager"] != crate::api::MANAGER)
+            .max_by_key(|entry| entry["time"].as_str().unwrap_or_default().to_owned());
+        if let Some(manager) = newest.and_then(|entry| entry["manager"].as_str()) {
+            let mut managers = self
+                .status_managers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            managers.insert(key.clone(), manager.to_owned());
+        }
+    }
+
+    /// The last other than ourselves who wrote a Canary's status.
+    pub fn status_manager(&self, key: &Key) -> String {
+        let managers = self
+            .status_managers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        managers
+            .get(key)
+            .cloned()
+            .unwrap_or_else(|| "another controller".to_owned())
     }
 
     fn look_at_schema(&self, definition: &Value) -> bool {

@@ -136,6 +136,8 @@ async fn work(context: Arc<Context>, permits: Arc<Semaphore>, key: Key, changed:
 }
 
 fn forget(context: &Context, key: &Key) {
+    context.contest.forget(key);
+    context.repairs.forget(key);
     context.metrics.forget(&Workload {
         name: key.name.clone(),
         namespace: key.namespace.clone(),

@@ -21,7 +21,7 @@ use crate::hook::{Background, Backoff};
 use crate::lease::{Election, Fence};
 use crate::notify::{EventWriter, Reporter};
 use crate::telemetry::{self, CountRequests, Metrics};
-use crate::tick::{Checksums, Context};
+use crate::tick::{Checksums, Contest, Context, Repairs};
 use crate::tls::{self, WebhookTarget};
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
@@ -137,6 +137,8 @@ fn context(
         },
         metrics,
         checksums: Checksums::default(),
+        contest: Contest::default(),
+        repairs: Repairs::default(),
     })
 }
 

@@ -8,9 +8,11 @@
 mod apply;
 mod ask;
 mod configs;
+mod contest;
 mod ensure;
 mod promote;
 mod record;
+mod repairs;
 mod say;
 mod status;
 mod takeover;
@@ -38,6 +40,8 @@ use crate::transport::Transport;
 use crate::world::{Options, World, interests, problem};
 
 pub use configs::Checksums;
+pub use contest::Contest;
+pub use repairs::Repairs;
 
 /// All that a tick works with.
 pub struct Context {
@@ -54,6 +58,8 @@ pub struct Context {
     pub reporter: Reporter,
     pub metrics: Arc<Metrics>,
     pub checksums: Checksums,
+    pub contest: Contest,
+    pub repairs: Repairs,
 }
 
 /// What a tick leaves to be done.
@@ -104,7 +110,7 @@ impl Context {
         let result = if canary.metadata.deletion_timestamp.is_some() {
             self.leave(&canary).await
         } else {
-            self.act(&canary).await
+            self.act(key, &canary).await
         };
         match result {
             Err(TickError::Api(error @ ApiError::Forbidden { .. })) => {
@@ -115,7 +121,21 @@ impl Context {
         }
     }
 
-    async fn act(&self, canary: &Arc<Canary>) -> Result<Next, TickError> {
+    async fn act(&self, key: &Key, canary: &Arc<Canary>) -> Result<Next, TickError> {
+        match self.contest.judge(key, canary, self.clock.now()) {
+            contest::Verdict::Ours => {}
+            contest::Verdict::Silent => {
+                return Ok(Next::Wait(Some(Contest::looks_again(self.clock.now()))));
+            }
+            contest::Verdict::Contested => {
+                let manager = self.caches.status_manager(key);
+                let text = format!(
+                    "{manager} keeps writing the status of Canary {}: stop it, or delete the Canary; nothing is acted on meanwhile",
+                    canary.id()
+                );
+                return self.hindered(canary, &problem("Contested", text)).await;
+            }
+        }
         if let Some(problem) = self.refusal(canary) {
             return self.hindered(canary, &problem).await;
         }
@@ -143,6 +163,7 @@ impl Context {
             configs.clone(),
             self.clock.now(),
         );
+        facts.serving.contested = self.repairs.contested(key, self.clock.now());
         let plan = self.decided(&world, &mut facts).await;
         self.carry_out(&world, &configs, plan).await
     }

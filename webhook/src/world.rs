@@ -155,6 +155,13 @@ impl World {
             .map_err(|error| problem("RouteInvalid", error.to_string()))
     }
 
+    pub fn key(&self) -> Key {
+        Key::new(
+            &self.namespace,
+            self.canary.metadata.name.clone().unwrap_or_default(),
+        )
+    }
+
     pub fn live(&self) -> Live<'_> {
         Live {
             source: self.route_source.as_deref(),
@@ -208,6 +215,7 @@ impl World {
                     .apex
                     .as_ref()
                     .is_some_and(|apex| !self.selects_primary(apex)),
+                contested: false,
                 pointed: self.pointed(),
             },
             configs: configs

@@ -44,19 +44,25 @@ fn observe_target(d: &mut Draft<'_>) {
 /// addresses serve and connections have drained is the target scaled away.
 pub fn initializing(d: &mut Draft<'_>) {
     let Some(primary) = &d.facts.primary else { return };
+    if primary.revision != d.promoted() {
+        // It is from an earlier life of the Canary.
+        let promoted = d.promoted().to_owned();
+        return d.act(Action::Promote(promoted));
+    }
     if let Readiness::Stuck(why) = &primary.readiness {
         return baseline_stuck(d, why);
     }
     if !primary.is_ready() || primary.ready == 0 || d.facts.serving.primary == 0 {
         return;
     }
-    let someone_was_served = d.facts.serving.adopted && d.target().replicas > 0;
     if !d.facts.serving.pointed {
+        let someone_was_served = d.facts.serving.adopted && d.target().replicas > 0;
         d.act(Action::Point);
         return d.drain(someone_was_served, AfterDrain::Initialized);
     }
     if d.status.drain.is_none() {
-        d.drain(someone_was_served, AfterDrain::Initialized);
+        // A crash came after pointing: who was served before is not known any more.
+        d.drain(d.target().replicas > 0, AfterDrain::Initialized);
     }
     if d.facts.serving.apex == 0 || !d.drained(AfterDrain::Initialized) {
         return;
@@ -75,8 +81,6 @@ pub fn initializing(d: &mut Draft<'_>) {
 fn baseline_stuck(d: &mut Draft<'_>, why: &str) {
     if d.target().revision != d.promoted() {
         baseline(d);
-        let revision = d.target().revision.clone();
-        d.act(Action::Promote(revision));
         d.clear_condition(conditions::READY);
         return;
     }
@@ -108,12 +112,16 @@ pub fn change(d: &Draft<'_>) -> Change {
 }
 
 /// An API server that starts to fill in a new default changes the hash of every template: the
-/// same object at the same generation is the same template, whatever its hash.
-pub fn rebaseline(d: &mut Draft<'_>) {
+/// same object at the same generation is the same template, whatever its hash. True if all that was
+/// known under the old name has to be looked at again under the new one.
+pub fn rebaseline(d: &mut Draft<'_>) -> bool {
     let target = d.target();
-    let Some(seen) = d.status.target.clone() else { return observe_target(d) };
+    let Some(seen) = d.status.target.clone() else {
+        observe_target(d);
+        return false;
+    };
     if seen.uid != target.uid || seen.generation != target.generation || seen.revision == target.revision {
-        return;
+        return false;
     }
     let (from, to) = (seen.revision, target.revision.clone());
     for revision in [&mut d.status.last_applied_spec, &mut d.status.last_promoted_spec] {
@@ -128,6 +136,7 @@ pub fn rebaseline(d: &mut Draft<'_>) {
     }
     d.act(Action::Rebaseline { from, to });
     observe_target(d);
+    true
 }
 
 pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
@@ -138,7 +147,9 @@ pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
     d.observe_generation();
     match change(d) {
         Change::None => {
-            drift::hold_at_zero(d);
+            if !promotion::hold_primary(d) {
+                drift::hold_at_zero(d);
+            }
             Ok(())
         }
         Change::BackToPromoted => {

@@ -5,13 +5,34 @@ use jiff::{SignedDuration, Timestamp};
 use crate::message::Message;
 use crate::release::conditions;
 use crate::release::draft::Draft;
+use crate::release::plan::Action;
 use crate::status::Drift;
 
 /// Scaled back so often within the window, and no more.
 const LIMIT: i64 = 3;
 const WINDOW: SignedDuration = SignedDuration::from_mins(10);
 
+/// Traffic that somebody keeps sending to the target must meet pods there: both sides stay up, with
+/// the promoted template, until the Service is left alone.
+fn hold_at_primary(d: &mut Draft<'_>) {
+    let replicas = d.facts.primary.as_ref().map_or(1, |primary| primary.replicas.max(1));
+    let message = Message::ApexContested { replicas };
+    let text = message.text(d.canary);
+    if conditions::get(&d.status, conditions::DRIFT).is_none_or(|drift| drift.reason != "SelectorChanged") {
+        d.say(message);
+    }
+    d.condition(conditions::DRIFT, "SelectorChanged", &text);
+    // A revision that failed must not serve by this way.
+    if d.target().replicas == 0 && d.target().revision == d.promoted() {
+        d.act(Action::Scale(replicas));
+    }
+}
+
 pub fn hold_at_zero(d: &mut Draft<'_>) {
+    if d.facts.serving.contested {
+        return hold_at_primary(d);
+    }
+    d.clear_condition_of(conditions::DRIFT, "SelectorChanged", false);
     let (now, target) = (d.now(), d.target());
     let (replicas, generation) = (target.replicas, target.generation);
     let manager = if target.replicas_manager.is_empty() { "somebody" } else { &target.replicas_manager };

@@ -86,6 +86,8 @@ pub struct Serving {
     pub adopted: bool,
     /// The apex Service selects the primary, and the generated route exists.
     pub pointed: bool,
+    /// Somebody keeps pointing the apex Service elsewhere: what it was repaired from came back.
+    pub contested: bool,
 }
 
 /// A request annotation, with who admission says wrote it.

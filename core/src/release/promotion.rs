@@ -56,6 +56,17 @@ pub fn promoting(d: &mut Draft<'_>) {
     }
 }
 
+/// Gives a primary that somebody changed its revision again. True if it had another.
+pub fn hold_primary(d: &mut Draft<'_>) -> bool {
+    let promoted = d.promoted();
+    let changed = d.facts.primary.as_ref().is_some_and(|primary| primary.revision != promoted);
+    if changed {
+        let promoted = promoted.to_owned();
+        d.act(Action::Promote(promoted));
+    }
+    changed
+}
+
 /// The target is not what was analysed any more, or has no pods: nobody is sent there. The primary
 /// rolls without ever being short of ready pods.
 fn keep_unanalysed_away(d: &mut Draft<'_>) {
@@ -107,7 +118,10 @@ fn finalise(d: &mut Draft<'_>, drain: bool) {
 }
 
 pub fn finalising(d: &mut Draft<'_>) {
-    let Some(primary) = &d.facts.primary else { return };
+    let revision = d.released_revision().to_owned();
+    let Some(primary) = d.facts.primary.as_ref().filter(|primary| primary.revision == revision) else {
+        return d.act(Action::Promote(revision));
+    };
     if primary_failed(d, primary) {
         return;
     }
@@ -191,7 +205,7 @@ pub fn recover(d: &mut Draft<'_>) {
         return;
     }
     if d.status.drain.is_none() {
-        let served = d.weight() > 0;
+        let served = d.weight() > 0 || d.routed() > 0;
         if !d.route(Routes::ALL_PRIMARY) {
             return;
         }

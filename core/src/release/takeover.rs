@@ -1,18 +1,23 @@
 //! A Canary that Flagger ran until now. Its hashes cannot be computed here, so what is promoted and
 //! what is applied are read anew, and no pod template changes until the next promotion.
 
+use crate::release::begin;
 use crate::release::draft::Draft;
+use crate::release::facts::Question;
 use crate::release::plan::Action;
 use crate::revision;
-use crate::status::{ObservedTarget, Outcome, Phase, Release};
+use crate::status::{CanaryStatus, ObservedTarget, Outcome, Phase, Release};
 
 pub fn needed(d: &Draft<'_>) -> bool {
-    let foreign = d.status.last_applied_spec.as_deref().is_some_and(|spec| !revision::is_ours(spec));
-    foreign && d.facts.primary.is_some()
+    d.status.last_applied_spec.as_deref().is_some_and(|spec| !revision::is_ours(spec))
 }
 
-pub fn take_over(d: &mut Draft<'_>) {
-    let Some(primary) = &d.facts.primary else { return };
+pub fn take_over(d: &mut Draft<'_>) -> Result<(), Question> {
+    let Some(primary) = &d.facts.primary else {
+        // Nobody knows any more what was promoted: the target is all there is.
+        d.status = CanaryStatus { events: d.status.events.clone(), ..CanaryStatus::default() };
+        return begin::adopt(d);
+    };
     let target = d.target();
     let (promoted, applied) = (primary.revision.clone(), target.revision.clone());
     d.act(Action::Record(applied.clone()));
@@ -28,6 +33,7 @@ pub fn take_over(d: &mut Draft<'_>) {
     d.status.canary_weight = d.routed();
     d.status.iterations = d.status.iterations.max(0);
     take_over_release(d, applied, promoted);
+    Ok(())
 }
 
 fn take_over_release(d: &mut Draft<'_>, applied: String, promoted: String) {

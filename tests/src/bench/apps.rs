@@ -92,17 +92,17 @@ impl Apps {
         let patch = json!({ "spec": { "template": { "spec": { "containers": [
             { "name": "app", "image": image },
         ] } } } });
-        let params = PatchParams::default();
+        let (name, patch) = (name(number), Patch::Strategic(patch));
         let patched = self
             .deployments
-            .patch(&name(number), &params, &Patch::Strategic(&patch));
-        let stored = patched.await.with_context(|| format!("image {image}"))?;
+            .patch(&name, &PatchParams::default(), &patch)
+            .await;
+        let stored = patched.with_context(|| format!("image {image}"))?;
         let answered = now();
         let stamps = stored.metadata.annotations.unwrap_or_default();
         ensure!(
             stamps.get(STAMP).is_some_and(|by| by == PERSON),
-            "the webhook was not asked: there is no stamp on {}",
-            name(number)
+            "the webhook was not asked: there is no stamp on {name}"
         );
         Ok(answered)
     }

@@ -211,6 +211,15 @@ impl<'a> Namespace<'a> {
         }
     }
 
+    /// Waits until `resource/name` is not there any more.
+    pub async fn gone(&self, object: &str) -> Result<()> {
+        let what = format!("{object} to be gone");
+        eventually(&what, LIMIT, async || {
+            Ok(self.find(object).await?.is_none().then_some(()))
+        })
+        .await
+    }
+
     /// Waits for a phase of the Canary.
     pub async fn phase(&self, phase: &str) -> Result<Value> {
         let waited = self.until("canaries/podinfo", |canary| {
@@ -248,7 +257,8 @@ impl<'a> Namespace<'a> {
 
     /// Waits for an Event of the Canary whose text contains `part`, and returns the text.
     pub async fn event(&self, part: &str) -> Result<String> {
-        let found = eventually(&format!("an event with {part:?}"), LIMIT, async || {
+        let what = format!("an event with {part:?}");
+        let found = eventually(&what, LIMIT, async || {
             let events = self.events().await?;
             Ok(events.into_iter().find(|text| text.contains(part)))
         });

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::Result;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use kube::api::{DynamicObject, WatchEvent};
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -27,7 +27,7 @@ impl Recorder {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&seen);
         let task = tokio::spawn(async move {
-            let mut events = events.into_stream().boxed();
+            let mut events = events.boxed();
             while let Some(Ok(event)) = events.next().await {
                 if let WatchEvent::Added(object) | WatchEvent::Modified(object) = event {
                     let value = serde_json::to_value(object).unwrap_or_default();

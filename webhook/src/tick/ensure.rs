@@ -56,7 +56,11 @@ impl Context {
         };
         wrote |= self.ensure_autoscaler(world).await?;
         if serving(phase(&world.canary)) {
-            wrote |= self.ensure_service(world, Side::Apex).await?;
+            let repaired = self.ensure_service(world, Side::Apex).await?;
+            if repaired {
+                self.repairs.repaired(&world.key(), self.clock.now());
+            }
+            wrote |= repaired;
             wrote |= self.ensure_route(world).await?;
         }
         Ok(if wrote { Done::Wrote } else { Done::Nothing })

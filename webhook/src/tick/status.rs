@@ -5,6 +5,7 @@ use canary_core::status::CanaryStatus;
 use serde_json::{Map, Value, json};
 
 use crate::api::Kind;
+use crate::cache::Key;
 use crate::tick::{Context, TickError};
 
 // === impl Context ===
@@ -39,6 +40,10 @@ impl Context {
             .merge_status(Kind::Canary, canary.namespace_name(), name, &patch)
             .await?;
         self.caches.written(Kind::Canary, stored);
+        let key = Key::new(canary.namespace_name(), name);
+        let stored = self.caches.canaries.get_key(&key);
+        let status = stored.as_ref().and_then(|stored| stored.status.as_ref());
+        self.contest.wrote(&key, status);
         Ok(true)
     }
 }

@@ -234,7 +234,8 @@ fn run_by_flagger(world: &mut World, phase: Phase) {
     let mut primary = Sim::new("podinfo-primary", FIRST, 1);
     primary.surges = true;
     world.primary = Some(primary);
-    world.target.revision = if phase == Phase::Initialized { FIRST } else { REVISIONS[1] }.to_owned();
+    let at_rest = matches!(phase, Phase::Initialized | Phase::Succeeded);
+    world.target.revision = if at_rest { FIRST } else { REVISIONS[1] }.to_owned();
     world.target.replicas = i32::from(weight > 0);
 }
 

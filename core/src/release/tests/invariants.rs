@@ -198,7 +198,7 @@ fn promoted_by_promotion_only(d: &Decision<'_>) -> bool {
     let same = d.plan.status.last_promoted_spec == d.before.last_promoted_spec;
     let renamed = d.plan.actions.iter().any(|action| matches!(action, Action::Rebaseline { .. }));
     let begun = matches!(d.before.phase, Phase::New | Phase::Initializing);
-    same || renamed || begun || d.before.phase == Phase::Finalising
+    same || renamed || begun || d.taken_over() || d.before.phase == Phase::Finalising
 }
 
 fn condition_follows_phase(d: &Decision<'_>) -> bool {
@@ -214,7 +214,9 @@ fn condition_follows_phase(d: &Decision<'_>) -> bool {
 fn phases_follow_arrows(d: &Decision<'_>) -> bool {
     use Phase::{Failed, Finalising, Initialized, Initializing, New, Progressing, Promoting, Succeeded, Waiting, WaitingPromotion};
     let (from, to) = (d.before.phase, d.plan.status.phase);
+    // What Flagger ran without a primary begins anew.
     from == to
+        || (d.taken_over() && to == Initializing)
         || match from {
             New => to == Initializing,
             Initializing => to == Initialized,

@@ -62,7 +62,11 @@ impl<'a> Player<'a> {
         let decision =
             Decision { canary: &canary, before: &before, facts: &facts, plan: &plan, world: &self.world };
         for (name, holds) in INVARIANTS {
-            prop_assert!(holds(&decision), "{name}\nphase {:?}\nactions {:?}\nbefore {before:#?}\nfacts {facts:#?}\nafter {:#?}", before.phase, plan.actions, plan.status);
+            prop_assert!(
+                holds(&decision),
+                "broken: {name}\nso far: {:#?}\nplanned: {:#?}\nbefore: {before:?}\nafter: {:?}\ntarget: {:?}\nprimary: {:?}\nrouted: {:?}",
+                self.world.log, plan.actions, plan.status, facts.target, facts.primary, facts.routes,
+            );
         }
         let crash = self.crash.take().filter(|_| !plan.actions.is_empty());
         if let Some(coverage) = &mut self.coverage {

@@ -14,6 +14,7 @@ use crate::release::{
     decide, terminate,
 };
 use crate::request::Verb;
+use crate::revision::is_ours;
 use crate::status::{CanaryStatus, Phase};
 
 pub const START: &str = "2026-01-01T00:00:00Z";
@@ -30,6 +31,8 @@ pub struct World {
     pub primary: Option<Sim>,
     pub routes: Option<Routes>,
     pub pointed: bool,
+    /// Somebody keeps changing the apex Service.
+    pub contested: bool,
     /// A Service of the user's served through the target before.
     pub adopted: bool,
     pub configs: BTreeMap<String, String>,
@@ -78,6 +81,7 @@ impl World {
             routes: None,
             pointed: false,
             adopted: false,
+            contested: false,
             configs: BTreeMap::new(),
             scale_up_to: 1,
             request: None,
@@ -128,8 +132,9 @@ impl World {
             serving: Serving {
                 primary: serving,
                 apex: if self.pointed { serving } else { 0 },
-                adopted: self.adopted,
+                adopted: self.adopted && !self.pointed,
                 pointed: self.pointed,
+                contested: self.contested,
             },
             configs: self.configs.clone(),
             scale_up_to: self.scale_up_to,
@@ -281,7 +286,7 @@ impl World {
 
     /// The driver makes a primary that is not there from the promoted revision.
     fn keep_primary(&mut self) {
-        let promoted = self.status().last_promoted_spec;
+        let promoted = self.status().last_promoted_spec.filter(|promoted| is_ours(promoted));
         if let (None, Some(promoted)) = (&self.primary, promoted) {
             self.create_primary(&promoted);
         }

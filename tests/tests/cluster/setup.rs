@@ -1,0 +1,47 @@
+//! What the tests of releases share: one cluster, and a namespace for each test.
+
+#![cfg(test)] // so that helpers may unwrap as tests do
+
+use anyhow::Result;
+use canary_tests::cluster::{Cluster, Namespace};
+use serde_json::Value;
+
+/// A new namespace in the shared cluster.
+pub async fn namespace(name: &str) -> Result<Namespace<'static>> {
+    Cluster::shared().await?.namespace(name).await
+}
+
+/// A new namespace with target, route and Canary, which is `Initialized`.
+pub async fn initialized(name: &str) -> Result<Namespace<'static>> {
+    initialized_with(name, |_| ()).await
+}
+
+/// The same, with a Canary that `change` made different.
+pub async fn initialized_with(
+    name: &str,
+    change: impl FnOnce(&mut Value),
+) -> Result<Namespace<'static>> {
+    let namespace = namespace(name).await?;
+    namespace.create_with(change).await?;
+    namespace.phase("Initialized").await?;
+    Ok(namespace)
+}
+
+/// The only controller owner of an object, as `Kind/name`.
+pub fn owner(object: &Value) -> String {
+    let owners = object["metadata"]["ownerReferences"].as_array().unwrap();
+    let owner = owners.iter().find(|owner| owner["controller"] == true);
+    let owner = owner.unwrap_or_else(|| panic!("no controller among {owners:?}"));
+    format!(
+        "{}/{}",
+        owner["kind"].as_str().unwrap(),
+        owner["name"].as_str().unwrap()
+    )
+}
+
+/// The image of a Deployment's first container.
+pub fn image(deployment: &Value) -> &str {
+    deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+        .as_str()
+        .unwrap_or_default()
+}
