@@ -18,6 +18,9 @@ use crate::report::{self, CanaryReport, Meta, Observed};
 
 /// How long the last pods and weights may take to show after the release has ended.
 const SETTLE: Duration = Duration::from_millis(500);
+/// How long a release that was just triggered may take to begin: right after `kubectl set image`
+/// nobody wants to read how the last one ended.
+const BEGIN: Duration = Duration::from_secs(1);
 const WAITING: &str = "\nwaiting for the next release (Ctrl-C ends)\n";
 
 pub async fn run(args: &StatusArgs, cluster: Cluster, output: &Output) -> Result<u8, Error> {
@@ -79,6 +82,7 @@ async fn follow(
     output: &Output,
 ) -> Result<u8, Error> {
     let mut follower = Follower::start(cluster, &cluster.namespace, name).await?;
+    begin(&mut follower).await?;
     let mut view = View::new(args, output);
     let mut number = None;
     let mut seen_running = false;
@@ -107,6 +111,18 @@ async fn follow(
     view.show(&report)?;
     drop(view);
     verdict(&report, number)
+}
+
+/// Waits a moment for a release that is about to begin.
+async fn begin(follower: &mut Follower) -> Result<(), Error> {
+    let end = tokio::time::Instant::now() + BEGIN;
+    while !follower.observed.report().running {
+        match tokio::time::timeout_at(end, follower.changed()).await {
+            Ok(changed) => changed?,
+            Err(_) => break,
+        }
+    }
+    Ok(())
 }
 
 /// Takes in what still arrives in a moment: the last scale-down, the last weights.

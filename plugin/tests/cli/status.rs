@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::fake::{FakeApi, canary, ended, progressing, status};
-use crate::run::{finish, on, start};
+use crate::run::{Ran, finish, on, start};
 
 #[test]
 fn one_canary_in_each_format() {
@@ -164,14 +164,14 @@ fn a_watch_writes_one_json_object_a_line() {
     );
 }
 
-#[test]
-fn a_watch_at_rest_waits_for_the_next_release() {
+/// Watches a Canary at rest, whose next release begins after `pause` and succeeds.
+fn watched_from_rest(pause: Duration) -> Ran {
     let mut at_rest = progressing();
     at_rest["phase"] = json!("Succeeded");
     at_rest["release"]["outcome"] = json!("Promoted");
     let api = FakeApi::new(canary(&at_rest));
     let child = start(&api, &["status", "podinfo", "-w"]);
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(pause);
     for change in [
         json!({"phase": "Progressing", "release": {"number": 3, "outcome": null}}),
         json!({"phase": "Succeeded", "release": {"outcome": "Promoted"}}),
@@ -179,7 +179,20 @@ fn a_watch_at_rest_waits_for_the_next_release() {
         api.state.merge(&json!({"status": change}));
         std::thread::sleep(Duration::from_millis(100));
     }
-    let ran = finish(child);
+    finish(child)
+}
+
+#[test]
+fn a_watch_right_after_a_change_shows_the_new_release_and_not_the_last() {
+    let ran = watched_from_rest(Duration::from_millis(500));
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let first = ran.stdout.lines().next().unwrap_or_default();
+    assert!(first.contains("release 3"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_watch_at_rest_waits_for_the_next_release() {
+    let ran = watched_from_rest(Duration::from_millis(1800));
     assert_eq!(ran.code, 0);
     assert!(
         ran.stderr.contains("waiting for the next one"),
