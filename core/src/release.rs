@@ -40,7 +40,9 @@ pub mod weights;
 
 use jiff::Timestamp;
 
-pub use facts::{Answers, Facts, Measured, Question, Readiness, Serving, Settings, Wait, Wish, Workload};
+pub use facts::{
+    Answers, Facts, Measured, Question, Readiness, Serving, Settings, Wait, Wish, Workload,
+};
 pub use plan::{Action, Ended, Plan};
 pub use terminate::{Leaving, terminate};
 pub use weights::Routes;
@@ -103,17 +105,38 @@ pub fn hindered(canary: &Canary, problem: &Problem, now: Timestamp) -> Plan {
     let mut status = canary.status.clone().unwrap_or_default();
     let before = status.clone();
     if status.conditions.is_empty() {
-        status.phase = if status.phase == Phase::New { Phase::Initializing } else { status.phase };
+        status.phase = if status.phase == Phase::New {
+            Phase::Initializing
+        } else {
+            status.phase
+        };
         conditions::set_promoted(&mut status, &canary.spec.target_ref.kind, now);
         // Not begun: the phase is for Flagger's readers, the baseline is still to be taken.
         status.phase = before.phase;
     }
-    let known = conditions::get(&status, conditions::READY).is_some_and(|old| old.message == problem.message);
-    conditions::set(&mut status, conditions::READY, problem.reason, &problem.message, now);
-    let actions = if known { Vec::new() } else { vec![Action::Say(Message::Problem(problem.message.clone()))] };
+    let known = conditions::get(&status, conditions::READY)
+        .is_some_and(|old| old.message == problem.message);
+    conditions::set(
+        &mut status,
+        conditions::READY,
+        problem.reason,
+        &problem.message,
+        now,
+    );
+    let actions = if known {
+        Vec::new()
+    } else {
+        vec![Action::Say(Message::Problem(problem.message.clone()))]
+    };
     if status != before {
         status.last_transition_time = Timestamp::from_second(now.as_second()).ok();
         status.observed_generation = canary.metadata.generation;
     }
-    Plan { actions, status, wake: None, ended: None, checked: false }
+    Plan {
+        actions,
+        status,
+        wake: None,
+        ended: None,
+        checked: false,
+    }
 }

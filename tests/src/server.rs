@@ -91,6 +91,15 @@ impl Server {
         Ok(reqwest::get(&self.metrics).await?.text().await?)
     }
 
+    /// Where it answers admission reviews; empty unless an argument says so.
+    pub fn admission_url(&self) -> &str {
+        let url = |argument: &'_ String| argument.starts_with("--admission-url=");
+        let argument = self.args.iter().rev().find(|argument| url(argument));
+        argument
+            .and_then(|argument| argument.split_once('='))
+            .map_or("", |(_, url)| url)
+    }
+
     /// Its process: to kill, stop, continue, and to read what it printed.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

@@ -3,15 +3,37 @@
 
 #[path = "cluster/admission.rs"]
 mod admission;
+#[path = "cluster/bad_input.rs"]
+mod bad_input;
+#[path = "cluster/configs.rs"]
+mod configs;
 #[path = "cluster/control_plane.rs"]
 mod control_plane;
+#[path = "cluster/gates.rs"]
+mod gates;
 #[path = "cluster/lifecycle.rs"]
 mod lifecycle;
 #[path = "cluster/manifests.rs"]
 mod manifests;
+#[path = "cluster/people.rs"]
+mod people;
 #[path = "cluster/policies.rs"]
 mod policies;
 #[path = "cluster/server.rs"]
 mod server;
 #[path = "cluster/setup.rs"]
 mod setup;
+#[path = "cluster/alone.rs"]
+mod alone;
+#[path = "cluster/crash.rs"]
+mod crash;
+#[path = "cluster/drift.rs"]
+mod drift;
+#[path = "cluster/idle.rs"]
+mod idle;
+#[path = "cluster/leader.rs"]
+mod leader;
+#[path = "cluster/webhook_down.rs"]
+mod webhook_down;
+#[path = "cluster/strategies.rs"]
+mod strategies;

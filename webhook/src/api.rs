@@ -48,6 +48,13 @@ pub enum ApiError {
         resource: String,
         message: String,
     },
+    /// The object is not valid, or is not as an immutable field demands: trying again does not help.
+    #[error("the API server refuses to {verb} {what}: {message}")]
+    Rejected {
+        verb: &'static str,
+        what: String,
+        message: String,
+    },
     #[error("{verb} {what}: {source}")]
     Failed {
         verb: &'static str,
@@ -113,7 +120,7 @@ impl Kind {
 // === impl ApiError ===
 
 impl ApiError {
-    fn new(verb: &'static str, kind: Kind, namespace: &str, name: &str, error: Error) -> Self {
+    fn new(verb: &'static str, kind: Kind, (namespace, name): (&str, &str), error: Error) -> Self {
         let resource = kind.resource();
         let what = format!("{} {name}.{namespace}", resource.kind);
         match error {
@@ -136,6 +143,11 @@ impl ApiError {
             409 if status.reason == "AlreadyExists" => Self::Exists { what },
             409 => Self::Conflict { what },
             404 => Self::NotFound { what },
+            400 | 422 => Self::Rejected {
+                verb,
+                what,
+                message: status.message,
+            },
             403 => {
                 let group = if resource.group.is_empty() {
                     String::new()
@@ -194,9 +206,7 @@ impl Cluster {
 
     pub async fn get(&self, kind: Kind, namespace: &str, name: &str) -> Result<Value, ApiError> {
         let object = self.api(kind, namespace).get(name).await;
-        object
-            .map(into_value)
-            .map_err(|error| ApiError::new("get", kind, namespace, name, error))
+        answered(object, "get", kind, (namespace, name))
     }
 
     pub async fn list(
@@ -207,7 +217,7 @@ impl Cluster {
     ) -> Result<Vec<Value>, ApiError> {
         let objects = self.api(kind, namespace).list(params).await;
         let objects =
-            objects.map_err(|error| ApiError::new("list", kind, namespace, "*", error))?;
+            objects.map_err(|error| ApiError::new("list", kind, (namespace, "*"), error))?;
         Ok(objects.items.into_iter().map(into_value).collect())
     }
 
@@ -217,46 +227,32 @@ impl Cluster {
         self.pass()?;
         let (namespace, name) = names(object);
         let params = PatchParams::apply(MANAGER).force();
-        let patched = self
-            .api(kind, namespace)
-            .patch(name, &params, &Patch::Apply(object))
-            .await;
-        patched
-            .map(into_value)
-            .map_err(|error| ApiError::new("patch", kind, namespace, name, error))
+        let api = self.api(kind, namespace);
+        let patched = api.patch(name, &params, &Patch::Apply(object)).await;
+        answered(patched, "patch", kind, (namespace, name))
     }
 
     pub async fn create(&self, kind: Kind, object: &Value) -> Result<Value, ApiError> {
         self.pass()?;
         let (namespace, name) = names(object);
-        let params = PostParams {
-            field_manager: Some(MANAGER.to_owned()),
-            ..PostParams::default()
+        let created = match parse(object) {
+            Ok(object) => self.api(kind, namespace).create(&posted(), &object).await,
+            Err(error) => Err(error),
         };
-        let object =
-            parse(object).map_err(|error| ApiError::new("create", kind, namespace, name, error))?;
-        let created = self.api(kind, namespace).create(&params, &object).await;
-        created
-            .map(into_value)
-            .map_err(|error| ApiError::new("create", kind, namespace, name, error))
+        answered(created, "create", kind, (namespace, name))
     }
 
     pub async fn replace(&self, kind: Kind, object: &Value) -> Result<Value, ApiError> {
         self.pass()?;
         let (namespace, name) = names(object);
-        let params = PostParams {
-            field_manager: Some(MANAGER.to_owned()),
-            ..PostParams::default()
+        let replaced = match parse(object) {
+            Ok(object) => {
+                let api = self.api(kind, namespace);
+                api.replace(name, &posted(), &object).await
+            }
+            Err(error) => Err(error),
         };
-        let object =
-            parse(object).map_err(|error| ApiError::new("update", kind, namespace, name, error))?;
-        let replaced = self
-            .api(kind, namespace)
-            .replace(name, &params, &object)
-            .await;
-        replaced
-            .map(into_value)
-            .map_err(|error| ApiError::new("update", kind, namespace, name, error))
+        answered(replaced, "update", kind, (namespace, name))
     }
 
     pub async fn merge(
@@ -267,17 +263,9 @@ impl Cluster {
         patch: &Value,
     ) -> Result<Value, ApiError> {
         self.pass()?;
-        let params = PatchParams {
-            field_manager: Some(MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let patched = self
-            .api(kind, namespace)
-            .patch(name, &params, &Patch::Merge(patch))
-            .await;
-        patched
-            .map(into_value)
-            .map_err(|error| ApiError::new("patch", kind, namespace, name, error))
+        let api = self.api(kind, namespace);
+        let patched = api.patch(name, &patched_by(), &Patch::Merge(patch)).await;
+        answered(patched, "patch", kind, (namespace, name))
     }
 
     pub async fn merge_status(
@@ -288,17 +276,11 @@ impl Cluster {
         patch: &Value,
     ) -> Result<Value, ApiError> {
         self.pass()?;
-        let params = PatchParams {
-            field_manager: Some(MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let patched = self
-            .api(kind, namespace)
-            .patch_status(name, &params, &Patch::Merge(patch))
+        let api = self.api(kind, namespace);
+        let patched = api
+            .patch_status(name, &patched_by(), &Patch::Merge(patch))
             .await;
-        patched
-            .map(into_value)
-            .map_err(|error| ApiError::new("patch status of", kind, namespace, name, error))
+        answered(patched, "patch status of", kind, (namespace, name))
     }
 
     /// Returns the Deployment's new resourceVersion: the answer is a Scale, and the Deployment itself
@@ -311,27 +293,21 @@ impl Cluster {
         version: &str,
     ) -> Result<String, ApiError> {
         self.pass()?;
-        let params = PatchParams {
-            field_manager: Some(MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
         let patch =
             json!({ "metadata": { "resourceVersion": version }, "spec": { "replicas": replicas } });
-        let scaled = self
-            .api(Kind::Deployment, namespace)
-            .patch_scale(name, &params, &Patch::Merge(&patch))
+        let api = self.api(Kind::Deployment, namespace);
+        let scaled = api
+            .patch_scale(name, &patched_by(), &Patch::Merge(&patch))
             .await;
         scaled
             .map(|scale| scale.metadata.resource_version.unwrap_or_default())
             .map_err(|error| {
-                match ApiError::new("patch", Kind::Deployment, namespace, name, error) {
-                    ApiError::Forbidden { verb, message, .. } => ApiError::Forbidden {
-                        verb,
-                        resource: "deployments/scale.apps".to_owned(),
-                        message,
-                    },
-                    error => error,
-                }
+                of_scale(ApiError::new(
+                    "patch",
+                    Kind::Deployment,
+                    (namespace, name),
+                    error,
+                ))
             })
     }
 
@@ -354,7 +330,44 @@ impl Cluster {
         let deleted = self.api(kind, namespace).delete(name, &params).await;
         deleted
             .map(|_| ())
-            .map_err(|error| ApiError::new("delete", kind, namespace, name, error))
+            .map_err(|error| ApiError::new("delete", kind, (namespace, name), error))
+    }
+}
+
+fn answered(
+    result: Result<DynamicObject, Error>,
+    verb: &'static str,
+    kind: Kind,
+    names: (&str, &str),
+) -> Result<Value, ApiError> {
+    result
+        .map(into_value)
+        .map_err(|error| ApiError::new(verb, kind, names, error))
+}
+
+/// Rights are granted on the subresource.
+fn of_scale(error: ApiError) -> ApiError {
+    match error {
+        ApiError::Forbidden { verb, message, .. } => ApiError::Forbidden {
+            verb,
+            resource: "deployments/scale.apps".to_owned(),
+            message,
+        },
+        error => error,
+    }
+}
+
+fn posted() -> PostParams {
+    PostParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PostParams::default()
+    }
+}
+
+fn patched_by() -> PatchParams {
+    PatchParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PatchParams::default()
     }
 }
 

@@ -21,10 +21,11 @@ use canary_core::canary::Canary;
 use serde_json::{Map, Value, json};
 
 /// Keys of GitOps tools: a copy that carried them would be pruned or fought over.
-const TRACKING: [&str; 5] = [
+const TRACKING: [&str; 6] = [
     "toolkit.fluxcd.io",
     "argocd.argoproj.io/",
     "app.kubernetes.io/instance",
+    "meta.helm.sh/",
     "kubectl.kubernetes.io/",
     "deployment.kubernetes.io/",
 ];

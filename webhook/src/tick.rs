@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use canary_core::canary::Canary;
 use canary_core::names;
-use canary_core::release::{self, Facts, Leaving, Plan, Problem, conditions};
+use canary_core::release::{self, Action, Facts, Leaving, Plan, Problem, conditions};
 use canary_core::status::Phase;
 use canary_core::validate::validate;
 use jiff::Timestamp;
@@ -115,6 +115,10 @@ impl Context {
         match result {
             Err(TickError::Api(error @ ApiError::Forbidden { .. })) => {
                 self.hindered(&canary, &problem("Forbidden", error.to_string()))
+                    .await
+            }
+            Err(TickError::Api(error @ ApiError::Rejected { .. })) => {
+                self.hindered(&canary, &problem("Rejected", error.to_string()))
                     .await
             }
             result => result,
@@ -228,6 +232,10 @@ impl Context {
         self.apply(world, configs, &mut plan).await?;
         let wrote =
             self.store_status(&world.canary, &plan.status).await? || !plan.actions.is_empty();
+        let recorded = |action: &Action| matches!(action, Action::Record(_));
+        if plan.actions.iter().any(recorded) {
+            self.prune(&world.canary, &plan.status).await?;
+        }
         self.observe(world, &plan, self.clock.elapsed().saturating_sub(began));
         if let Some(ended) = plan.ended {
             self.told_the_end(world, ended).await?;

@@ -10,6 +10,7 @@
 use crate::hook::HookKind;
 use crate::message::{Message, RollbackReason};
 use crate::release::begin::{self, Change};
+use crate::release::conditions;
 use crate::release::draft::Draft;
 use crate::release::facts::{Question, Readiness, Wait};
 use crate::release::plan::Action;
@@ -35,17 +36,29 @@ pub fn progressing(d: &mut Draft<'_>) -> Result<(), Question> {
     }
     remember_addresses(d);
     if let Readiness::Stuck(why) = &d.target().readiness {
-        promotion::roll_back(d, RollbackReason::Deadline(why.clone()), Outcome::RolledBack);
+        promotion::roll_back(
+            d,
+            RollbackReason::Deadline(why.clone()),
+            Outcome::RolledBack,
+        );
+        return Ok(());
+    }
+    if keep_traffic_on_ready_pods(d) {
         return Ok(());
     }
     if d.target().replicas == 0 {
-        // Somebody scaled it away: without pods every check fails, and the release with them.
+        // Somebody scaled it away: a release without pods proves nothing.
         d.act(Action::Scale(d.facts.scale_up_to));
-    }
-    if keep_traffic_on_ready_pods(d) || d.release().paused.is_some() {
         return Ok(());
     }
-    if d.release().step_since.is_none() { before_analysis(d) } else { checks(d) }
+    if d.release().paused.is_some() {
+        return Ok(());
+    }
+    if d.release().step_since.is_none() {
+        before_analysis(d)
+    } else {
+        checks(d)
+    }
 }
 
 /// Metrics measure the canary by the addresses that it had within their window.
@@ -59,7 +72,10 @@ fn remember_addresses(d: &mut Draft<'_>) {
             // Written again only when it is about to matter: an hour is longer than any window.
             Some(seen) if now.duration_since(seen.last_seen).as_secs() > 60 => seen.last_seen = now,
             Some(_) => {}
-            None => release.addresses.push(crate::status::SeenAddress { ip: ip.clone(), last_seen: now }),
+            None => release.addresses.push(crate::status::SeenAddress {
+                ip: ip.clone(),
+                last_seen: now,
+            }),
         }
     }
     // Those that are gone are forgotten first.
@@ -83,7 +99,9 @@ fn keep_traffic_on_ready_pods(d: &mut Draft<'_>) -> bool {
         }
         return moved;
     }
-    let Some(weight) = d.release().interrupted_at else { return false };
+    let Some(weight) = d.release().interrupted_at else {
+        return false;
+    };
     if not_ready(d).is_some() || !d.route(Routes::to_canary(weight)) {
         return false;
     }
@@ -140,8 +158,7 @@ fn before_analysis(d: &mut Draft<'_>) -> Result<(), Question> {
     }
     if !d.has_passed(PRE_ROLLOUT) {
         if let Some((hook, error)) = first_failure(d, HookKind::PreRollout)? {
-            d.say(Message::PreRolloutFailed { hook, error });
-            fail(d);
+            fail(d, "HookFailed", Message::PreRolloutFailed { hook, error });
             return Ok(());
         }
         for (_, hook) in d.canary.hooks(HookKind::PreRollout) {
@@ -149,6 +166,7 @@ fn before_analysis(d: &mut Draft<'_>) -> Result<(), Question> {
         }
         d.pass(PRE_ROLLOUT);
     }
+    d.clear_condition(conditions::HALTED);
     strategy::step(d)
 }
 
@@ -157,7 +175,10 @@ fn wait_for_canary(d: &mut Draft<'_>, why: String) {
         return promotion::roll_back(d, RollbackReason::Deadline(why), Outcome::RolledBack);
     }
     // Said when its cause is pods that are not available, not while the rollout is being written.
-    let settled = matches!(d.target().readiness, Readiness::Waiting(Wait::Unavailable { .. }));
+    let settled = matches!(
+        d.target().readiness,
+        Readiness::Waiting(Wait::Unavailable { .. })
+    );
     if settled && d.release().message.is_empty() {
         d.say(Message::CanaryNotReady(why.clone()));
         d.release().message = why;
@@ -200,26 +221,26 @@ fn checks(d: &mut Draft<'_>) -> Result<(), Question> {
         return Ok(());
     }
     if let Some(why) = not_ready {
-        d.say(Message::CanaryNotReady(why));
-        fail(d);
+        fail(d, "CanaryNotReady", Message::CanaryNotReady(why));
         return Ok(());
     }
     if let Some((hook, error)) = first_failure(d, HookKind::Rollout)? {
-        d.say(Message::RolloutHookFailed { hook, error });
-        fail(d);
+        fail(d, "HookFailed", Message::RolloutHookFailed { hook, error });
         return Ok(());
     }
     if let Some(message) = metrics::first_failure(d)? {
-        d.say(message);
-        fail(d);
+        fail(d, "MetricFailed", message);
         return Ok(());
     }
     d.release().message = String::new();
+    d.clear_condition(conditions::HALTED);
     strategy::step(d)
 }
 
-/// Counts a failed check; the one that reaches the threshold rolls back at once.
-pub fn fail(d: &mut Draft<'_>) {
+/// Says and counts a failed check; the one that reaches the threshold rolls back at once.
+fn fail(d: &mut Draft<'_>, reason: &str, message: Message) {
+    d.condition(conditions::HALTED, reason, &message.text(d.canary));
+    d.say(message);
     d.status.failed_checks += 1;
     let threshold = d.canary.threshold();
     if d.status.failed_checks >= threshold {

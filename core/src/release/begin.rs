@@ -43,7 +43,9 @@ fn observe_target(d: &mut Draft<'_>) {
 /// Make before break: the primary is ready, then Services and route point at it, and only when its
 /// addresses serve and connections have drained is the target scaled away.
 pub fn initializing(d: &mut Draft<'_>) {
-    let Some(primary) = &d.facts.primary else { return };
+    let Some(primary) = &d.facts.primary else {
+        return;
+    };
     if primary.revision != d.promoted() {
         // It is from an earlier life of the Canary.
         let promoted = d.promoted().to_owned();
@@ -102,7 +104,11 @@ pub enum Change {
 
 pub fn change(d: &Draft<'_>) -> Change {
     let target = &d.target().revision;
-    let configs_changed = d.status.tracked_configs.as_ref().is_some_and(|old| *old != d.facts.configs);
+    let configs_changed = d
+        .status
+        .tracked_configs
+        .as_ref()
+        .is_some_and(|old| *old != d.facts.configs);
     let template_changed = d.status.last_applied_spec.as_deref() != Some(target.as_str());
     match (template_changed, configs_changed) {
         (false, false) => Change::None,
@@ -120,11 +126,17 @@ pub fn rebaseline(d: &mut Draft<'_>) -> bool {
         observe_target(d);
         return false;
     };
-    if seen.uid != target.uid || seen.generation != target.generation || seen.revision == target.revision {
+    if seen.uid != target.uid
+        || seen.generation != target.generation
+        || seen.revision == target.revision
+    {
         return false;
     }
     let (from, to) = (seen.revision, target.revision.clone());
-    for revision in [&mut d.status.last_applied_spec, &mut d.status.last_promoted_spec] {
+    for revision in [
+        &mut d.status.last_applied_spec,
+        &mut d.status.last_promoted_spec,
+    ] {
         if revision.as_deref() == Some(from.as_str()) {
             *revision = Some(to.clone());
         }
@@ -140,7 +152,11 @@ pub fn rebaseline(d: &mut Draft<'_>) -> bool {
 }
 
 pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
-    if d.status.release.as_ref().is_some_and(|release| release.recovering) {
+    if d.status
+        .release
+        .as_ref()
+        .is_some_and(|release| release.recovering)
+    {
         promotion::recover(d);
         return Ok(());
     }
@@ -162,6 +178,8 @@ pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
 
 fn back_to_promoted(d: &mut Draft<'_>) {
     d.status.last_applied_spec = Some(d.target().revision.clone());
+    d.status.canary_weight = 0;
+    d.status.iterations = 0;
     observe_target(d);
     d.scale_down();
 }
@@ -187,7 +205,9 @@ pub fn retry(d: &mut Draft<'_>) -> Result<(), Question> {
 
 fn through_the_gates(d: &mut Draft<'_>) -> Result<(), Question> {
     if !gates::open(d, HookKind::ConfirmRollout, Approval::Rollout)? {
-        d.status.tracked_configs.get_or_insert_with(|| d.facts.configs.clone());
+        d.status
+            .tracked_configs
+            .get_or_insert_with(|| d.facts.configs.clone());
         d.set_phase(Phase::Waiting);
         return Ok(());
     }
@@ -195,14 +215,12 @@ fn through_the_gates(d: &mut Draft<'_>) -> Result<(), Question> {
     Ok(())
 }
 
-/// Scaling up and the new phase, once nothing holds the release any more.
+/// The new phase, once nothing holds the release any more; pods come with the next look. The target's own
+/// rollout is under way, and a scale that lost to it would keep people waiting for a sign of life.
 fn scale_up(d: &mut Draft<'_>) {
     let revision = d.target().revision.clone();
     d.act(Action::Record(revision.clone()));
     d.say(Message::NewRevision);
-    if d.target().replicas == 0 {
-        d.act(Action::Scale(d.facts.scale_up_to));
-    }
     applied(d, revision);
     let now = d.now();
     let release = d.release();
@@ -224,11 +242,17 @@ fn applied(d: &mut Draft<'_>, revision: String) {
     d.status.drift = None;
     d.clear_condition(conditions::DRIFT);
     d.clear_condition(conditions::READY);
+    d.clear_condition(conditions::HALTED);
     observe_target(d);
 }
 
 fn open_release(d: &mut Draft<'_>) {
-    let number = d.status.release.as_ref().map_or(0, |release| release.number) + 1;
+    let number = d
+        .status
+        .release
+        .as_ref()
+        .map_or(0, |release| release.number)
+        + 1;
     let target = d.target();
     d.status.release = Some(Release {
         number,
@@ -244,14 +268,22 @@ fn open_release(d: &mut Draft<'_>) {
 fn image_changes(d: &Draft<'_>) -> Vec<ImageChange> {
     let new = &d.target().images;
     let empty = std::collections::BTreeMap::new();
-    let old = d.facts.primary.as_ref().map_or(&empty, |primary| &primary.images);
+    let old = d
+        .facts
+        .primary
+        .as_ref()
+        .map_or(&empty, |primary| &primary.images);
     let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
     names.sort_unstable();
     names.dedup();
     names
         .into_iter()
         .filter(|name| old.get(*name) != new.get(*name))
-        .map(|name| ImageChange { container: name.clone(), from: old.get(name).cloned(), to: new.get(name).cloned() })
+        .map(|name| ImageChange {
+            container: name.clone(),
+            from: old.get(name).cloned(),
+            to: new.get(name).cloned(),
+        })
         .collect()
 }
 
@@ -275,7 +307,11 @@ pub fn waiting(d: &mut Draft<'_>) -> Result<(), Question> {
         d.set_phase(Phase::Initialized);
         return Ok(());
     }
-    let due = d.status.release.as_ref().and_then(|release| release.next_check_at);
+    let due = d
+        .status
+        .release
+        .as_ref()
+        .and_then(|release| release.next_check_at);
     let same = d.released_revision() == d.target().revision;
     if let Some(due) = due
         && same
@@ -323,7 +359,8 @@ pub fn abort(d: &mut Draft<'_>) {
 
 pub fn suspended(d: &mut Draft<'_>) {
     let text = Message::Suspended.text(d.canary);
-    if conditions::get(&d.status, conditions::READY).is_none_or(|ready| ready.reason != "Suspended") {
+    if conditions::get(&d.status, conditions::READY).is_none_or(|ready| ready.reason != "Suspended")
+    {
         d.say(Message::Suspended);
     }
     d.condition(conditions::READY, "Suspended", &text);
@@ -331,4 +368,3 @@ pub fn suspended(d: &mut Draft<'_>) {
 
 /// In `release.passed`: a person wants the failed revision tried again.
 pub const RETRIED: &str = "retried";
-

@@ -9,22 +9,38 @@ pub const PROMOTED: &str = "Promoted";
 pub const READY: &str = "Ready";
 pub const PAUSED: &str = "Paused";
 pub const DRIFT: &str = "Drift";
+/// True from a check that did not pass until one that does: why, in the words of the Event.
+pub const HALTED: &str = "Halted";
 
 /// What `Promoted` says in a phase: status and message.
 fn promoted(phase: Phase, kind: &str) -> (&'static str, String) {
     match phase {
-        Phase::New | Phase::Initializing | Phase::Terminating | Phase::Terminated => {
-            ("Unknown", format!("New {kind} detected, starting initialization."))
-        }
+        Phase::New | Phase::Initializing | Phase::Terminating | Phase::Terminated => (
+            "Unknown",
+            format!("New {kind} detected, starting initialization."),
+        ),
         Phase::Initialized => ("True", format!("{kind} initialization completed.")),
         Phase::Waiting | Phase::WaitingPromotion => ("Unknown", "Waiting for approval.".to_owned()),
-        Phase::Progressing => ("Unknown", "New revision detected, progressing canary analysis.".to_owned()),
-        Phase::Promoting => ("Unknown", "Canary analysis completed, starting primary rolling update.".to_owned()),
-        Phase::Finalising => ("Unknown", "Canary analysis completed, routing all traffic to primary.".to_owned()),
-        Phase::Succeeded => {
-            ("True", "Canary analysis completed successfully, promotion finished.".to_owned())
-        }
-        Phase::Failed => ("False", format!("Canary analysis failed, {kind} scaled to zero.")),
+        Phase::Progressing => (
+            "Unknown",
+            "New revision detected, progressing canary analysis.".to_owned(),
+        ),
+        Phase::Promoting => (
+            "Unknown",
+            "Canary analysis completed, starting primary rolling update.".to_owned(),
+        ),
+        Phase::Finalising => (
+            "Unknown",
+            "Canary analysis completed, routing all traffic to primary.".to_owned(),
+        ),
+        Phase::Succeeded => (
+            "True",
+            "Canary analysis completed successfully, promotion finished.".to_owned(),
+        ),
+        Phase::Failed => (
+            "False",
+            format!("Canary analysis failed, {kind} scaled to zero."),
+        ),
     }
 }
 
@@ -33,7 +49,10 @@ pub fn set_promoted(status: &mut CanaryStatus, kind: &str, now: Timestamp) {
     let phase = status.phase;
     let (value, message) = promoted(phase, kind);
     let reason = format!("{phase:?}");
-    let old = status.conditions.iter().find(|condition| condition.type_ == PROMOTED);
+    let old = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == PROMOTED);
     if old.is_some_and(|old| old.status == value && old.reason == reason) {
         return;
     }
@@ -49,14 +68,20 @@ pub fn set_promoted(status: &mut CanaryStatus, kind: &str, now: Timestamp) {
         last_update_time: Some(seconds(now)),
         last_transition_time: Some(since),
     };
-    status.conditions.retain(|condition| condition.type_ != PROMOTED);
+    status
+        .conditions
+        .retain(|condition| condition.type_ != PROMOTED);
     status.conditions.insert(0, condition);
 }
 
 /// Sets one of ours. `Ready` is set when it is false, the others when they are true.
 pub fn set(status: &mut CanaryStatus, type_: &str, reason: &str, message: &str, now: Timestamp) {
     let value = if type_ == READY { "False" } else { "True" };
-    if let Some(old) = status.conditions.iter_mut().find(|condition| condition.type_ == type_) {
+    if let Some(old) = status
+        .conditions
+        .iter_mut()
+        .find(|condition| condition.type_ == type_)
+    {
         if old.reason != reason || old.message != message {
             reason.clone_into(&mut old.reason);
             message.clone_into(&mut old.message);
@@ -75,11 +100,16 @@ pub fn set(status: &mut CanaryStatus, type_: &str, reason: &str, message: &str, 
 }
 
 pub fn clear(status: &mut CanaryStatus, type_: &str) {
-    status.conditions.retain(|condition| condition.type_ != type_);
+    status
+        .conditions
+        .retain(|condition| condition.type_ != type_);
 }
 
 pub fn get<'a>(status: &'a CanaryStatus, type_: &str) -> Option<&'a CanaryCondition> {
-    status.conditions.iter().find(|condition| condition.type_ == type_)
+    status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == type_)
 }
 
 fn seconds(now: Timestamp) -> Timestamp {

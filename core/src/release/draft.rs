@@ -31,9 +31,21 @@ pub struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub fn new(canary: &'a Canary, facts: &'a Facts) -> Self {
-        let status = canary.status.clone().unwrap_or_default();
+        let mut status = canary.status.clone().unwrap_or_default();
         let weighted = facts.settings.capability.weighted;
-        let routed = facts.routes.filter(|_| weighted).map(|routes| routes.canary);
+        let routed = facts
+            .routes
+            .filter(|_| weighted)
+            .map(|routes| routes.canary);
+        // A weight that was routed counts even if its status was not stored: whoever got it has
+        // connections that must drain.
+        let running = status
+            .release
+            .as_mut()
+            .filter(|release| release.ended_at.is_none());
+        if let (Some(release), Some(routed)) = (running, routed) {
+            release.peak_weight = release.peak_weight.max(routed);
+        }
         Self {
             canary,
             facts,
@@ -66,7 +78,10 @@ impl<'a> Draft<'a> {
 
     /// Whether the release got past something that is asked only once.
     pub fn has_passed(&self, mark: &str) -> bool {
-        self.status.release.as_ref().is_some_and(|release| release.passed.iter().any(|old| old == mark))
+        self.status
+            .release
+            .as_ref()
+            .is_some_and(|release| release.passed.iter().any(|old| old == mark))
     }
 
     pub fn pass(&mut self, mark: &str) {
@@ -76,11 +91,17 @@ impl<'a> Draft<'a> {
     }
 
     pub fn released_revision(&self) -> &str {
-        self.status.release.as_ref().map_or("", |release| release.revision.as_str())
+        self.status
+            .release
+            .as_ref()
+            .map_or("", |release| release.revision.as_str())
     }
 
     pub fn promoted(&self) -> &str {
-        self.status.last_promoted_spec.as_deref().unwrap_or_default()
+        self.status
+            .last_promoted_spec
+            .as_deref()
+            .unwrap_or_default()
     }
 
     pub fn say(&mut self, message: Message) {
@@ -110,6 +131,16 @@ impl<'a> Draft<'a> {
         self.routed.unwrap_or(self.status.canary_weight)
     }
 
+    /// Whether the canary may still have connections, although no more are sent there.
+    pub fn served(&self) -> bool {
+        let ever = self
+            .status
+            .release
+            .as_ref()
+            .is_some_and(|release| release.peak_weight > 0);
+        self.has_traffic() && (ever || self.routed() > 0)
+    }
+
     /// Routes, unless the side that would get more has no ready pods. True if the wanted routes
     /// hold afterwards.
     pub fn route(&mut self, to: Routes) -> bool {
@@ -130,9 +161,14 @@ impl<'a> Draft<'a> {
         self.settle(to)
     }
 
-    /// Puts the router back to the weight that was decided, whoever changed it.
+    /// Puts the router back to the weight that was decided, whoever changed it; not in the tick that
+    /// changes the primary.
     pub fn hold_weight(&mut self) {
-        if self.has_traffic() && self.routed() != self.weight() {
+        let promotes = self
+            .actions
+            .iter()
+            .any(|action| matches!(action, Action::Promote(_)));
+        if self.has_traffic() && !promotes && self.routed() != self.weight() {
             self.route(Routes::to_canary(self.weight()));
         }
     }
@@ -146,7 +182,10 @@ impl<'a> Draft<'a> {
     }
 
     pub fn primary_serves(&self) -> bool {
-        self.facts.primary.as_ref().is_some_and(|primary| primary.ready > 0)
+        self.facts
+            .primary
+            .as_ref()
+            .is_some_and(|primary| primary.ready > 0)
     }
 
     /// Pods that get traffic are never taken away.
@@ -169,7 +208,8 @@ impl<'a> Draft<'a> {
     /// to be ready, and ends with `rolling_since`, once it is.
     pub fn past_deadline(&mut self) -> bool {
         let now = self.now();
-        let deadline = SignedDuration::try_from(self.canary.progress_deadline()).unwrap_or(SignedDuration::MAX);
+        let deadline = SignedDuration::try_from(self.canary.progress_deadline())
+            .unwrap_or(SignedDuration::MAX);
         let since = *self.release().rolling_since.get_or_insert(now);
         let end = since.saturating_add(deadline).unwrap_or(Timestamp::MAX);
         if end > now {
@@ -240,7 +280,11 @@ impl<'a> Draft<'a> {
     }
 
     pub fn drain(&mut self, needed: bool, then: AfterDrain) {
-        let until = if needed { self.after(self.facts.settings.drain) } else { self.now() };
+        let until = if needed {
+            self.after(self.facts.settings.drain)
+        } else {
+            self.now()
+        };
         self.status.drain = Some(Drain { until, then });
         self.wake_at(until);
     }
@@ -261,7 +305,9 @@ impl<'a> Draft<'a> {
     pub fn end(&mut self, outcome: Outcome) {
         let now = self.now();
         self.status.drain = None;
-        let Some(release) = &mut self.status.release else { return };
+        let Some(release) = &mut self.status.release else {
+            return;
+        };
         release.ended_at = Some(now);
         release.outcome = Some(outcome);
         release.next_check_at = None;
@@ -285,6 +331,10 @@ impl<'a> Draft<'a> {
         self.status.history.insert(0, record);
         self.status.history.truncate(HISTORY);
         self.clear_condition(conditions::PAUSED);
+        // What failed a release stays to be read; what it got over, or what nobody waited for, does not.
+        if outcome != Outcome::RolledBack {
+            self.clear_condition(conditions::HALTED);
+        }
     }
 
     pub fn tell_end(&mut self, phase: Phase, skipped: bool) {
@@ -311,8 +361,6 @@ impl<'a> Draft<'a> {
         if changed {
             self.observe_generation();
             self.wake_at(self.now());
-        }
-        if changed || !self.actions.is_empty() {
             let second = Timestamp::from_second(self.now().as_second()).unwrap_or(self.now());
             self.status.last_transition_time = Some(second);
         }

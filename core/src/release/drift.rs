@@ -15,10 +15,16 @@ const WINDOW: SignedDuration = SignedDuration::from_mins(10);
 /// Traffic that somebody keeps sending to the target must meet pods there: both sides stay up, with
 /// the promoted template, until the Service is left alone.
 fn hold_at_primary(d: &mut Draft<'_>) {
-    let replicas = d.facts.primary.as_ref().map_or(1, |primary| primary.replicas.max(1));
+    let replicas = d
+        .facts
+        .primary
+        .as_ref()
+        .map_or(1, |primary| primary.replicas.max(1));
     let message = Message::ApexContested { replicas };
     let text = message.text(d.canary);
-    if conditions::get(&d.status, conditions::DRIFT).is_none_or(|drift| drift.reason != "SelectorChanged") {
+    if conditions::get(&d.status, conditions::DRIFT)
+        .is_none_or(|drift| drift.reason != "SelectorChanged")
+    {
         d.say(message);
     }
     d.condition(conditions::DRIFT, "SelectorChanged", &text);
@@ -32,12 +38,26 @@ pub fn hold_at_zero(d: &mut Draft<'_>) {
     if d.facts.serving.contested {
         return hold_at_primary(d);
     }
-    d.clear_condition_of(conditions::DRIFT, "SelectorChanged", false);
+    if conditions::get(&d.status, conditions::DRIFT)
+        .is_some_and(|drift| drift.reason == "SelectorChanged")
+    {
+        // These pods are our own doing: they go without a word.
+        d.clear_condition(conditions::DRIFT);
+        return d.scale_down();
+    }
     let (now, target) = (d.now(), d.target());
     let (replicas, generation) = (target.replicas, target.generation);
-    let manager = if target.replicas_manager.is_empty() { "somebody" } else { &target.replicas_manager };
+    let manager = if target.replicas_manager.is_empty() {
+        "somebody"
+    } else {
+        &target.replicas_manager
+    };
     let manager = manager.to_owned();
-    let old = d.status.drift.take().filter(|old| now.duration_since(old.since) < WINDOW);
+    let old = d
+        .status
+        .drift
+        .take()
+        .filter(|old| now.duration_since(old.since) < WINDOW);
     if replicas == 0 {
         return settle(d, old);
     }
@@ -46,14 +66,22 @@ pub fn hold_at_zero(d: &mut Draft<'_>) {
     let handled = old.as_ref().is_some_and(|old| old.generation == generation);
     let stopped = count > LIMIT || (count == LIMIT && !handled);
     if stopped {
-        let message = Message::DriftStopped { manager: manager.clone(), times: LIMIT };
+        let message = Message::DriftStopped {
+            manager: manager.clone(),
+            times: LIMIT,
+        };
         let text = message.text(d.canary);
         if conditions::get(&d.status, conditions::DRIFT).is_none() {
             d.say(message);
         }
         d.condition(conditions::DRIFT, "ReplicasNotZero", &text);
         let since = if handled { since } else { now };
-        d.status.drift = Some(Drift { count: LIMIT + 1, since, generation, manager });
+        d.status.drift = Some(Drift {
+            count: LIMIT + 1,
+            since,
+            generation,
+            manager,
+        });
         // The window begins anew with each change; once it is over, the target is scaled back again.
         return wake_after_window(d, since);
     }
@@ -62,8 +90,16 @@ pub fn hold_at_zero(d: &mut Draft<'_>) {
         return d.scale_down();
     }
     // Status first: once the target is scaled back nothing shows any more that it had to be.
-    d.say(Message::ScaledBack { manager: manager.clone(), replicas });
-    d.status.drift = Some(Drift { count: count + 1, since, generation, manager });
+    d.say(Message::ScaledBack {
+        manager: manager.clone(),
+        replicas,
+    });
+    d.status.drift = Some(Drift {
+        count: count + 1,
+        since,
+        generation,
+        manager,
+    });
 }
 
 fn settle(d: &mut Draft<'_>, old: Option<Drift>) {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::capability::Capability;
-use crate::request::Request;
 use crate::release::weights::Routes;
+use crate::request::Request;
 
 /// The world as the caches have it at one moment, and the answers that were asked for.
 #[derive(Clone, Debug)]
@@ -70,9 +70,18 @@ pub enum Readiness {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wait {
     Unobserved,
-    Updating { updated: i32, desired: i32 },
-    Terminating { old: i32 },
-    Unavailable { available: i32, updated: i32, threshold: i64 },
+    Updating {
+        updated: i32,
+        desired: i32,
+    },
+    Terminating {
+        old: i32,
+    },
+    Unavailable {
+        available: i32,
+        updated: i32,
+        threshold: i64,
+    },
 }
 
 /// Where the addresses behind the Services are.
@@ -125,7 +134,10 @@ pub enum Measured {
     /// The provider failed; the text is its own.
     Failed(String),
     /// The template could not be used; names it.
-    Template { template: String, error: String },
+    Template {
+        template: String,
+        error: String,
+    },
 }
 
 // === impl Answers ===
@@ -150,13 +162,26 @@ impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "waiting for rollout to finish: ")?;
         match self {
-            Self::Unobserved => write!(f, "observed deployment generation less than desired generation"),
+            Self::Unobserved => write!(
+                f,
+                "observed deployment generation less than desired generation"
+            ),
             Self::Updating { updated, desired } => {
-                write!(f, "{updated} out of {desired} new replicas have been updated")
+                write!(
+                    f,
+                    "{updated} out of {desired} new replicas have been updated"
+                )
             }
             Self::Terminating { old } => write!(f, "{old} old replicas are pending termination"),
-            Self::Unavailable { available, updated, threshold } => {
-                write!(f, "{available} of {updated} (readyThreshold {threshold}%) updated replicas are available")
+            Self::Unavailable {
+                available,
+                updated,
+                threshold,
+            } => {
+                write!(
+                    f,
+                    "{available} of {updated} (readyThreshold {threshold}%) updated replicas are available"
+                )
             }
         }
     }

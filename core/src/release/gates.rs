@@ -29,7 +29,10 @@ pub fn open(d: &mut Draft<'_>, kind: HookKind, approval: Approval) -> Result<boo
         let hook = hook.name.clone();
         if d.facts.answers.hook(index)?.is_err() {
             if d.release().waiting_for.as_ref() != Some(&hook) {
-                d.say(Message::WaitingForApproval { approval, hook: hook.clone() });
+                d.say(Message::WaitingForApproval {
+                    approval,
+                    hook: hook.clone(),
+                });
             }
             d.release().waiting_for = Some(hook);
             d.schedule_next_check();

@@ -19,7 +19,10 @@ pub enum Action {
     /// Give the primary the recorded template of this revision.
     Promote(String),
     /// The API server fills in a new default: the same template has another revision now.
-    Rebaseline { from: String, to: String },
+    Rebaseline {
+        from: String,
+        to: String,
+    },
     /// Scale the target.
     Scale(i32),
     /// Put the user's Services back and remove the generated route.
@@ -66,6 +69,8 @@ impl Plan {
     }
 
     pub fn promotes(&self) -> bool {
-        self.actions.iter().any(|action| matches!(action, Action::Promote(_)))
+        self.actions
+            .iter()
+            .any(|action| matches!(action, Action::Promote(_)))
     }
 }

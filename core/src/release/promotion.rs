@@ -46,7 +46,12 @@ pub fn promoting(d: &mut Draft<'_>) {
         d.act(Action::Promote(revision));
         return d.pass(COPIED);
     }
-    let Some(primary) = d.facts.primary.as_ref().filter(|primary| primary.revision == revision) else {
+    let Some(primary) = d
+        .facts
+        .primary
+        .as_ref()
+        .filter(|primary| primary.revision == revision)
+    else {
         // It is gone, or somebody changed it.
         return d.act(Action::Promote(revision));
     };
@@ -59,7 +64,11 @@ pub fn promoting(d: &mut Draft<'_>) {
 /// Gives a primary that somebody changed its revision again. True if it had another.
 pub fn hold_primary(d: &mut Draft<'_>) -> bool {
     let promoted = d.promoted();
-    let changed = d.facts.primary.as_ref().is_some_and(|primary| primary.revision != promoted);
+    let changed = d
+        .facts
+        .primary
+        .as_ref()
+        .is_some_and(|primary| primary.revision != promoted);
     if changed {
         let promoted = promoted.to_owned();
         d.act(Action::Promote(promoted));
@@ -75,7 +84,11 @@ fn keep_unanalysed_away(d: &mut Draft<'_>) {
         return;
     }
     if d.route(Routes::ALL_PRIMARY) {
-        d.say(if changed { Message::UnanalysedChange } else { Message::NoReadyPods });
+        d.say(if changed {
+            Message::UnanalysedChange
+        } else {
+            Message::NoReadyPods
+        });
     }
 }
 
@@ -95,7 +108,8 @@ fn shift_back(d: &mut Draft<'_>) {
         if d.has_traffic() && !skipped {
             d.say(Message::RoutingToPrimary);
         }
-        return finalise(d, weight > 0);
+        let served = d.served();
+        return finalise(d, served);
     }
     let now = d.now();
     if let Some(due) = d.release().next_check_at.filter(|due| *due > now) {
@@ -119,7 +133,12 @@ fn finalise(d: &mut Draft<'_>, drain: bool) {
 
 pub fn finalising(d: &mut Draft<'_>) {
     let revision = d.released_revision().to_owned();
-    let Some(primary) = d.facts.primary.as_ref().filter(|primary| primary.revision == revision) else {
+    let Some(primary) = d
+        .facts
+        .primary
+        .as_ref()
+        .filter(|primary| primary.revision == revision)
+    else {
         return d.act(Action::Promote(revision));
     };
     if primary_failed(d, primary) {
@@ -136,7 +155,11 @@ pub fn finalising(d: &mut Draft<'_>) {
     if d.target().revision == d.released_revision() {
         d.scale_down();
     }
-    d.say(if skipped { Message::PromotionCompletedSkipped } else { Message::PromotionCompleted });
+    d.say(if skipped {
+        Message::PromotionCompletedSkipped
+    } else {
+        Message::PromotionCompleted
+    });
     d.status.last_promoted_spec = Some(d.released_revision().to_owned());
     d.status.canary_weight = 0;
     d.status.iterations = 0;
@@ -198,19 +221,24 @@ pub fn recover(d: &mut Draft<'_>) {
         return d.pass(RESTORED);
     }
     keep_unanalysed_away(d);
-    let Some(primary) = d.facts.primary.as_ref().filter(|primary| primary.revision == promoted) else {
+    let Some(primary) = d
+        .facts
+        .primary
+        .as_ref()
+        .filter(|primary| primary.revision == promoted)
+    else {
         return d.act(Action::Promote(promoted));
     };
     if !serves(d, primary) {
         return;
     }
     if d.status.drain.is_none() {
-        let served = d.weight() > 0 || d.routed() > 0;
+        let served = d.served();
         if !d.route(Routes::ALL_PRIMARY) {
             return;
         }
         d.say(Message::PrimaryRestored);
-        d.drain(served, AfterDrain::Recovered);
+        return d.drain(served, AfterDrain::Recovered);
     }
     if d.drained(AfterDrain::Recovered) {
         d.status.drain = None;
@@ -223,25 +251,24 @@ pub fn recover(d: &mut Draft<'_>) {
 
 /// Says why, and sends everybody to the primary; the canary goes once connections have drained.
 pub fn roll_back(d: &mut Draft<'_>, reason: RollbackReason, outcome: Outcome) {
-    let message = Message::RollingBack(reason);
-    let text = message.text(d.canary);
     let release = d.release();
     release.outcome = Some(outcome);
     release.next_check_at = None;
-    release.message = text;
-    d.say(message);
+    release.message = reason.why();
+    d.say(Message::RollingBack(reason));
     go_back(d, outcome);
 }
 
 /// Goes on with a rollback that was decided: by an earlier tick, or just now.
 pub fn go_back(d: &mut Draft<'_>, outcome: Outcome) {
-    let served = d.weight() > 0 || d.routed() > 0;
+    let served = d.served();
     if !d.route(Routes::ALL_PRIMARY) {
         // The primary has no ready pods: a change of its readiness wakes us.
         return;
     }
+    // The decision is stored before pods go: without them it could not be made again.
     if d.status.drain.is_none() {
-        d.drain(served, AfterDrain::Failed);
+        return d.drain(served, AfterDrain::Failed);
     }
     if !d.drained(AfterDrain::Failed) {
         return;

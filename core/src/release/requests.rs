@@ -16,7 +16,9 @@ type Answer = Result<String, (RequestOutcome, String)>;
 
 /// Acts on a new request. True if the phase must not decide anything else in this tick.
 pub fn serve(d: &mut Draft<'_>) -> Result<bool, Question> {
-    let Some(wish) = new_wish(d) else { return Ok(false) };
+    let Some(wish) = new_wish(d) else {
+        return Ok(false);
+    };
     let by = author(wish);
     let answer = match &wish.parsed {
         Err(error) => Err((RequestOutcome::Malformed, error.clone())),
@@ -39,7 +41,11 @@ pub fn refuse_all(d: &mut Draft<'_>, why: &str) {
 /// The request that was not answered yet.
 fn new_wish<'a>(d: &Draft<'a>) -> Option<&'a Wish> {
     let wish = d.facts.request.as_ref()?;
-    let answered = d.status.last_request.as_ref().is_some_and(|last| last.id == identity(wish).0);
+    let answered = d
+        .status
+        .last_request
+        .as_ref()
+        .is_some_and(|last| last.id == identity(wish).0);
     (!answered).then_some(wish)
 }
 
@@ -59,7 +65,10 @@ fn answer_wish(d: &mut Draft<'_>, wish: &Wish, answer: Answer) {
     let (outcome, message) = match answer {
         Ok(message) => (RequestOutcome::Done, message),
         Err((outcome, why)) => {
-            d.say(Message::RequestRefused { by: author(wish), why: why.clone() });
+            d.say(Message::RequestRefused {
+                by: author(wish),
+                why: why.clone(),
+            });
             (outcome, why)
         }
     };
@@ -79,12 +88,22 @@ fn answer_wish(d: &mut Draft<'_>, wish: &Wish, answer: Answer) {
 fn is_current(d: &Draft<'_>, request: &Request) -> Result<(), (RequestOutcome, String)> {
     let uid = d.canary.metadata.uid.as_deref().unwrap_or_default();
     if request.uid != uid {
-        return Err((RequestOutcome::Superseded, "the Canary was deleted and created again since".to_owned()));
+        return Err((
+            RequestOutcome::Superseded,
+            "the Canary was deleted and created again since".to_owned(),
+        ));
     }
     let current = d.released_revision();
     if request.revision != current {
-        let what = if current.is_empty() { "there was no release yet".to_owned() } else { format!("the release is {current} now") };
-        return Err((RequestOutcome::Superseded, format!("{} is not the current revision: {what}", request.revision)));
+        let what = if current.is_empty() {
+            "there was no release yet".to_owned()
+        } else {
+            format!("the release is {current} now")
+        };
+        return Err((
+            RequestOutcome::Superseded,
+            format!("{} is not the current revision: {what}", request.revision),
+        ));
     }
     Ok(())
 }
@@ -106,7 +125,11 @@ fn act(d: &mut Draft<'_>, request: &Request, wish: &Wish, by: &str) -> Result<An
 }
 
 fn running(d: &Draft<'_>) -> Result<(), (RequestOutcome, String)> {
-    let ending = d.status.release.as_ref().is_some_and(|release| release.outcome.is_some());
+    let ending = d
+        .status
+        .release
+        .as_ref()
+        .is_some_and(|release| release.outcome.is_some());
     match d.phase() {
         Phase::Waiting | Phase::Progressing | Phase::WaitingPromotion if !ending => Ok(()),
         Phase::Progressing | Phase::WaitingPromotion => refuse("the release is being rolled back"),
@@ -116,7 +139,11 @@ fn running(d: &Draft<'_>) -> Result<(), (RequestOutcome, String)> {
 }
 
 fn say_request(d: &mut Draft<'_>, what: &str, by: &str, reason: &str) {
-    d.say(Message::Requested { what: what.to_owned(), by: by.to_owned(), reason: reason.to_owned() });
+    d.say(Message::Requested {
+        what: what.to_owned(),
+        by: by.to_owned(),
+        reason: reason.to_owned(),
+    });
 }
 
 /// Opens the gate that holds the release, or takes the next step without waiting for its check.
@@ -128,7 +155,10 @@ fn promote(d: &mut Draft<'_>, by: &str, reason: &str) -> Result<Answer, Question
         return Ok(refuse("the release is paused: resume it first"));
     }
     if d.target().revision != d.released_revision() {
-        return Ok(Err((RequestOutcome::Superseded, "the target has a newer revision".to_owned())));
+        return Ok(Err((
+            RequestOutcome::Superseded,
+            "the target has a newer revision".to_owned(),
+        )));
     }
     if d.phase() == Phase::Waiting {
         say_request(d, "approve the release", by, reason);
@@ -137,7 +167,10 @@ fn promote(d: &mut Draft<'_>, by: &str, reason: &str) -> Result<Answer, Question
         return Ok(Ok("approved: the release starts".to_owned()));
     }
     if !d.target().is_ready() || d.target().ready == 0 {
-        return Ok(refuse(format!("the canary is not ready: {}", d.target().why())));
+        return Ok(refuse(format!(
+            "the canary is not ready: {}",
+            d.target().why()
+        )));
     }
     say_request(d, "take the next step", by, reason);
     let traffic = approval_mark(Approval::TrafficIncrease);
@@ -153,7 +186,9 @@ fn promote(d: &mut Draft<'_>, by: &str, reason: &str) -> Result<Answer, Question
     Ok(Ok(match d.phase() {
         Phase::Promoting => "promotion started: the primary gets the new revision".to_owned(),
         Phase::WaitingPromotion => "waits for approval of the promotion".to_owned(),
-        _ if d.status.canary_weight != before => format!("weight {before} → {}", d.status.canary_weight),
+        _ if d.status.canary_weight != before => {
+            format!("weight {before} → {}", d.status.canary_weight)
+        }
         _ => format!("iteration {}", d.status.iterations),
     }))
 }
@@ -161,7 +196,10 @@ fn promote(d: &mut Draft<'_>, by: &str, reason: &str) -> Result<Answer, Question
 fn promote_full(d: &mut Draft<'_>, by: &str, reason: &str) -> Answer {
     running(d)?;
     if d.target().revision != d.released_revision() {
-        return Err((RequestOutcome::Superseded, "the target has a newer revision".to_owned()));
+        return Err((
+            RequestOutcome::Superseded,
+            "the target has a newer revision".to_owned(),
+        ));
     }
     if d.phase() == Phase::Waiting {
         return refuse("the release waits for approval and has no pods yet: promote it first");
@@ -178,17 +216,19 @@ fn promote_full(d: &mut Draft<'_>, by: &str, reason: &str) -> Answer {
 }
 
 fn roll_back(d: &mut Draft<'_>, by: &str, reason: String) -> Answer {
-    let why = RollbackReason::Requested { by: by.to_owned(), reason };
-    match d.phase() {
-        Phase::Promoting => promotion::withdraw(d, why),
-        _ => {
-            running(d)?;
-            // What waits for approval has no pods and no traffic, but is acted on all the same:
-            // the revision must not start again by itself.
-            d.status.last_applied_spec = Some(d.target().revision.clone());
-            d.status.tracked_configs = Some(d.facts.configs.clone());
-            promotion::roll_back(d, why, Outcome::RolledBack);
-        }
+    let why = RollbackReason::Requested {
+        by: by.to_owned(),
+        reason,
+    };
+    if d.phase() == Phase::Promoting {
+        promotion::withdraw(d, why);
+    } else {
+        running(d)?;
+        // What waits for approval has no pods and no traffic, but is acted on all the same:
+        // the revision must not start again by itself.
+        d.status.last_applied_spec = Some(d.target().revision.clone());
+        d.status.tracked_configs = Some(d.facts.configs.clone());
+        promotion::roll_back(d, why, Outcome::RolledBack);
     }
     Ok("rolling back: all traffic goes to the primary".to_owned())
 }
@@ -200,7 +240,9 @@ fn pause(d: &mut Draft<'_>, wish: &Wish, by: &str, reason: String) -> Answer {
     }
     let now = d.now();
     let release = d.release();
-    let remaining = release.next_check_at.map_or(SignedDuration::ZERO, |due| due.duration_since(now));
+    let remaining = release
+        .next_check_at
+        .map_or(SignedDuration::ZERO, |due| due.duration_since(now));
     release.paused = Some(Pause {
         since: now,
         remaining_ms: i64::try_from(remaining.as_millis()).unwrap_or(0).max(0),
@@ -208,7 +250,10 @@ fn pause(d: &mut Draft<'_>, wish: &Wish, by: &str, reason: String) -> Answer {
         reason: wish.reason.clone(),
     });
     release.next_check_at = None;
-    let message = Message::Paused { by: by.to_owned(), reason };
+    let message = Message::Paused {
+        by: by.to_owned(),
+        reason,
+    };
     d.condition(conditions::PAUSED, "Requested", &message.text(d.canary));
     d.say(message);
     Ok(format!("paused at weight {}", d.weight()))
@@ -217,12 +262,16 @@ fn pause(d: &mut Draft<'_>, wish: &Wish, by: &str, reason: String) -> Answer {
 fn resume(d: &mut Draft<'_>, by: &str) -> Answer {
     running(d)?;
     let now = d.now();
-    let Some(pause) = d.release().paused.take() else { return refuse("the release is not paused") };
+    let Some(pause) = d.release().paused.take() else {
+        return refuse("the release is not paused");
+    };
     d.clear_condition(conditions::PAUSED);
     d.say(Message::Resumed { by: by.to_owned() });
     let was_due = d.release().step_since.is_some() || d.phase() == Phase::Waiting;
     if was_due || pause.remaining_ms > 0 {
-        let due = now.saturating_add(SignedDuration::from_millis(pause.remaining_ms)).unwrap_or(now);
+        let due = now
+            .saturating_add(SignedDuration::from_millis(pause.remaining_ms))
+            .unwrap_or(now);
         d.release().next_check_at = Some(due);
         d.wake_at(due);
     }
@@ -231,13 +280,19 @@ fn resume(d: &mut Draft<'_>, by: &str) -> Answer {
 
 fn retry(d: &mut Draft<'_>, by: &str, reason: &str) -> Result<Answer, Question> {
     if d.phase() != Phase::Failed {
-        return Ok(refuse(format!("only a failed release is retried (phase {:?})", d.phase())));
+        return Ok(refuse(format!(
+            "only a failed release is retried (phase {:?})",
+            d.phase()
+        )));
     }
     if d.release().recovering {
         return Ok(refuse("the primary is still being put back"));
     }
     if d.target().revision != d.released_revision() {
-        return Ok(Err((RequestOutcome::Superseded, "the target has another revision now".to_owned())));
+        return Ok(Err((
+            RequestOutcome::Superseded,
+            "the target has another revision now".to_owned(),
+        )));
     }
     say_request(d, "retry the failed revision", by, reason);
     begin::retry(d)?;

@@ -20,7 +20,9 @@ pub fn step(d: &mut Draft<'_>) -> Result<(), Question> {
 
 fn weighted(d: &mut Draft<'_>) -> Result<(), Question> {
     let current = d.release().interrupted_at.unwrap_or_else(|| d.weight());
-    let Some(next) = next_weight(d.canary, current) else { return confirm_and_promote(d) };
+    let Some(next) = next_weight(d.canary, current) else {
+        return confirm_and_promote(d);
+    };
     if !may_increase(d)? {
         return Ok(());
     }
@@ -96,7 +98,11 @@ fn iterate(d: &mut Draft<'_>, of: i64) {
 
 /// Asked before the canary gets more traffic than it has.
 fn may_increase(d: &mut Draft<'_>) -> Result<bool, Question> {
-    gates::open(d, HookKind::ConfirmTrafficIncrease, Approval::TrafficIncrease)
+    gates::open(
+        d,
+        HookKind::ConfirmTrafficIncrease,
+        Approval::TrafficIncrease,
+    )
 }
 
 fn confirmed(d: &mut Draft<'_>) -> Result<bool, Question> {

@@ -9,19 +9,28 @@ use crate::revision;
 use crate::status::{CanaryStatus, ObservedTarget, Outcome, Phase, Release};
 
 pub fn needed(d: &Draft<'_>) -> bool {
-    d.status.last_applied_spec.as_deref().is_some_and(|spec| !revision::is_ours(spec))
+    d.status
+        .last_applied_spec
+        .as_deref()
+        .is_some_and(|spec| !revision::is_ours(spec))
 }
 
 pub fn take_over(d: &mut Draft<'_>) -> Result<(), Question> {
     let Some(primary) = &d.facts.primary else {
         // Nobody knows any more what was promoted: the target is all there is.
-        d.status = CanaryStatus { events: d.status.events.clone(), ..CanaryStatus::default() };
+        d.status = CanaryStatus {
+            events: d.status.events.clone(),
+            ..CanaryStatus::default()
+        };
         return begin::adopt(d);
     };
     let target = d.target();
     let (promoted, applied) = (primary.revision.clone(), target.revision.clone());
     d.act(Action::Record(applied.clone()));
-    d.act(Action::Rebaseline { from: String::new(), to: promoted.clone() });
+    d.act(Action::Rebaseline {
+        from: String::new(),
+        to: promoted.clone(),
+    });
     d.status.last_promoted_spec = Some(promoted.clone());
     d.status.last_applied_spec = Some(applied.clone());
     d.status.tracked_configs = Some(d.facts.configs.clone());
@@ -30,7 +39,10 @@ pub fn take_over(d: &mut Draft<'_>) -> Result<(), Question> {
         generation: target.generation,
         revision: applied.clone(),
     });
-    d.status.canary_weight = d.routed();
+    d.status.canary_weight = match d.phase() {
+        Phase::Initialized | Phase::Succeeded | Phase::Waiting => 0,
+        _ => d.routed(),
+    };
     d.status.iterations = d.status.iterations.max(0);
     take_over_release(d, applied, promoted);
     Ok(())
@@ -40,7 +52,11 @@ fn take_over_release(d: &mut Draft<'_>, applied: String, promoted: String) {
     let (now, weight, failed) = (d.now(), d.weight(), d.phase() == Phase::Failed);
     let in_progress = matches!(
         d.phase(),
-        Phase::Waiting | Phase::Progressing | Phase::WaitingPromotion | Phase::Promoting | Phase::Finalising
+        Phase::Waiting
+            | Phase::Progressing
+            | Phase::WaitingPromotion
+            | Phase::Promoting
+            | Phase::Finalising
     );
     if !in_progress && !failed {
         return;

@@ -35,7 +35,11 @@ fn revert(d: &mut Draft<'_>) {
         d.status.drain = None;
         d.set_phase(Phase::Terminating);
     }
-    let wanted = d.facts.primary.as_ref().map_or(1, |primary| primary.replicas.max(1));
+    let wanted = d
+        .facts
+        .primary
+        .as_ref()
+        .map_or(1, |primary| primary.replicas.max(1));
     if d.target().replicas == 0 {
         d.act(Action::Scale(wanted));
         return;

@@ -8,8 +8,6 @@
 //! ```
 //! A script is one story with the plan of each moment in view; a property holds for all histories.
 
-#![allow(dead_code)]
-
 mod coverage;
 mod history;
 mod invariants;

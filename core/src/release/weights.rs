@@ -12,12 +12,21 @@ pub struct Routes {
 // === impl Routes ===
 
 impl Routes {
-    pub const ALL_PRIMARY: Self = Self { primary: 100, canary: 0 };
-    pub const ALL_CANARY: Self = Self { primary: 0, canary: 100 };
+    pub const ALL_PRIMARY: Self = Self {
+        primary: 100,
+        canary: 0,
+    };
+    pub const ALL_CANARY: Self = Self {
+        primary: 0,
+        canary: 100,
+    };
 
     pub fn to_canary(weight: i64) -> Self {
         let canary = weight.clamp(0, 100);
-        Self { primary: 100 - canary, canary }
+        Self {
+            primary: 100 - canary,
+            canary,
+        }
     }
 }
 
@@ -39,12 +48,21 @@ pub fn next_weight(canary: &Canary, current: i64) -> Option<i64> {
     if step > 0 {
         return Some((current + step).min(max));
     }
-    canary.step_weights().iter().copied().filter(|rung| *rung > current).min().map(|rung| rung.min(max))
+    canary
+        .step_weights()
+        .iter()
+        .copied()
+        .filter(|rung| *rung > current)
+        .min()
+        .map(|rung| rung.min(max))
 }
 
 /// All weights of a release in order: what a progress bar counts.
 pub fn ladder(canary: &Canary) -> Vec<i64> {
-    std::iter::successors(next_weight(canary, 0), |weight| next_weight(canary, *weight)).collect()
+    std::iter::successors(next_weight(canary, 0), |weight| {
+        next_weight(canary, *weight)
+    })
+    .collect()
 }
 
 /// The canary's weight after one more step of `stepWeightPromotion` back to the primary.

@@ -14,8 +14,8 @@ use super::sights::Sights;
 const ROUNDS: usize = 7;
 const LIMIT: Duration = Duration::from_secs(60);
 const RELEASE_LIMIT: Duration = Duration::from_secs(120);
-/// Changes come from people, not in one burst.
-const SPREAD: Duration = Duration::from_secs(4);
+/// Changes come from people, not in one burst: three a second.
+const SPREAD: Duration = Duration::from_secs(10);
 const WEIGHTS: [i64; 6] = [10, 20, 30, 40, 50, 0];
 
 /// A release as a client saw it.
@@ -89,7 +89,8 @@ async fn release_one(
     number: usize,
     count: usize,
 ) -> Result<Released> {
-    tokio::time::sleep(moment(number, count)).await;
+    // Close enough together for all to be in the same dwell.
+    tokio::time::sleep(moment(number, count) / 3).await;
     let (phases, routes) = (sights.phases.len(), sights.weights.len());
     let answered = apps.set_image(number, "app:next").await?;
     let ended = |phase: &String| phase == "Succeeded" || phase == "Failed";

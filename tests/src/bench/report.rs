@@ -67,7 +67,7 @@ impl Report {
     pub(super) fn idle(&mut self, before: &Usage, after: &Usage) {
         let seconds = (after.at - before.at).as_secs_f64();
         let requests = (after.requests - before.requests) / seconds;
-        let cpu = (after.cpu - before.cpu).as_secs_f64() / seconds * 100.0;
+        let cpu = after.cpu.saturating_sub(before.cpu).as_secs_f64() / seconds * 100.0;
         self.add("idle_requests_per_s", requests, 1, at_most(0.0, 1));
         self.add("idle_cpu_percent", cpu, 1, Bar::None);
         self.add("rss_mib", after.rss_mib, 1, Bar::None);

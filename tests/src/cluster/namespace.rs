@@ -1,15 +1,18 @@
 //! A namespace as its people see it, with the objects of a release.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail};
 use http::request::Builder;
 use kube::Client;
 use serde_json::{Value, json};
 
+use super::record::Progress;
 use super::{ALICE, BOB, LIMIT, Recorder, canary, deployment, route};
 use crate::clock::eventually;
 use crate::control_plane::ControlPlane;
+use crate::fixtures::locked;
 use crate::fixtures::prometheus::{Answer, Prometheus};
 use crate::plugin::plugin;
 use crate::process::Output;
@@ -22,6 +25,7 @@ pub struct Namespace<'a> {
     pub prometheus: Prometheus,
     alice: Client,
     admin: Client,
+    recorded: Mutex<Vec<(String, Progress)>>,
 }
 
 /// The API group of a resource, as it stands in paths.
@@ -38,16 +42,20 @@ pub fn group_of(resource: &str) -> &'static str {
 }
 
 impl<'a> Namespace<'a> {
-    pub(crate) async fn new(plane: &'a ControlPlane, name: &str) -> Result<Self> {
+    /// A new one with `name` in its name.
+    pub async fn new(plane: &'a ControlPlane, name: &str) -> Result<Self> {
         let name = plane.namespace(name).await?;
         let prometheus = Prometheus::start().await?;
         prometheus.answer("", Answer::value(100.0));
+        // What it is asked to find out whether it is there.
+        prometheus.answer("vector(1)", Answer::value(1.0));
         let namespace = Self {
             alice: plane.client_for(ALICE, &[]).await?,
             admin: plane.client().await?,
             name,
             plane,
             prometheus,
+            recorded: Mutex::default(),
         };
         for (user, role) in [(ALICE, "edit"), (BOB, "view"), (BOB, "canary-operator")] {
             namespace.bind(user, role).await?;
@@ -199,7 +207,10 @@ impl<'a> Namespace<'a> {
             Ok(found.filter(|value| check(value)))
         });
         match waited.await {
-            Ok(value) => Ok(value),
+            Ok(value) => {
+                self.catch_up().await?;
+                Ok(value)
+            }
             Err(error) => {
                 let last = self.find(object).await?.unwrap_or_default();
                 let (status, events) = (&last["status"], self.events().await?);
@@ -268,12 +279,31 @@ impl<'a> Namespace<'a> {
         }
     }
 
-    /// Records each stored version of `resource/name` from now on.
+    /// A watch lags a little behind what a read has just shown: waits until every recorder has it.
+    async fn catch_up(&self) -> Result<()> {
+        let recorded = locked(&self.recorded).clone();
+        for (object, progress) in recorded {
+            let Some(stored) = self.find(&object).await? else {
+                continue;
+            };
+            let what = format!("the watch of {object}");
+            eventually(&what, LIMIT, async || {
+                Ok(progress.has(&stored).then_some(()))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Records each stored version of `resource/name` from now on. What [`Self::until`] and those that
+    /// rest on it waited for is recorded when they return.
     pub async fn record(&self, object: &str) -> Result<Recorder> {
         let (resource, name) = object.split_once('/').context("resource/name")?;
         let path = self.path(resource);
         let selected = format!("{path}?watch=true&fieldSelector=metadata.name={name}");
-        Recorder::start(&self.admin, &selected).await
+        let recorder = Recorder::start(&self.admin, &selected).await?;
+        locked(&self.recorded).push((object.to_owned(), recorder.progress()));
+        Ok(recorder)
     }
 
     /// The generated route's weights of primary and canary.

@@ -1,6 +1,6 @@
 //! Every stored version of one object, as a watch delivers them.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
 use anyhow::Result;
@@ -15,16 +15,44 @@ use crate::fixtures::locked;
 /// What a watch has seen since it began: the object as it was first, then each change.
 #[derive(Debug)]
 pub struct Recorder {
-    seen: Arc<Mutex<Vec<(Instant, Value)>>>,
+    seen: Arc<Versions>,
     task: JoinHandle<()>,
 }
 
+/// Versions of an object, each with the moment when it arrived.
+type Versions = Mutex<Vec<(Instant, Value)>>;
+
+/// How far a recorder has come, for as long as there is one.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress(Weak<Versions>);
+
+// === impl Progress ===
+
+impl Progress {
+    /// Whether the recorder has the version of `object`, or a later one; a recorder that is gone misses
+    /// nothing.
+    pub(crate) fn has(&self, object: &Value) -> bool {
+        let version = |object: &Value| {
+            let text = object["metadata"]["resourceVersion"].as_str()?;
+            text.parse::<u64>().ok()
+        };
+        let Some(seen) = self.0.upgrade() else {
+            return true;
+        };
+        locked(&seen)
+            .last()
+            .is_some_and(|(_, last)| version(last) >= version(object))
+    }
+}
+
+// === impl Recorder ===
+
 impl Recorder {
     /// Watches the list at `path` (with its field selector), and records from now on.
-    pub(crate) async fn start(client: &kube::Client, path: &str) -> Result<Self> {
+    pub async fn start(client: &kube::Client, path: &str) -> Result<Self> {
         let request = http::Request::get(path).body(Vec::new())?;
         let events = client.request_events::<DynamicObject>(request).await?;
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::new(Versions::default());
         let kept = Arc::clone(&seen);
         let task = tokio::spawn(async move {
             let mut events = events.boxed();
@@ -41,6 +69,10 @@ impl Recorder {
     /// All versions so far, each with the moment when it arrived.
     pub fn versions(&self) -> Vec<(Instant, Value)> {
         locked(&self.seen).clone()
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        Progress(Arc::downgrade(&self.seen))
     }
 
     /// What `read` takes from each version, without repetitions in a row.

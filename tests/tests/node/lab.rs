@@ -10,6 +10,8 @@ use canary_tests::image::Image;
 use canary_tests::node::Node;
 use canary_tests::{scenario, tools};
 
+use crate::play::machine;
+
 const APP: &str = r"
 apiVersion: v1
 kind: Namespace
@@ -52,6 +54,7 @@ spec:
 
 #[tokio::test]
 async fn a_node_runs_pods_that_find_each_other_by_name_and_leaves_nothing_behind() {
+    let _machine = machine().await;
     let start = now();
     let node = Node::start().await.unwrap();
     println!("node: {:?}", start.elapsed());
@@ -104,64 +107,8 @@ async fn a_node_runs_pods_that_find_each_other_by_name_and_leaves_nothing_behind
 }
 
 #[tokio::test]
-async fn the_scenario_serves_podinfo_through_the_gateway_and_prometheus_counts() {
-    let start = now();
-    let node = Node::start().await.unwrap();
-    scenario::prepare(&node).await.unwrap();
-    println!("scenario: {:?}", start.elapsed());
-    let plane = node.plane();
-    let expose = [
-        "-n",
-        "test",
-        "expose",
-        "deployment",
-        "podinfo",
-        "--port=80",
-        "--target-port=9898",
-    ];
-    plane.kubectl(&expose).await.unwrap().ok().unwrap();
-    let route = scenario::user_yaml("podinfo-apisixroute.yaml").unwrap();
-    plane.apply(&route).await.unwrap();
-
-    let info = eventually(
-        "podinfo through the gateway",
-        Duration::from_secs(20),
-        async || scenario::get(&node, "/api/info").await.map(Some),
-    )
-    .await
-    .unwrap();
-    assert_eq!(info["version"], "6.0.0");
-
-    let load = r#"{"name": "podinfo", "namespace": "test", "phase": "Progressing", "metadata":
-        {"cmd": "hey -z 5s -q 10 -c 2 -host app.example.com http://apisix-gateway.apisix/api/info"}}"#;
-    let tester = "/api/v1/namespaces/test/services/flagger-loadtester:80/proxy/";
-    let ask = http::Request::post(tester)
-        .header("content-type", "application/json")
-        .body(load.as_bytes().to_vec())
-        .unwrap();
-    plane
-        .client()
-        .await
-        .unwrap()
-        .request_text(ask)
-        .await
-        .unwrap();
-
-    eventually(
-        "fifty requests in Prometheus",
-        Duration::from_secs(30),
-        async || {
-            let requests = scenario::query(&node, "sum(apisix_http_status)").await?;
-            Ok((requests >= 50.0).then_some(()))
-        },
-    )
-    .await
-    .unwrap();
-    println!("counted: {:?}", start.elapsed());
-}
-
-#[tokio::test]
 async fn a_node_whose_run_is_killed_leaves_nothing_behind() {
+    let _machine = machine().await;
     let mut lab = Command::new(tools::binary("canary-lab").unwrap())
         .arg("node")
         .stdout(Stdio::piped())
@@ -196,38 +143,4 @@ async fn a_node_whose_run_is_killed_leaves_nothing_behind() {
     })
     .await
     .unwrap();
-}
-
-#[tokio::test]
-async fn the_server_installed_from_the_manifests_initializes_the_users_canary() {
-    let node = Node::start().await.unwrap();
-    scenario::prepare(&node).await.unwrap();
-    let start = now();
-    scenario::install(&node).await.unwrap();
-    println!("installed: {:?}", start.elapsed());
-    let plane = node.plane();
-    for file in ["podinfo-apisixroute.yaml", "podinfo-canary.yaml"] {
-        let yaml = scenario::user_yaml(file).unwrap();
-        plane.apply(&yaml).await.unwrap();
-    }
-
-    let created = now();
-    let wait = [
-        "-n",
-        "test",
-        "wait",
-        "canary/podinfo",
-        "--for=jsonpath={.status.phase}=Initialized",
-    ];
-    let wait = [wait.as_slice(), &["--timeout=60s"]].concat();
-    plane.kubectl(&wait).await.unwrap().ok().unwrap();
-    println!("Initialized: {:?}", created.elapsed());
-    let info = eventually(
-        "podinfo through the gateway",
-        Duration::from_secs(10),
-        async || scenario::get(&node, "/api/info").await.map(Some),
-    )
-    .await
-    .unwrap();
-    assert_eq!(info["version"], "6.0.0");
 }

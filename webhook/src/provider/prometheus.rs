@@ -154,7 +154,11 @@ impl Provider for Prometheus {
         let sample = match answer.data {
             None => None,
             Some(Data::Scalar(sample)) => Some(sample),
-            Some(Data::Vector(series)) => match series.into_iter().next_back() {
+            // Flagger takes the last one; which that is, is chance.
+            Some(Data::Vector(series)) if series.len() > 1 => {
+                return Err(QueryError::MultipleValues);
+            }
+            Some(Data::Vector(series)) => match series.into_iter().next() {
                 None => None,
                 Some(Series { value: None }) => {
                     return Err(unreadable(&response, "a histogram has no single value"));

@@ -67,16 +67,16 @@ mod answers {
     }
 
     #[test]
-    fn of_several_series_the_last_counts() {
+    fn several_series_are_multiple_values() {
         let three = r#"[{"metric":{},"value":[1,"1"]},{"metric":{},"value":[1,"2"]},{"metric":{},"value":[1,"3"]}]"#;
-        assert_eq!(result_of("vector", three), Ok(3.0));
+        assert_eq!(result_of("vector", three), Err(QueryError::MultipleValues));
     }
 
     #[test]
     fn nothing_and_not_a_number_are_no_values() {
         assert_eq!(result_of("vector", "[]"), Err(QueryError::NoValues));
         assert_eq!(result_of("matrix", "[]"), Err(QueryError::NoValues));
-        let nan = r#"[{"metric":{},"value":[1,"7"]},{"metric":{},"value":[1,"NaN"]}]"#;
+        let nan = r#"[{"metric":{},"value":[1,"NaN"]}]"#;
         assert_eq!(result_of("vector", nan), Err(QueryError::NoValues));
         assert_eq!(
             value_of(200, r#"{"status":"success"}"#),
@@ -96,7 +96,7 @@ mod answers {
     fn a_range_vector_is_multiple_values() {
         let range = r#"[{"metric":{},"values":[[1,"1"],[2,"2"]]}]"#;
         let error = result_of("matrix", range).unwrap_err();
-        assert_eq!(error.to_string(), "query returned multiple values");
+        assert!(error.to_string().starts_with("query returned multiple values"));
     }
 
     #[test]

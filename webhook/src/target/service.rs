@@ -160,6 +160,21 @@ pub fn takeover_patch(live: &Value, desired: &Value) -> Option<Value> {
     Some(json!({ "metadata": metadata, "spec": spec }))
 }
 
+/// A Service of a generated name that its owner handed over: ours from now on, with nothing left of its
+/// own selector and ports. An apply would keep the ports that others wrote.
+pub fn handover_patch(live: &Value, desired: &Value) -> Value {
+    json!({
+        "metadata": {
+            "resourceVersion": live["metadata"]["resourceVersion"],
+            "ownerReferences": desired["metadata"]["ownerReferences"],
+        },
+        "spec": {
+            "selector": replaced(&live["spec"]["selector"], &desired["spec"]["selector"]),
+            "ports": desired["spec"]["ports"],
+        },
+    })
+}
+
 /// A merge patch replaces a map only if it names what is to go.
 fn replaced(old: &Value, new: &Value) -> Value {
     let mut patch: Map<String, Value> = old

@@ -30,11 +30,13 @@ impl Context {
         for action in &actions {
             match action {
                 Action::Say(message) => self.say(&world.canary, message, &mut plan.status).await?,
-                Action::Record(revision) => self.record(world, revision).await?,
+                Action::Record(revision) => self.record(world, &plan.status, revision).await?,
                 Action::Point => self.point(world).await?,
                 Action::Route(to) => self.route(world, *to).await?,
                 Action::Promote(revision) => self.promote(world, configs, plan, revision).await?,
-                Action::Rebaseline { from, to } => self.rebaseline(world, from, to).await?,
+                Action::Rebaseline { from, to } => {
+                    self.rebaseline(world, &plan.status, from, to).await?;
+                }
                 Action::Scale(replicas) => self.scale(world, *replicas).await?,
                 Action::Unpoint => self.unpoint(world).await?,
                 Action::ReleaseFinalizers => self.release_finalizers(&world.canary).await?,

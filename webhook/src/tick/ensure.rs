@@ -77,6 +77,12 @@ impl Context {
                 return Err(taken("Service", &name, world));
             }
         }
+        if let Some(apex) = &world.apex
+            && !is_owned(apex, canary)
+            && selects_others(apex, world)
+        {
+            return Err(foreign_apex(world));
+        }
         if let Some(primary) = &world.primary
             && !may_take(&primary.ownership, canary)
         {
@@ -158,6 +164,15 @@ impl Context {
         if side == Side::Apex && !is_owned(&live, &world.canary) {
             return self.adopt_apex(world, &live, &desired).await;
         }
+        if !is_owned(&live, &world.canary) {
+            let patch = service::handover_patch(&live, &desired);
+            let name = side.name(&world.canary);
+            let merged = self
+                .cluster
+                .merge(Kind::Service, &world.namespace, &name, &patch)
+                .await?;
+            return Ok(self.took(Kind::Service, Some(&live), merged));
+        }
         if !service::differs(&live, &desired) {
             return Ok(false);
         }
@@ -177,19 +192,8 @@ impl Context {
         let Some(patch) = service::takeover_patch(live, desired) else {
             return Ok(false);
         };
-        let first = live
-            .pointer("/metadata/annotations")
-            .and_then(|all| all.get(names::ORIGINAL_SERVICE))
-            .is_none();
-        if first && !selects(live, world) && live["spec"]["selector"] != desired["spec"]["selector"]
-        {
-            let text = format!(
-                "Service {}.{} selects other pods than deployment {}: name another one in spec.service.name",
-                world.canary.apex(),
-                world.namespace,
-                world.canary.target_name(),
-            );
-            return Err(EnsureError::Taken(problem("ServiceNotOurs", text)));
+        if selects_others(live, world) {
+            return Err(foreign_apex(world));
         }
         let patched = self
             .cluster
@@ -286,6 +290,25 @@ fn selects(live: &Value, world: &World) -> bool {
                 label == value.as_str()
             })
     })
+}
+
+/// An apex Service that was never ours, and serves something else.
+fn selects_others(apex: &Value, world: &World) -> bool {
+    let adopted = apex
+        .pointer("/metadata/annotations")
+        .is_some_and(|all| all.get(names::ORIGINAL_SERVICE).is_some());
+    let desired = world.service(Side::Apex);
+    !adopted && !selects(apex, world) && apex["spec"]["selector"] != desired["spec"]["selector"]
+}
+
+fn foreign_apex(world: &World) -> EnsureError {
+    let text = format!(
+        "Service {}.{} selects other pods than deployment {}: name another one in spec.service.name",
+        world.canary.apex(),
+        world.namespace,
+        world.canary.target_name(),
+    );
+    EnsureError::Taken(problem("ServiceNotOurs", text))
 }
 
 fn taken(kind: &str, name: &str, world: &World) -> EnsureError {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use canary_core::release::Plan;
-use canary_core::status::Phase;
+use canary_core::status::{CanaryStatus, Phase};
 use canary_core::{names, revision};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -176,11 +176,12 @@ impl Context {
     pub(super) async fn rebaseline(
         &self,
         world: &World,
+        status: &CanaryStatus,
         from: &str,
         to: &str,
     ) -> Result<(), TickError> {
         if world.target.revision == to {
-            self.record(world, to).await?;
+            self.record(world, status, to).await?;
         }
         let Some(primary) = &world.primary else {
             return Ok(());

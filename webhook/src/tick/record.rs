@@ -2,6 +2,7 @@
 
 use canary_core::canary::Canary;
 use canary_core::revision;
+use canary_core::status::CanaryStatus;
 use kube::api::ListParams;
 use serde_json::Value;
 
@@ -14,56 +15,57 @@ use crate::world::World;
 
 impl Context {
     /// Keeps the target's template: it must be the one that was decided on.
-    pub(super) async fn record(&self, world: &World, wanted: &str) -> Result<(), TickError> {
+    pub(super) async fn record(
+        &self,
+        world: &World,
+        status: &CanaryStatus,
+        wanted: &str,
+    ) -> Result<(), TickError> {
+        let name = world.canary.target_name();
         let target = self
             .cluster
-            .get(
-                Kind::Deployment,
-                &world.namespace,
-                world.canary.target_name(),
-            )
+            .get(Kind::Deployment, &world.namespace, name)
             .await?;
         let template = &target["spec"]["template"];
         if revision::revision(template) != wanted {
             return Err(TickError::Stale(format!(
-                "deployment {} changed meanwhile",
-                world.canary.target_name()
+                "deployment {name} changed meanwhile"
             )));
         }
-        self.keep(world, wanted, template).await?;
+        self.keep(world, status, wanted, template).await?;
         self.caches.written(Kind::Deployment, target);
         Ok(())
     }
 
+    /// Numbered as its release; the baseline is the first. What is kept already stays as it is.
     pub(super) async fn keep(
         &self,
         world: &World,
+        status: &CanaryStatus,
         revision: &str,
         template: &Value,
     ) -> Result<(), TickError> {
-        let canary = &world.canary;
-        let kept = self.kept(canary).await?;
-        let name = recorded::object_name(canary, revision);
-        if !kept
-            .iter()
-            .any(|object| object["metadata"]["name"] == name.as_str())
-        {
-            let number = kept
-                .iter()
-                .filter_map(|object| object["revision"].as_i64())
-                .max()
-                .unwrap_or(0)
-                + 1;
-            let object = recorded::to_object(canary, revision, template, number);
-            match self.cluster.create(Kind::Revision, &object).await {
-                Ok(_) | Err(ApiError::Exists { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+        let number = status
+            .release
+            .as_ref()
+            .map_or(1, |release| release.number + 1);
+        let object = recorded::to_object(&world.canary, revision, template, number);
+        match self.cluster.create(Kind::Revision, &object).await {
+            Ok(_) | Err(ApiError::Exists { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        let status = canary.status.as_ref();
+    }
+
+    /// Lets the oldest go. Nobody waits for it, so it comes after status.
+    pub(super) async fn prune(
+        &self,
+        canary: &Canary,
+        status: &CanaryStatus,
+    ) -> Result<(), TickError> {
+        let kept = self.kept(canary).await?;
         let needed: Vec<String> = [
-            Some(revision),
-            status.and_then(|status| status.last_promoted_spec.as_deref()),
+            status.last_applied_spec.as_deref(),
+            status.last_promoted_spec.as_deref(),
         ]
         .into_iter()
         .flatten()
@@ -77,11 +79,11 @@ impl Context {
                     .unwrap_or_default()
             };
             let (name, uid) = (text("/metadata/name"), text("/metadata/uid"));
-            match self
+            let deleted = self
                 .cluster
-                .delete(Kind::Revision, &world.namespace, name, uid)
-                .await
-            {
+                .delete(Kind::Revision, canary.namespace_name(), name, uid)
+                .await;
+            match deleted {
                 Ok(()) | Err(ApiError::NotFound { .. } | ApiError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -33,7 +33,8 @@ impl Context {
             .await?;
         let template = self.before_the_copy(world, &live, configs);
         let found = revision::revision(&template);
-        self.keep(world, &found, &template).await?;
+        let status = world.canary.status.clone().unwrap_or_default();
+        self.keep(world, &status, &found, &template).await?;
         self.annotate_primary(world, primary, &found).await?;
         Ok(true)
     }

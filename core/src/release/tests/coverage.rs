@@ -37,8 +37,12 @@ impl Coverage {
         let mut gaps = Vec::new();
         for phase in PHASES {
             let all = self.phases.get(&phase).copied().unwrap_or_default();
-            for fact in KINDS {
-                let met = self.facts.get(&(phase, (*fact).to_owned())).copied().unwrap_or_default();
+            for fact in KINDS.iter().filter(|fact| possible(phase, fact)) {
+                let met = self
+                    .facts
+                    .get(&(phase, (*fact).to_owned()))
+                    .copied()
+                    .unwrap_or_default();
                 if met * 100 < all || met == 0 {
                     gaps.push(format!("{phase:?} × {fact}: {met} of {all}"));
                 }
@@ -60,6 +64,23 @@ impl fmt::Display for Coverage {
     }
 }
 
+/// Some facts cannot be.
+fn possible(phase: Phase, fact: &str) -> bool {
+    use Phase::{Failed, Finalising, Initialized, Initializing, New, Succeeded};
+    match fact {
+        // Nothing is known yet that it could be compared with.
+        "unchanged" | "config changed" if phase == New => false,
+        // What was applied is what was promoted.
+        "set back" => !matches!(phase, New | Initializing | Initialized | Succeeded),
+        // No check is waited for.
+        "not due" => !matches!(
+            phase,
+            New | Initializing | Initialized | Finalising | Succeeded | Failed
+        ),
+        _ => true,
+    }
+}
+
 /// A Canary that is being deleted is not decided on.
 const PHASES: [Phase; 10] = [
     Phase::New,
@@ -75,9 +96,29 @@ const PHASES: [Phase; 10] = [
 ];
 
 const KINDS: &[&str] = &[
-    "ready", "unready", "stuck", "no pods", "unchanged", "revision changed", "set back", "config changed",
-    "due", "not due", "gate open", "gate closed", "metric passes", "metric fails", "metric without values",
-    "promote", "promote-full", "rollback", "pause", "resume", "retry", "stale request", "illegible request",
+    "ready",
+    "unready",
+    "stuck",
+    "no pods",
+    "unchanged",
+    "revision changed",
+    "set back",
+    "config changed",
+    "due",
+    "not due",
+    "gate open",
+    "gate closed",
+    "metric passes",
+    "metric fails",
+    "metric without values",
+    "promote",
+    "promote-full",
+    "rollback",
+    "pause",
+    "resume",
+    "retry",
+    "stale request",
+    "illegible request",
     "crash",
 ];
 
@@ -94,8 +135,16 @@ fn readiness(facts: &Facts) -> String {
 
 fn change(before: &CanaryStatus, facts: &Facts) -> String {
     let revision = Some(&facts.target.revision);
-    let configs = before.tracked_configs.as_ref().is_some_and(|old| *old != facts.configs);
-    let met = match (before.last_applied_spec.as_ref() == revision, configs) {
+    // What waits for approval is not applied yet.
+    let known = match &before.release {
+        Some(release) if before.phase == Phase::Waiting => Some(&release.revision),
+        _ => before.last_applied_spec.as_ref(),
+    };
+    let configs = before
+        .tracked_configs
+        .as_ref()
+        .is_some_and(|old| *old != facts.configs);
+    let met = match (known == revision, configs) {
         (_, true) => "config changed",
         (true, false) => "unchanged",
         (false, false) if before.last_promoted_spec.as_ref() == revision => "set back",
@@ -106,13 +155,25 @@ fn change(before: &CanaryStatus, facts: &Facts) -> String {
 
 fn due(before: &CanaryStatus, facts: &Facts) -> String {
     let release = before.release.as_ref();
-    let due = release.and_then(|release| release.next_check_at).is_none_or(|due| due <= facts.now);
+    let due = release
+        .and_then(|release| release.next_check_at)
+        .is_none_or(|due| due <= facts.now);
     if due { "due" } else { "not due" }.to_owned()
 }
 
 fn gates(world: &World) -> Vec<String> {
-    let kinds = [HookKind::ConfirmRollout, HookKind::ConfirmTrafficIncrease, HookKind::ConfirmPromotion];
-    let answers = kinds.map(|kind| if world.hook(kind).is_ok() { "gate open" } else { "gate closed" });
+    let kinds = [
+        HookKind::ConfirmRollout,
+        HookKind::ConfirmTrafficIncrease,
+        HookKind::ConfirmPromotion,
+    ];
+    let answers = kinds.map(|kind| {
+        if world.hook(kind).is_ok() {
+            "gate open"
+        } else {
+            "gate closed"
+        }
+    });
     let mut met = answers.map(str::to_owned).to_vec();
     met.sort();
     met.dedup();
@@ -131,12 +192,24 @@ fn metric(world: &World) -> Vec<String> {
 
 fn request(before: &CanaryStatus, facts: &Facts) -> Option<String> {
     let wish = facts.request.as_ref()?;
-    let current = before.release.as_ref().map_or("", |release| release.revision.as_str());
+    let current = before
+        .release
+        .as_ref()
+        .map_or("", |release| release.revision.as_str());
     match &wish.parsed {
         Err(_) => Some("illegible request".to_owned()),
-        Ok(request) if before.last_request.as_ref().is_some_and(|last| last.id == request.id) => None,
+        Ok(request)
+            if before
+                .last_request
+                .as_ref()
+                .is_some_and(|last| last.id == request.id) =>
+        {
+            None
+        }
         Ok(request) if request.revision == "v1-0000000000ff" => Some("stale request".to_owned()),
-        Ok(request) if !current.is_empty() && request.revision != current => Some("stale request".to_owned()),
+        Ok(request) if !current.is_empty() && request.revision != current => {
+            Some("stale request".to_owned())
+        }
         Ok(request) => Some(request.verb.to_string()),
     }
 }

@@ -15,6 +15,8 @@ use crate::status::{CanaryStatus, Phase};
 #[derive(Clone, Debug)]
 pub struct History {
     pub setting: Setting,
+    /// What happens before anybody looks.
+    pub prologue: Vec<Step>,
     pub steps: Vec<Step>,
 }
 
@@ -29,6 +31,8 @@ pub struct Setting {
     pub replicas: i32,
     pub adopted: bool,
     pub fresh: Health,
+    /// A gate that nobody has opened yet.
+    pub closed: HookKind,
     /// Flagger ran it until now.
     pub flagger: Option<Phase>,
 }
@@ -53,8 +57,8 @@ pub enum Step {
     Metric(usize, Reading),
     Ask(Verb, Aim),
     Suspend(bool),
-    /// Somebody scales the target.
-    Scale(i32),
+    /// Somebody scales the target, and its pods come as they come.
+    Scale(i32, Health),
     /// Somebody edits the generated route.
     Route(i64),
     /// The API server fills in a new default.
@@ -80,18 +84,49 @@ pub enum Aim {
     Illegible,
 }
 
-const REVISIONS: [&str; 4] = [FIRST, "v1-000000000002", "v1-000000000003", "v1-000000000004"];
+const REVISIONS: [&str; 4] = [
+    FIRST,
+    "v1-000000000002",
+    "v1-000000000003",
+    "v1-000000000004",
+];
 
 // --- strategies
 
 pub fn history() -> impl Strategy<Value = History> {
-    (setting(), vec(step(), 4..48)).prop_map(|(setting, steps)| History { setting, steps })
+    (setting(), vec(step(), 0..4), vec(step(), 4..48)).prop_map(|(setting, prologue, steps)| {
+        History {
+            setting,
+            prologue,
+            steps,
+        }
+    })
 }
 
 fn setting() -> impl Strategy<Value = Setting> {
-    let base = (analysis(), prop::bool::weighted(0.06), 15_i64..90, 0_u64..3, 0..4_i32);
-    (base, any::<bool>(), health(), prop::option::weighted(0.1, flagger_phase())).prop_map(
-        |(((provider, analysis), skip, deadline, drain, replicas), adopted, fresh, flagger)| Setting {
+    let base = (
+        analysis(),
+        prop::bool::weighted(0.06),
+        15_i64..90,
+        0_u64..3,
+        0..4_i32,
+    );
+    let closed = prop::sample::select(vec![
+        HookKind::ConfirmRollout,
+        HookKind::ConfirmTrafficIncrease,
+        HookKind::ConfirmPromotion,
+        HookKind::ConfirmPromotion,
+        HookKind::Event,
+    ]);
+    let flagger = prop::option::weighted(0.1, flagger_phase());
+    (base, any::<bool>(), good_health(), closed, flagger).prop_map(
+        |(
+            ((provider, analysis), skip, deadline, drain, replicas),
+            adopted,
+            fresh,
+            closed,
+            flagger,
+        )| Setting {
             provider,
             analysis,
             skip,
@@ -100,6 +135,7 @@ fn setting() -> impl Strategy<Value = Setting> {
             replicas,
             adopted,
             fresh,
+            closed,
             flagger,
         },
     )
@@ -154,30 +190,35 @@ fn some_hooks(bits: u8) -> Value {
 fn health() -> impl Strategy<Value = Health> {
     prop_oneof![
         8 => Just(Health::Ready),
-        3 => Just(Health::Rolling),
-        3 => (0_i32..3).prop_map(|ready| Health::Unavailable { ready }),
+        2 => Just(Health::Rolling),
+        5 => (0_i32..3).prop_map(|ready| Health::Unavailable { ready }),
         1 => Just(Health::Enough),
-        1 => Just(Health::Stuck),
+        2 => Just(Health::Stuck),
     ]
+}
+
+/// Mostly ready, or no history gets anywhere.
+fn good_health() -> impl Strategy<Value = Health> {
+    prop_oneof![4 => Just(Health::Ready), 1 => health()]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        14 => Just(Step::Wake),
+        16 => Just(Step::Wake),
         4 => (1_i64..70).prop_map(Step::Pass),
         1 => Just(Step::Spurious),
         3 => (0_usize..4).prop_map(Step::Crash),
-        6 => health().prop_map(Step::Target),
-        6 => health().prop_map(Step::Primary),
-        3 => health().prop_map(Step::Fresh),
+        8 => health().prop_map(Step::Target),
+        4 => good_health().prop_map(Step::Primary),
+        2 => good_health().prop_map(Step::Fresh),
         6 => (1_u8..4).prop_map(Step::Revision),
-        1 => Just(Step::SetBack),
+        6 => Just(Step::SetBack),
         1 => (0_u8..3).prop_map(Step::Config),
-        6 => (0_usize..8, prop::bool::weighted(0.6)).prop_map(|(n, open)| Step::Hook(HookKind::ALL[n], open)),
-        3 => (0_usize..2, reading()).prop_map(|(index, reading)| Step::Metric(index, reading)),
-        7 => (0_usize..6, aim()).prop_map(|(n, aim)| Step::Ask(Verb::ALL[n], aim)),
+        6 => (0_usize..8, prop::bool::weighted(0.7)).prop_map(|(n, open)| Step::Hook(HookKind::ALL[n], open)),
+        4 => (0_usize..2, reading()).prop_map(|(index, reading)| Step::Metric(index, reading)),
+        12 => (0_usize..6, aim()).prop_map(|(n, aim)| Step::Ask(Verb::ALL[n], aim)),
         1 => prop::bool::weighted(0.3).prop_map(Step::Suspend),
-        1 => (0_i32..4).prop_map(Step::Scale),
+        4 => (0_i32..4, health()).prop_map(|(replicas, health)| Step::Scale(replicas, health)),
         1 => (0_i64..101).prop_map(Step::Route),
         1 => Just(Step::Default),
         1 => Just(Step::LosePrimary),
@@ -187,15 +228,15 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn reading() -> impl Strategy<Value = Reading> {
     prop_oneof![
-        3 => Just(Reading::Good),
+        4 => Just(Reading::Good),
         1 => Just(Reading::Bad),
-        1 => Just(Reading::None),
+        2 => Just(Reading::None),
         1 => Just(Reading::Error),
     ]
 }
 
 fn aim() -> impl Strategy<Value = Aim> {
-    prop_oneof![8 => Just(Aim::Current), 1 => Just(Aim::Stale), 1 => Just(Aim::Illegible)]
+    prop_oneof![8 => Just(Aim::Current), 2 => Just(Aim::Stale), 1 => Just(Aim::Illegible)]
 }
 
 // === impl Setting ===
@@ -211,6 +252,7 @@ impl Setting {
         world.scale_up_to = self.replicas.max(1);
         world.adopted = self.adopted;
         world.fresh = self.fresh;
+        world.hooks.insert(self.closed, Err("closed".to_owned()));
         if let Some(phase) = self.flagger {
             run_by_flagger(&mut world, phase);
         }
@@ -220,8 +262,15 @@ impl Setting {
 
 /// Flagger's status, in which only the phase can be relied upon.
 fn run_by_flagger(world: &mut World, phase: Phase) {
-    let analysed = matches!(phase, Phase::Progressing | Phase::WaitingPromotion | Phase::Promoting);
-    let weight = if analysed { world.canary.max_weight().clamp(0, 100) } else { 0 };
+    let analysed = matches!(
+        phase,
+        Phase::Progressing | Phase::WaitingPromotion | Phase::Promoting
+    );
+    let weight = if analysed {
+        world.canary.max_weight().clamp(0, 100)
+    } else {
+        0
+    };
     world.canary.status = Some(CanaryStatus {
         phase,
         last_applied_spec: Some("5d5b8d7c6b".to_owned()),
@@ -230,7 +279,11 @@ fn run_by_flagger(world: &mut World, phase: Phase) {
     });
     world.inherited = true;
     world.pointed = true;
-    world.routes = world.settings.capability.weighted.then(|| Routes::to_canary(weight));
+    world.routes = world
+        .settings
+        .capability
+        .weighted
+        .then(|| Routes::to_canary(weight));
     let mut primary = Sim::new("podinfo-primary", FIRST, 1);
     primary.surges = true;
     world.primary = Some(primary);
@@ -258,11 +311,16 @@ impl World {
                 }
             }
             Step::Config(n) => {
-                self.configs.insert("configmap/podinfo".to_owned(), n.to_string());
+                self.configs
+                    .insert("configmap/podinfo".to_owned(), n.to_string());
                 self.stirred = true;
             }
             Step::Hook(kind, open) => {
-                let answer = if *open { Ok(()) } else { Err("closed".to_owned()) };
+                let answer = if *open {
+                    Ok(())
+                } else {
+                    Err("closed".to_owned())
+                };
                 self.hooks.insert(*kind, answer);
             }
             Step::Metric(index, reading) => drop(self.metrics.insert(*index, reading.measured())),
@@ -284,7 +342,7 @@ impl World {
         self.stirred = true;
         match step {
             Step::Suspend(suspended) => self.canary.spec.suspend = Some(*suspended),
-            Step::Scale(replicas) => drop(self.target.scale(*replicas, "flux", self.fresh)),
+            Step::Scale(replicas, health) => drop(self.target.scale(*replicas, "flux", *health)),
             Step::Route(weight) => {
                 self.routes = self.routes.map(|_| Routes::to_canary(*weight));
             }

@@ -21,24 +21,63 @@ pub type Invariant = fn(&Decision<'_>) -> bool;
 /// The name is the sentence that is broken when it answers false.
 pub const INVARIANTS: &[(&str, Invariant)] = &[
     ("weights sum to 100", weights_sum_to_100),
-    ("no route raises the weight of a workload without ready pods", no_route_to_pods_that_are_not_there),
-    ("a canary that loses all ready pods gets 100/0 at once", lost_pods_get_nothing),
-    ("a canary that is ready again returns to its step", ready_again_returns),
-    ("at most one check fails in an interval", one_failure_an_interval),
-    ("no promotion after a failed check", no_promotion_after_a_failed_check),
-    ("before promotion the canary has at most its maximum", at_most_its_maximum),
-    ("after a rollback the primary has everything", primary_has_everything_after_rollback),
+    (
+        "no route raises the weight of a workload without ready pods",
+        no_route_to_pods_that_are_not_there,
+    ),
+    (
+        "a canary that loses all ready pods gets 100/0 at once",
+        lost_pods_get_nothing,
+    ),
+    (
+        "a canary that is ready again returns to its step",
+        ready_again_returns,
+    ),
+    (
+        "at most one check fails in an interval",
+        one_failure_an_interval,
+    ),
+    (
+        "no promotion after a failed check",
+        no_promotion_after_a_failed_check,
+    ),
+    (
+        "before promotion the canary has at most its maximum",
+        at_most_its_maximum,
+    ),
+    (
+        "after a rollback the primary has everything",
+        primary_has_everything_after_rollback,
+    ),
     ("a paused release keeps its weight", paused_keeps_its_weight),
-    ("no plan routes to the canary and promotes", no_route_with_promotion),
-    ("pods with traffic are never scaled away", traffic_before_pods),
+    (
+        "no plan routes to the canary and promotes",
+        no_route_with_promotion,
+    ),
+    (
+        "pods with traffic are never scaled away",
+        traffic_before_pods,
+    ),
     ("what is said is remembered", what_is_said_is_remembered),
-    ("only a recorded template is promoted", only_recorded_is_promoted),
-    ("the promoted revision changes only where a promotion ends", promoted_by_promotion_only),
-    ("the first condition follows the phase", condition_follows_phase),
+    (
+        "only a recorded template is promoted",
+        only_recorded_is_promoted,
+    ),
+    (
+        "the promoted revision changes only where a promotion ends",
+        promoted_by_promotion_only,
+    ),
+    (
+        "the first condition follows the phase",
+        condition_follows_phase,
+    ),
     ("phases follow their arrows", phases_follow_arrows),
     ("an idle plan sleeps", idle_sleeps),
     ("a request is answered once", request_answered_once),
-    ("the last ten releases are remembered, and no more", history_is_short),
+    (
+        "the last ten releases are remembered, and no more",
+        history_is_short,
+    ),
 ];
 
 // === impl Decision ===
@@ -53,19 +92,27 @@ impl Decision<'_> {
     }
 
     fn routed_after(&self) -> i64 {
-        self.plan.routes().last().map_or(self.routed_before(), |routes| routes.canary)
+        self.plan
+            .routes()
+            .last()
+            .map_or(self.routed_before(), |routes| routes.canary)
     }
 
     /// Each route of the plan, with the weight that it finds.
     fn moves(&self) -> impl Iterator<Item = (i64, Routes)> + '_ {
-        self.plan.routes().scan(self.routed_before(), |weight, routes| {
-            let found = std::mem::replace(weight, routes.canary);
-            Some((found, routes))
-        })
+        self.plan
+            .routes()
+            .scan(self.routed_before(), |weight, routes| {
+                let found = std::mem::replace(weight, routes.canary);
+                Some((found, routes))
+            })
     }
 
     fn primary_ready(&self) -> bool {
-        self.facts.primary.as_ref().is_some_and(|primary| primary.ready > 0)
+        self.facts
+            .primary
+            .as_ref()
+            .is_some_and(|primary| primary.ready > 0)
     }
 
     fn release(&self) -> Option<&Release> {
@@ -73,12 +120,26 @@ impl Decision<'_> {
     }
 
     fn on_trial(&self) -> bool {
-        matches!(self.before.phase, Phase::Progressing | Phase::WaitingPromotion)
+        matches!(
+            self.before.phase,
+            Phase::Progressing | Phase::WaitingPromotion
+        )
     }
 
     /// Taken over from Flagger in this very tick.
     fn taken_over(&self) -> bool {
-        self.before.last_applied_spec.as_deref().is_some_and(|spec| !revision::is_ours(spec))
+        self.before
+            .last_applied_spec
+            .as_deref()
+            .is_some_and(|spec| !revision::is_ours(spec))
+    }
+
+    /// Only names changed in this tick; the next one looks at the rest.
+    fn renamed(&self) -> bool {
+        self.plan
+            .actions
+            .iter()
+            .any(|action| matches!(action, Action::Rebaseline { .. }))
     }
 
     fn asked(&self) -> bool {
@@ -87,17 +148,24 @@ impl Decision<'_> {
 
     /// Neither a person nor a change of what is released decides this tick.
     fn undisturbed(&self) -> bool {
-        let same_template = self.release().is_some_and(|r| r.revision == self.facts.target.revision)
+        let same_template = self
+            .release()
+            .is_some_and(|r| r.revision == self.facts.target.revision)
             && self.before.last_applied_spec.as_ref() == Some(&self.facts.target.revision);
         let same_configs = self.before.tracked_configs.as_ref() == Some(&self.facts.configs);
-        let ending = self.release().is_some_and(|release| release.outcome.is_some());
-        let quiet = !self.asked() && !self.taken_over() && !self.canary.suspended();
+        let ending = self
+            .release()
+            .is_some_and(|release| release.outcome.is_some());
+        let quiet =
+            !self.asked() && !self.taken_over() && !self.renamed() && !self.canary.suspended();
         quiet && same_template && same_configs && !ending
     }
 }
 
 fn weights_sum_to_100(d: &Decision<'_>) -> bool {
-    d.plan.routes().all(|to| to.primary + to.canary == 100 && (0..=100).contains(&to.canary))
+    d.plan
+        .routes()
+        .all(|to| to.primary + to.canary == 100 && (0..=100).contains(&to.canary))
 }
 
 fn no_route_to_pods_that_are_not_there(d: &Decision<'_>) -> bool {
@@ -111,12 +179,16 @@ fn no_route_to_pods_that_are_not_there(d: &Decision<'_>) -> bool {
 fn lost_pods_get_nothing(d: &Decision<'_>) -> bool {
     let matters = d.on_trial() || d.before.phase == Phase::Promoting;
     let lost = d.facts.target.ready == 0 && d.primary_ready() && d.weighted();
-    let looked_at = !d.canary.suspended() && !d.taken_over() && !d.asked();
+    // What somebody routed there in the tick of a promotion is put back in the next one.
+    let ours = d.routed_before() == d.before.canary_weight || !d.plan.promotes();
+    let looked_at = ours && !d.canary.suspended() && !d.taken_over() && !d.asked() && !d.renamed();
     !(matters && lost && looked_at) || d.routed_after() == 0
 }
 
 fn ready_again_returns(d: &Decision<'_>) -> bool {
-    let Some(step) = d.release().and_then(|release| release.interrupted_at) else { return true };
+    let Some(step) = d.release().and_then(|release| release.interrupted_at) else {
+        return true;
+    };
     let ready = d.facts.target.is_ready() && d.facts.target.ready > 0;
     !(ready && d.on_trial() && d.undisturbed())
         || (d.routed_after() == step && d.plan.status.canary_weight == step)
@@ -127,44 +199,70 @@ fn one_failure_an_interval(d: &Decision<'_>) -> bool {
     if after <= before {
         return true;
     }
-    let due = d.release().is_none_or(|release| release.next_check_at.is_none_or(|due| due <= d.facts.now));
+    let due = d
+        .release()
+        .is_none_or(|release| release.next_check_at.is_none_or(|due| due <= d.facts.now));
     let again = d.plan.status.release.as_ref();
-    let later = again.is_some_and(|r| r.outcome.is_some() || r.next_check_at.is_some_and(|at| at > d.facts.now));
+    let later = again
+        .is_some_and(|r| r.outcome.is_some() || r.next_check_at.is_some_and(|at| at > d.facts.now));
     after == before + 1 && due && later
 }
 
 fn no_promotion_after_a_failed_check(d: &Decision<'_>) -> bool {
     let starts = d.plan.status.phase == Phase::Promoting && d.before.phase != Phase::Promoting;
     let passed = d.plan.checked && d.plan.status.failed_checks == d.before.failed_checks;
-    let wanted = d.release().is_some_and(|r| r.passed.iter().any(|mark| mark == "approved:full"));
+    let wanted = d
+        .release()
+        .is_some_and(|r| r.passed.iter().any(|mark| mark == "approved:full"));
     !starts || passed || wanted || d.asked() || d.canary.skip_analysis()
 }
 
 fn at_most_its_maximum(d: &Decision<'_>) -> bool {
     let status = &d.plan.status;
-    let promoted = matches!(status.phase, Phase::Promoting | Phase::Finalising | Phase::Failed);
+    let promoted = matches!(
+        status.phase,
+        Phase::Promoting | Phase::Finalising | Phase::Failed
+    );
     let max = match d.canary.strategy() {
         Strategy::Canary => max_weight(d.canary),
         Strategy::BlueGreen if status.iterations < d.canary.iterations() => 0,
         Strategy::BlueGreen | Strategy::AbTesting => 100,
     };
-    let routed = d.plan.routes().map(|to| to.canary).max().unwrap_or_default();
+    let routed = d
+        .plan
+        .routes()
+        .map(|to| to.canary)
+        .max()
+        .unwrap_or_default();
     promoted || d.taken_over() || d.world.inherited || status.canary_weight.max(routed) <= max
 }
 
 fn primary_has_everything_after_rollback(d: &Decision<'_>) -> bool {
     let back = d.plan.status.phase == Phase::Failed
-        && !d.plan.status.release.as_ref().is_some_and(|release| release.recovering);
-    let possible = d.primary_ready() && !d.canary.suspended() && !d.taken_over() && d.weighted();
+        && !d
+            .plan
+            .status
+            .release
+            .as_ref()
+            .is_some_and(|release| release.recovering);
+    let possible = d.primary_ready()
+        && !d.canary.suspended()
+        && d.weighted()
+        && !d.taken_over()
+        && !d.renamed();
     !(back && possible) || d.routed_after() == 0
 }
 
 fn paused_keeps_its_weight(d: &Decision<'_>) -> bool {
-    let paused = d.release().is_some_and(|r| r.paused.is_some() && r.interrupted_at.is_none());
-    let sound = d.facts.target.ready > 0 && !matches!(d.facts.target.readiness, Readiness::Stuck(_));
+    let paused = d
+        .release()
+        .is_some_and(|r| r.paused.is_some() && r.interrupted_at.is_none());
+    let sound =
+        d.facts.target.ready > 0 && !matches!(d.facts.target.readiness, Readiness::Stuck(_));
     let held = !d.weighted() || d.routed_before() == d.before.canary_weight;
     !(paused && sound && held && d.undisturbed())
-        || (d.plan.routes().next().is_none() && d.plan.status.canary_weight == d.before.canary_weight)
+        || (d.plan.routes().next().is_none()
+            && d.plan.status.canary_weight == d.before.canary_weight)
 }
 
 fn no_route_with_promotion(d: &Decision<'_>) -> bool {
@@ -188,7 +286,8 @@ fn what_is_said_is_remembered(d: &Decision<'_>) -> bool {
 fn only_recorded_is_promoted(d: &Decision<'_>) -> bool {
     d.plan.actions.iter().all(|action| match action {
         Action::Promote(revision) => {
-            d.world.recorded.contains(revision) || d.plan.actions.contains(&Action::Record(revision.clone()))
+            d.world.recorded.contains(revision)
+                || d.plan.actions.contains(&Action::Record(revision.clone()))
         }
         _ => true,
     })
@@ -196,9 +295,8 @@ fn only_recorded_is_promoted(d: &Decision<'_>) -> bool {
 
 fn promoted_by_promotion_only(d: &Decision<'_>) -> bool {
     let same = d.plan.status.last_promoted_spec == d.before.last_promoted_spec;
-    let renamed = d.plan.actions.iter().any(|action| matches!(action, Action::Rebaseline { .. }));
     let begun = matches!(d.before.phase, Phase::New | Phase::Initializing);
-    same || renamed || begun || d.taken_over() || d.before.phase == Phase::Finalising
+    same || d.renamed() || begun || d.taken_over() || d.before.phase == Phase::Finalising
 }
 
 fn condition_follows_phase(d: &Decision<'_>) -> bool {
@@ -212,7 +310,10 @@ fn condition_follows_phase(d: &Decision<'_>) -> bool {
 }
 
 fn phases_follow_arrows(d: &Decision<'_>) -> bool {
-    use Phase::{Failed, Finalising, Initialized, Initializing, New, Progressing, Promoting, Succeeded, Waiting, WaitingPromotion};
+    use Phase::{
+        Failed, Finalising, Initialized, Initializing, New, Progressing, Promoting, Succeeded,
+        Waiting, WaitingPromotion,
+    };
     let (from, to) = (d.before.phase, d.plan.status.phase);
     // What Flagger ran without a primary begins anew.
     from == to
@@ -237,7 +338,10 @@ fn idle_sleeps(d: &Decision<'_>) -> bool {
 
 fn request_answered_once(d: &Decision<'_>) -> bool {
     let (before, after) = (&d.before.last_request, &d.plan.status.last_request);
-    let ids = (before.as_ref().map(|r| &r.id), after.as_ref().map(|r| &r.id));
+    let ids = (
+        before.as_ref().map(|r| &r.id),
+        after.as_ref().map(|r| &r.id),
+    );
     before == after || ids.0 != ids.1
 }
 

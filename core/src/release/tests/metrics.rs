@@ -1,5 +1,8 @@
 //! What a metric's value comes to: the sentence, and what status keeps.
 
+// A builder takes the JSON that is written in its call.
+#![allow(clippy::needless_pass_by_value)]
+
 use serde_json::{Value, json};
 
 use super::scripts::{canary, two_steps};
@@ -25,7 +28,11 @@ fn check(metric: Value, measured: Measured) -> (Option<String>, MetricCheck) {
     let mut world = world(&json!([metric]));
     world.metrics.insert(0, measured);
     world.run(10);
-    let said = world.said().into_iter().next().filter(|line| !line.starts_with("Advance"));
+    let said = world
+        .said()
+        .into_iter()
+        .next()
+        .filter(|line| !line.starts_with("Advance"));
     (said, world.status().release.unwrap().checks.remove(0))
 }
 
@@ -48,8 +55,14 @@ fn template(range: Value) -> Value {
 #[test]
 fn both_ends_of_a_range_pass() {
     for value in [10.0, 15.0, 20.0] {
-        let (said, check) = check(template(json!({ "min": 10, "max": 20 })), Measured::Value(value));
-        assert_eq!((said, check.verdict, check.value), (None, Verdict::Passed, Some(value)));
+        let (said, check) = check(
+            template(json!({ "min": 10, "max": 20 })),
+            Measured::Value(value),
+        );
+        assert_eq!(
+            (said, check.verdict, check.value),
+            (None, Verdict::Passed, Some(value))
+        );
         assert_eq!((check.min, check.max), (Some(10.0), Some(20.0)));
     }
 }
@@ -58,17 +71,38 @@ fn both_ends_of_a_range_pass() {
 fn a_value_outside_its_range_fails_in_the_words_of_its_kind() {
     let id = "Halt podinfo.test advancement";
     let out = |metric: Value, value: f64| said(metric, Measured::Value(value));
-    assert_eq!(out(success_rate(json!({ "min": 99 })), 98.994), format!("{id} success rate 98.99% < 99%"));
-    assert_eq!(out(success_rate(json!({ "max": 50 })), 51.0), format!("{id} success rate 51.00% > 50%"));
-    assert_eq!(out(duration(json!({ "max": 500 })), 501.0), format!("{id} request duration 501ms > 500ms"));
-    assert_eq!(out(duration(json!({ "min": 20 })), 19.0), format!("{id} request duration 19ms < 20ms"));
-    assert_eq!(out(template(json!({ "max": 5 })), 5.01), format!("{id} errors 5.01 > 5"));
-    assert_eq!(out(template(json!({ "min": 0.5 })), 0.0), format!("{id} errors 0.00 < 0.5"));
+    assert_eq!(
+        out(success_rate(json!({ "min": 99 })), 98.994),
+        format!("{id} success rate 98.99% < 99%")
+    );
+    assert_eq!(
+        out(success_rate(json!({ "max": 50 })), 51.0),
+        format!("{id} success rate 51.00% > 50%")
+    );
+    assert_eq!(
+        out(duration(json!({ "max": 500 })), 501.0),
+        format!("{id} request duration 501ms > 500ms")
+    );
+    assert_eq!(
+        out(duration(json!({ "min": 20 })), 19.0),
+        format!("{id} request duration 19ms < 20ms")
+    );
+    assert_eq!(
+        out(template(json!({ "max": 5 })), 5.01),
+        format!("{id} errors 5.01 > 5")
+    );
+    assert_eq!(
+        out(template(json!({ "min": 0.5 })), 0.0),
+        format!("{id} errors 0.00 < 0.5")
+    );
 }
 
 #[test]
 fn durations_are_compared_in_whole_milliseconds() {
-    assert_eq!(said(duration(json!({ "max": 500 })), Measured::Value(500.9)), "");
+    assert_eq!(
+        said(duration(json!({ "max": 500 })), Measured::Value(500.9)),
+        ""
+    );
 }
 
 #[test]
@@ -95,19 +129,31 @@ fn a_range_without_ends_passes_everything() {
 #[test]
 fn the_older_threshold_is_a_minimum_for_the_success_rate_and_a_maximum_elsewhere() {
     let older = |name: &str, value: f64| {
-        said(json!({ "name": name, "threshold": 90, "query": null }), Measured::Value(value))
+        said(
+            json!({ "name": name, "threshold": 90, "query": null }),
+            Measured::Value(value),
+        )
     };
     assert_eq!(older("request-success-rate", 90.0), "");
-    assert_eq!(older("request-success-rate", 89.0), "Halt podinfo.test advancement success rate 89.00% < 90%");
+    assert_eq!(
+        older("request-success-rate", 89.0),
+        "Halt podinfo.test advancement success rate 89.00% < 90%"
+    );
     assert_eq!(older("request-duration", 90.0), "");
-    assert_eq!(older("request-duration", 91.0), "Halt podinfo.test advancement request duration 91ms > 90ms");
+    assert_eq!(
+        older("request-duration", 91.0),
+        "Halt podinfo.test advancement request duration 91ms > 90ms"
+    );
 }
 
 #[test]
 fn without_any_threshold_every_positive_value_fails() {
     let metric = json!({ "name": "errors", "query": "vector(1)" });
     assert_eq!(said(metric.clone(), Measured::Value(0.0)), "");
-    assert_eq!(said(metric, Measured::Value(0.1)), "Halt podinfo.test advancement errors 0.10 > 0");
+    assert_eq!(
+        said(metric, Measured::Value(0.1)),
+        "Halt podinfo.test advancement errors 0.10 > 0"
+    );
 }
 
 #[test]
@@ -134,44 +180,78 @@ fn no_values_are_a_failed_check_in_the_words_of_its_kind() {
 #[test]
 fn not_a_number_is_no_value() {
     let (said, check) = check(template(json!({ "max": 5 })), Measured::Value(f64::NAN));
-    assert_eq!(said.unwrap(), "Halt advancement no values found for custom metric: errors: no values found");
+    assert_eq!(
+        said.unwrap(),
+        "Halt advancement no values found for custom metric: errors: no values found"
+    );
     assert_eq!((check.verdict, check.value), (Verdict::NoValues, None));
 }
 
 #[test]
 fn an_infinite_value_is_judged_and_kept_in_words() {
-    let (said, check) = check(template(json!({ "max": 5 })), Measured::Value(f64::INFINITY));
-    assert_eq!(said.unwrap(), "Halt podinfo.test advancement errors inf > 5");
+    let (said, check) = check(
+        template(json!({ "max": 5 })),
+        Measured::Value(f64::INFINITY),
+    );
+    assert_eq!(
+        said.unwrap(),
+        "Halt podinfo.test advancement errors inf > 5"
+    );
     assert_eq!((check.value, check.message.as_str()), (None, "inf"));
 }
 
 #[test]
 fn a_query_that_fails_is_a_failed_check() {
     let failed = || Measured::Failed("503".to_owned());
-    assert_eq!(said(success_rate(json!({ "min": 99 })), failed()), "Prometheus query failed: 503");
+    assert_eq!(
+        said(success_rate(json!({ "min": 99 })), failed()),
+        "Prometheus query failed: 503"
+    );
     let (said, check) = check(template(json!({ "max": 5 })), failed());
     assert_eq!(said.unwrap(), "Metric query failed for errors: 503");
-    assert_eq!((check.verdict, check.message.as_str()), (Verdict::Error, "503"));
+    assert_eq!(
+        (check.verdict, check.message.as_str()),
+        (Verdict::Error, "503")
+    );
 }
 
 #[test]
 fn a_template_that_cannot_be_used_is_named() {
-    let broken = Measured::Template { template: "errors.test".to_owned(), error: "not found".to_owned() };
+    let broken = Measured::Template {
+        template: "errors.test".to_owned(),
+        error: "not found".to_owned(),
+    };
     let (said, check) = check(template(json!({ "max": 5 })), broken);
     assert_eq!(said.unwrap(), "Metric template errors.test not found");
-    assert_eq!((check.verdict, check.message.as_str()), (Verdict::Error, "not found"));
+    assert_eq!(
+        (check.verdict, check.message.as_str()),
+        (Verdict::Error, "not found")
+    );
 }
 
 #[test]
 fn built_in_metrics_come_before_templates_and_the_first_failure_ends_the_check() {
-    let metrics = json!([template(json!({ "max": 5 })), success_rate(json!({ "min": 99 }))]);
+    let metrics = json!([
+        template(json!({ "max": 5 })),
+        success_rate(json!({ "min": 99 }))
+    ]);
     let mut world = world(&metrics);
     world.metrics.insert(0, Measured::Value(100.0));
     world.metrics.insert(1, Measured::Value(0.0));
     world.run(10);
-    assert_eq!(world.said(), ["Halt podinfo.test advancement success rate 0.00% < 99%"]);
+    assert_eq!(
+        world.said(),
+        ["Halt podinfo.test advancement success rate 0.00% < 99%"]
+    );
     let names = |world: &World| -> Vec<String> {
-        world.status().release.unwrap().checks.into_iter().map(|check| check.name).collect()
+        world
+            .status()
+            .release
+            .unwrap()
+            .checks
+            .into_iter()
+            .map(|check| check.name)
+            .collect()
     };
     assert_eq!(names(&world), ["request-success-rate"]);
     world.metrics.insert(1, Measured::Value(100.0));
@@ -182,12 +262,22 @@ fn built_in_metrics_come_before_templates_and_the_first_failure_ends_the_check()
 
 #[test]
 fn checks_of_metrics_that_the_spec_dropped_are_forgotten() {
-    let mut world = world(&json!([template(json!({})), success_rate(json!({ "min": 99 }))]));
+    let mut world = world(&json!([
+        template(json!({})),
+        success_rate(json!({ "min": 99 }))
+    ]));
     world.run(10);
     world.canary.spec.analysis.metrics.remove(0);
     world.run(10);
     let checks = world.status().history;
     assert!(checks.is_empty());
-    let names: Vec<String> = world.status().release.unwrap().checks.into_iter().map(|c| c.name).collect();
+    let names: Vec<String> = world
+        .status()
+        .release
+        .unwrap()
+        .checks
+        .into_iter()
+        .map(|c| c.name)
+        .collect();
     assert_eq!(names, ["request-success-rate"]);
 }

@@ -8,6 +8,7 @@ mod ending;
 mod failures;
 mod gates;
 mod hindrance;
+mod pauses;
 mod promotions;
 mod requests;
 mod seed;

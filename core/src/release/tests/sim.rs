@@ -11,7 +11,9 @@ pub enum Health {
     /// The change was stored, and its controller has not acted on it.
     Rolling,
     /// New pods run and are not available; so many of all are ready.
-    Unavailable { ready: i32 },
+    Unavailable {
+        ready: i32,
+    },
     /// As many are ready as its own threshold asks for, and not all.
     Enough,
     Stuck,
@@ -61,6 +63,11 @@ impl Sim {
     fn readiness(&self) -> Readiness {
         let (available, updated) = (self.ready(), self.replicas);
         match self.health {
+            // Its condition outlives its pods.
+            Health::Stuck => Readiness::Stuck(format!(
+                "deployment {:?} exceeded its progress deadline",
+                self.name
+            )),
             _ if self.replicas == 0 => Readiness::Ready,
             Health::Ready | Health::Enough => Readiness::Ready,
             Health::Rolling => Readiness::Waiting(Wait::Updating {
@@ -72,10 +79,6 @@ impl Sim {
                 updated,
                 threshold: 100,
             }),
-            Health::Stuck => Readiness::Stuck(format!(
-                "deployment {:?} exceeded its progress deadline",
-                self.name
-            )),
         }
     }
 

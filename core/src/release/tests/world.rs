@@ -106,7 +106,10 @@ impl World {
     }
 
     pub fn phase(&self) -> Phase {
-        self.canary.status.as_ref().map_or(Phase::New, |status| status.phase)
+        self.canary
+            .status
+            .as_ref()
+            .map_or(Phase::New, |status| status.phase)
     }
 
     pub fn weight(&self) -> i64 {
@@ -161,9 +164,16 @@ impl World {
                 facts.answers.hooks.insert(index, self.hook(kind));
             }
             Question::Metric(index) => {
-                let passes = if analysis.metrics[index].name == "request-duration" { 100.0 } else { 99.5 };
+                let passes = if analysis.metrics[index].name == "request-duration" {
+                    100.0
+                } else {
+                    99.5
+                };
                 let measured = self.metrics.get(&index).cloned();
-                facts.answers.metrics.insert(index, measured.unwrap_or(Measured::Value(passes)));
+                facts
+                    .answers
+                    .metrics
+                    .insert(index, measured.unwrap_or(Measured::Value(passes)));
             }
         }
     }
@@ -270,7 +280,11 @@ impl World {
 
     fn rebaseline(&mut self, from: &str, to: &str) {
         self.recorded.insert(to.to_owned());
-        if let Some(primary) = self.primary.as_mut().filter(|primary| primary.revision == from) {
+        if let Some(primary) = self
+            .primary
+            .as_mut()
+            .filter(|primary| primary.revision == from)
+        {
             to.clone_into(&mut primary.revision);
             self.stirred = true;
         }
@@ -286,7 +300,10 @@ impl World {
 
     /// The driver makes a primary that is not there from the promoted revision.
     fn keep_primary(&mut self) {
-        let promoted = self.status().last_promoted_spec.filter(|promoted| is_ours(promoted));
+        let promoted = self
+            .status()
+            .last_promoted_spec
+            .filter(|promoted| is_ours(promoted));
         if let (None, Some(promoted)) = (&self.primary, promoted) {
             self.create_primary(&promoted);
         }
@@ -315,12 +332,19 @@ impl World {
             }
             self.tick(None);
         }
-        panic!("never comes to rest at {}: {:?}", self.now, self.log.iter().rev().take(8).collect::<Vec<_>>());
+        panic!(
+            "never comes to rest at {}: {:?}",
+            self.now,
+            self.log.iter().rev().take(8).collect::<Vec<_>>()
+        );
     }
 
     /// Lets time pass, along the times at which plans want to be looked at again.
     pub fn run(&mut self, seconds: i64) {
-        let end = self.now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        let end = self
+            .now
+            .checked_add(SignedDuration::from_secs(seconds))
+            .unwrap();
         self.settle();
         while let Some(wake) = self.wake.filter(|wake| *wake <= end && !self.gone) {
             self.now = wake;
@@ -349,7 +373,10 @@ impl World {
     }
 
     pub fn ask(&mut self, verb: Verb, id: &str) {
-        let revision = self.status().release.map_or_else(|| FIRST.to_owned(), |release| release.revision);
+        let revision = self
+            .status()
+            .release
+            .map_or_else(|| FIRST.to_owned(), |release| release.revision);
         self.ask_for(verb, &revision, id);
     }
 
@@ -357,7 +384,9 @@ impl World {
         let uid = self.canary.metadata.uid.clone().unwrap_or_default();
         let raw = format!("{verb} {revision} {uid} {id}");
         self.request = Some(Wish {
-            parsed: raw.parse().map_err(|error: crate::request::RequestError| error.to_string()),
+            parsed: raw
+                .parse()
+                .map_err(|error: crate::request::RequestError| error.to_string()),
             raw,
             by: Some("alice".to_owned()),
             reason: None,

@@ -175,7 +175,7 @@ async fn marks_of_gitops_tools_are_not_copied() -> Result<()> {
         "apisixroutes/podinfo-podinfo-canary",
     ] {
         let metadata = test.get(object).await?["metadata"].clone();
-        let text = format!("{}{}", metadata["labels"], metadata["annotations"]);
+        let marks = format!("{}{}", metadata["labels"], metadata["annotations"]);
         for mark in [
             "tracking-id",
             "argocd",
@@ -183,7 +183,7 @@ async fn marks_of_gitops_tools_are_not_copied() -> Result<()> {
             "release-name",
             "toolkit.fluxcd.io/name",
         ] {
-            assert!(!text.contains(mark), "{object} has {mark}: {text}");
+            assert!(!marks.contains(mark), "{object} has {mark}: {marks}");
         }
     }
     Ok(())

@@ -38,9 +38,9 @@ async fn applying_the_same_manifest_again_is_no_release() -> Result<()> {
     manifest["spec"]
         .as_object_mut()
         .map(|spec| spec.remove("replicas"));
-    let text = manifest.to_string();
+    let applied = manifest.to_string();
     for _ in 0..2 {
-        test.kubectl_with(ALICE, &["apply", "-f", "-"], &text)
+        test.kubectl_with(ALICE, &["apply", "-f", "-"], &applied)
             .await?
             .ok()?;
     }
@@ -79,11 +79,11 @@ async fn a_second_change_starts_the_analysis_again_from_the_first_step() -> Resu
     })
     .await?;
     test.set_image("6.0.2").await?;
-    let text = format!(
+    let sentence = format!(
         "New revision detected! Restarting analysis for podinfo.{}",
         test.name
     );
-    assert_eq!(test.event("Restarting").await?, text);
+    assert_eq!(test.event("Restarting").await?, sentence);
     test.phase("Succeeded").await?;
     let weights = route.weights();
     assert_eq!(

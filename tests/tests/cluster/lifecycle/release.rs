@@ -120,7 +120,7 @@ async fn the_release_names_who_started_it_and_what_changed() -> Result<()> {
 #[tokio::test]
 async fn without_analysis_a_new_image_goes_straight_to_the_primary() -> Result<()> {
     let test = initialized_with("skipped", |canary| {
-        canary["spec"]["skipAnalysis"] = json!(true)
+        canary["spec"]["skipAnalysis"] = json!(true);
     })
     .await?;
     let route = test.record("apisixroutes/podinfo-podinfo-canary").await?;
@@ -129,11 +129,11 @@ async fn without_analysis_a_new_image_goes_straight_to_the_primary() -> Result<(
     assert_eq!(route.weights(), [(100, 0)]);
     let primary = test.get("deployments/podinfo-primary").await?;
     assert_eq!(image(&primary), "stefanprodan/podinfo:6.0.1");
-    let text = format!(
+    let sentence = format!(
         "Promotion completed! Canary analysis was skipped for podinfo.{}",
         test.name
     );
-    assert_eq!(test.event("skipped").await?, text);
+    assert_eq!(test.event("was skipped").await?, sentence);
     Ok(())
 }
 
@@ -161,7 +161,7 @@ async fn a_suspended_canary_waits_and_releases_when_it_is_resumed() -> Result<()
 #[tokio::test]
 async fn the_last_ten_templates_are_kept() -> Result<()> {
     let test = initialized_with("revisions", |canary| {
-        canary["spec"]["skipAnalysis"] = json!(true)
+        canary["spec"]["skipAnalysis"] = json!(true);
     })
     .await?;
     for number in 1..=11 {

@@ -152,3 +152,24 @@ fn a_generated_apex_service_is_handed_to_the_target() {
         "the Service outlives the Canary"
     );
 }
+
+#[test]
+fn of_a_service_that_was_handed_over_nothing_stays_but_the_service() {
+    let wanted = desired(Side::Canary, &plain(), SELECTOR, &[]);
+    let mut live = json!({
+        "metadata": { "name": "podinfo-canary", "resourceVersion": "7" },
+        "spec": { "selector": { "app": "other", "tier": "web" }, "ports": [{ "port": 81 }] },
+    });
+    let patch = handover_patch(&live, &wanted);
+    json_patch::merge(&mut live, &patch);
+    assert_eq!(live["spec"]["selector"], wanted["spec"]["selector"]);
+    assert_eq!(live["spec"]["ports"], wanted["spec"]["ports"]);
+    assert_eq!(
+        live["metadata"]["ownerReferences"],
+        wanted["metadata"]["ownerReferences"]
+    );
+    assert_eq!(
+        live["metadata"]["resourceVersion"], "7",
+        "no other write is undone"
+    );
+}

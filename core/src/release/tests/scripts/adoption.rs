@@ -23,7 +23,10 @@ fn the_primary_is_ready_before_anything_points_at_it() {
         0 [record v1-000000000001]
         ",
     );
-    assert_eq!((world.phase(), world.target.replicas), (Phase::Initializing, 1));
+    assert_eq!(
+        (world.phase(), world.target.replicas),
+        (Phase::Initializing, 1)
+    );
     world.set_primary_health(Health::Ready);
     world.run(10);
     expect(
@@ -34,7 +37,10 @@ fn the_primary_is_ready_before_anything_points_at_it() {
         0 Initialization done! podinfo.test
         ",
     );
-    assert_eq!((world.phase(), world.target.replicas, world.weight()), (Phase::Initialized, 0, 0));
+    assert_eq!(
+        (world.phase(), world.target.replicas, world.weight()),
+        (Phase::Initialized, 0, 0)
+    );
 }
 
 #[test]
@@ -62,9 +68,15 @@ fn a_crash_after_pointing_does_not_forget_the_drain() {
     world.tick(Some(1));
     assert!(world.pointed);
     world.settle();
-    assert_eq!((world.phase(), world.target.replicas), (Phase::Initializing, 1));
+    assert_eq!(
+        (world.phase(), world.target.replicas),
+        (Phase::Initializing, 1)
+    );
     world.run(5);
-    assert_eq!((world.phase(), world.target.replicas), (Phase::Initialized, 0));
+    assert_eq!(
+        (world.phase(), world.target.replicas),
+        (Phase::Initialized, 0)
+    );
 }
 
 #[test]
@@ -85,7 +97,10 @@ fn the_target_stays_until_the_apex_service_has_addresses() {
     world.tick(None);
     world.set_primary_health(Health::Unavailable { ready: 0 });
     world.run(60);
-    assert_eq!((world.phase(), world.target.replicas), (Phase::Initializing, 1));
+    assert_eq!(
+        (world.phase(), world.target.replicas),
+        (Phase::Initializing, 1)
+    );
 }
 
 #[test]
@@ -95,7 +110,10 @@ fn metric_servers_that_do_not_answer_are_named_and_stop_nothing() {
     world.run(10);
     assert_eq!(
         world.said(),
-        ["Error checking metric providers: connection refused", "Initialization done! podinfo.test"]
+        [
+            "Error checking metric providers: connection refused",
+            "Initialization done! podinfo.test"
+        ]
     );
 }
 
@@ -119,7 +137,10 @@ fn a_target_that_changes_before_initialized_is_released_right_after_it() {
     world.fresh = Health::Ready;
     world.set_primary_health(Health::Ready);
     world.run(60);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, SECOND)
+    );
     assert_eq!(world.status().history[0].from, FIRST);
 }
 
@@ -132,7 +153,10 @@ fn a_baseline_that_never_starts_gives_way_to_its_fix() {
         world.said().last().unwrap(),
         "podinfo-primary.test not ready: deployment \"podinfo-primary\" exceeded its progress deadline"
     );
-    assert_eq!(conditions::get(&world.status(), READY).unwrap().reason, "PrimaryNotReady");
+    assert_eq!(
+        conditions::get(&world.status(), READY).unwrap().reason,
+        "PrimaryNotReady"
+    );
     world.fresh = Health::Ready;
     world.set_revision(SECOND);
     world.run(10);
@@ -157,7 +181,10 @@ fn a_canary_that_is_created_suspended_begins_nothing() {
     world.canary.spec.suspend = Some(true);
     world.run(10);
     assert!(!world.pointed);
-    assert_eq!((world.phase(), world.target.replicas), (Phase::Initializing, 1));
+    assert_eq!(
+        (world.phase(), world.target.replicas),
+        (Phase::Initializing, 1)
+    );
 }
 
 #[test]

@@ -64,7 +64,10 @@ fn blue_green_without_a_router_switches_nothing() {
         20 Promotion completed! Scaling down podinfo.test
         ",
     );
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, SECOND)
+    );
 }
 
 #[test]
@@ -78,7 +81,10 @@ fn blue_green_without_pods_is_never_promoted() {
     world.run(100);
     assert_eq!(world.phase(), Phase::Failed);
     let said = world.said();
-    assert!(said.contains(&"Rolling back podinfo.test failed checks threshold reached 3".to_owned()), "{said:?}");
+    assert!(
+        said.contains(&"Rolling back podinfo.test failed checks threshold reached 3".to_owned()),
+        "{said:?}"
+    );
 }
 
 #[test]

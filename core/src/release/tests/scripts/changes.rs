@@ -9,7 +9,9 @@ use crate::request::Verb;
 use crate::status::{ImageChange, Outcome, Phase, RequestOutcome};
 
 fn change_config(world: &mut World, checksum: &str) {
-    world.configs.insert("configmap/podinfo".to_owned(), checksum.to_owned());
+    world
+        .configs
+        .insert("configmap/podinfo".to_owned(), checksum.to_owned());
     world.stirred = true;
 }
 
@@ -31,7 +33,10 @@ fn a_release_knows_what_changes_and_who_changed_it() {
     world.set_revision(SECOND);
     world.settle();
     let release = world.status().release.unwrap();
-    assert_eq!((release.number, release.by.as_deref(), release.from.as_str()), (1, Some("alice"), FIRST));
+    assert_eq!(
+        (release.number, release.by.as_deref(), release.from.as_str()),
+        (1, Some("alice"), FIRST)
+    );
     let change = ImageChange {
         container: "podinfod".to_owned(),
         from: Some(format!("podinfo:{FIRST}")),
@@ -61,7 +66,13 @@ fn a_newer_revision_starts_again_from_the_primary() {
         ",
     );
     let status = world.status();
-    assert_eq!((status.failed_checks, status.release.as_ref().unwrap().number), (0, 2));
+    assert_eq!(
+        (
+            status.failed_checks,
+            status.release.as_ref().unwrap().number
+        ),
+        (0, 2)
+    );
     assert_eq!(status.history[0].outcome, Outcome::Superseded);
     assert_eq!(status.history[0].weight, 40);
 }
@@ -72,10 +83,19 @@ fn a_newer_revision_waits_while_the_primary_cannot_take_the_traffic_back() {
     world.set_primary_health(Health::Unavailable { ready: 0 });
     world.set_revision(THIRD);
     world.run(30);
-    assert_eq!((world.weight(), world.status().release.unwrap().revision.as_str()), (20, SECOND));
+    assert_eq!(
+        (
+            world.weight(),
+            world.status().release.unwrap().revision.as_str()
+        ),
+        (20, SECOND)
+    );
     world.set_primary_health(Health::Ready);
     world.run(60);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, THIRD));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, THIRD)
+    );
 }
 
 #[test]
@@ -92,7 +112,10 @@ fn a_target_set_back_aborts_the_release() {
         2 [scale 0]
         ",
     );
-    assert_eq!((world.phase(), world.status().history[0].outcome), (Phase::Failed, Outcome::Aborted));
+    assert_eq!(
+        (world.phase(), world.status().history[0].outcome),
+        (Phase::Failed, Outcome::Aborted)
+    );
 }
 
 #[test]
@@ -106,7 +129,10 @@ fn a_target_set_back_after_it_failed_is_no_release() {
     assert_eq!((world.phase(), world.told().as_str()), (Phase::Failed, ""));
     world.set_revision(SECOND);
     world.run(60);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, SECOND)
+    );
 }
 
 #[test]
@@ -118,7 +144,10 @@ fn a_fix_after_a_failure_is_a_release_of_its_own() {
     world.measure(100.0);
     world.set_revision(THIRD);
     world.run(60);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, THIRD));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, THIRD)
+    );
 }
 
 #[test]
@@ -131,7 +160,10 @@ fn a_revision_that_arrives_while_traffic_drains_is_not_lost() {
     world.run(60);
     let told = world.told();
     assert!(!told.lines().next().unwrap().contains("scale 0"), "{told}");
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, THIRD));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, THIRD)
+    );
 }
 
 #[test]
@@ -145,15 +177,25 @@ fn a_revision_that_arrives_during_a_promotion_gets_no_traffic_and_is_released_ne
     world.settle();
     assert_eq!(
         world.said(),
-        ["podinfo.test changed while being promoted, routing all traffic to primary; the new revision follows as a release of its own"]
+        [
+            "podinfo.test changed while being promoted, routing all traffic to primary; the new revision follows as a release of its own"
+        ]
     );
     assert_eq!((world.weight(), world.primary_revision()), (0, SECOND));
     world.set_primary_health(Health::Ready);
     world.run(60);
-    let outcomes: Vec<_> = world.status().history.iter().map(|r| (r.revision.clone(), r.outcome)).collect();
+    let outcomes: Vec<_> = world
+        .status()
+        .history
+        .iter()
+        .map(|r| (r.revision.clone(), r.outcome))
+        .collect();
     assert_eq!(
         outcomes,
-        [(THIRD.to_owned(), Outcome::Promoted), (SECOND.to_owned(), Outcome::Promoted)]
+        [
+            (THIRD.to_owned(), Outcome::Promoted),
+            (SECOND.to_owned(), Outcome::Promoted)
+        ]
     );
     assert_eq!(world.primary_revision(), THIRD);
 }
@@ -213,9 +255,15 @@ fn a_new_default_of_the_api_server_is_no_release() {
     world.target.revision = SECOND.to_owned();
     world.stirred = true;
     world.run(30);
-    expect(&mut world, "0 [rebaseline \"v1-000000000001\" to v1-000000000002]");
+    expect(
+        &mut world,
+        "0 [rebaseline \"v1-000000000001\" to v1-000000000002]",
+    );
     let status = world.status();
-    assert_eq!((status.phase, status.last_promoted_spec.as_deref()), (Phase::Initialized, Some(SECOND)));
+    assert_eq!(
+        (status.phase, status.last_promoted_spec.as_deref()),
+        (Phase::Initialized, Some(SECOND))
+    );
     assert_eq!(world.primary_revision(), SECOND);
 }
 
@@ -227,7 +275,10 @@ fn a_new_default_is_told_from_a_release_after_releases_too() {
     world.target.revision = THIRD.to_owned();
     world.stirred = true;
     world.run(30);
-    expect(&mut world, "0 [rebaseline \"v1-000000000002\" to v1-000000000003]");
+    expect(
+        &mut world,
+        "0 [rebaseline \"v1-000000000002\" to v1-000000000003]",
+    );
     assert_eq!(world.phase(), Phase::Succeeded);
 }
 
@@ -263,7 +314,10 @@ fn a_suspended_canary_is_left_as_it_is_and_says_so_once() {
     world.run(100);
     expect(&mut world, "0 skipping canary run as object is suspended");
     assert_eq!(world.weight(), 20);
-    assert_eq!(conditions::get(&world.status(), READY).unwrap().reason, "Suspended");
+    assert_eq!(
+        conditions::get(&world.status(), READY).unwrap().reason,
+        "Suspended"
+    );
     world.canary.spec.suspend = None;
     world.stirred = true;
     world.run(60);
@@ -278,15 +332,24 @@ fn requests_to_a_suspended_canary_are_refused() {
     world.ask(Verb::Rollback, "r1");
     world.settle();
     let record = world.status().last_request.unwrap();
-    assert_eq!((record.outcome, record.message.as_str()), (RequestOutcome::Refused, "the Canary is suspended"));
+    assert_eq!(
+        (record.outcome, record.message.as_str()),
+        (RequestOutcome::Refused, "the Canary is suspended")
+    );
     assert_eq!(world.weight(), 20);
 }
 
 #[test]
 fn a_canary_that_is_suspended_before_its_gate_opens_starts_nothing() {
-    let mut world = World::at_rest(&with_hooks(two_steps(), &[(HookKind::ConfirmRollout, "gate")]));
+    let mut world = World::at_rest(&with_hooks(
+        two_steps(),
+        &[(HookKind::ConfirmRollout, "gate")],
+    ));
     world.canary.spec.suspend = Some(true);
     world.set_revision(SECOND);
     world.run(60);
-    assert_eq!((world.phase(), world.target.replicas), (Phase::Initialized, 0));
+    assert_eq!(
+        (world.phase(), world.target.replicas),
+        (Phase::Initialized, 0)
+    );
 }

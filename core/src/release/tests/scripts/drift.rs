@@ -45,8 +45,15 @@ fn after_three_times_the_target_is_left_and_a_condition_says_so() {
     assert_eq!(world.target.replicas, 1);
     let status = world.status();
     let drift = conditions::get(&status, DRIFT).unwrap();
-    assert_eq!((drift.status.as_str(), drift.reason.as_str()), ("True", "ReplicasNotZero"));
-    assert!(drift.message.starts_with("flux scaled podinfo.test up 3 times"));
+    assert_eq!(
+        (drift.status.as_str(), drift.reason.as_str()),
+        ("True", "ReplicasNotZero")
+    );
+    assert!(
+        drift
+            .message
+            .starts_with("flux scaled podinfo.test up 3 times")
+    );
 }
 
 #[test]
@@ -62,7 +69,10 @@ fn after_ten_quiet_minutes_the_target_is_scaled_back_and_the_condition_goes() {
     assert_eq!(world.target.replicas, 0);
     world.run(600);
     let status = world.status();
-    assert_eq!((conditions::get(&status, DRIFT), &status.drift), (None, &None));
+    assert_eq!(
+        (conditions::get(&status, DRIFT), &status.drift),
+        (None, &None)
+    );
 }
 
 #[test]
@@ -97,7 +107,11 @@ fn a_crash_while_scaling_back_counts_it_once() {
     world.settle();
     let status = world.status();
     assert_eq!((status.drift.unwrap().count, world.target.replicas), (1, 0));
-    assert_eq!(world.events.len() as i64, status.events.sequence);
+    assert_eq!(
+        world.events.keys().copied().max(),
+        Some(status.events.sequence)
+    );
+    assert_eq!(world.status().events.sequence, 3);
 }
 
 #[test]
@@ -109,7 +123,10 @@ fn a_release_clears_what_was_said_about_drift() {
     world.set_revision(SECOND);
     world.run(60);
     let status = world.status();
-    assert_eq!((status.phase, status.drift.is_none()), (Phase::Succeeded, true));
+    assert_eq!(
+        (status.phase, status.drift.is_none()),
+        (Phase::Succeeded, true)
+    );
     assert_eq!(conditions::get(&status, DRIFT), None);
 }
 
@@ -121,4 +138,51 @@ fn a_release_uses_the_pods_that_are_there() {
     world.settle();
     assert!(!world.told().contains("[scale"));
     assert_eq!(world.weight(), 20);
+}
+
+#[test]
+fn a_target_that_a_contested_service_points_at_is_kept_up_and_let_go_without_a_word() {
+    let mut world = World::at_rest(&two_steps());
+    world.primary.as_mut().unwrap().replicas = 2;
+    world.contested = true;
+    world.stirred = true;
+    world.run(100);
+    expect(
+        &mut world,
+        "
+        0 the selector of Service podinfo.test was changed again after its repair, keeping podinfo.test at 2 replicas so that it serves either way: leave the selector out of its manifest
+        0 [scale 2]
+        ",
+    );
+    let status = world.status();
+    assert_eq!(
+        conditions::get(&status, DRIFT).unwrap().reason,
+        "SelectorChanged"
+    );
+    world.contested = false;
+    world.stirred = true;
+    world.run(100);
+    expect(&mut world, "0 [scale 0]");
+    assert_eq!(conditions::get(&world.status(), DRIFT), None);
+}
+
+#[test]
+fn a_contested_service_that_finds_pods_adds_none() {
+    let mut world = World::at_rest(&two_steps());
+    world.contested = true;
+    world.target.replicas = 1;
+    world.stirred = true;
+    world.settle();
+    assert!(!world.told().contains("[scale"));
+}
+
+#[test]
+fn a_failed_revision_does_not_serve_by_way_of_a_contested_service() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    world.ask(crate::request::Verb::Rollback, "r1");
+    world.run(10);
+    world.contested = true;
+    world.stirred = true;
+    world.run(10);
+    assert_eq!(world.target.replicas, 0);
 }

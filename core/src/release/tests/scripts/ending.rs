@@ -27,7 +27,10 @@ fn reverting_gives_the_target_its_pods_and_traffic_before_the_canary_goes() {
     world.fresh = Health::Rolling;
     leave(&mut world, Leaving::Revert);
     world.run(10);
-    assert_eq!((world.phase(), world.target.replicas, world.weight()), (Phase::Terminating, 3, 0));
+    assert_eq!(
+        (world.phase(), world.target.replicas, world.weight()),
+        (Phase::Terminating, 3, 0)
+    );
     world.set_target_health(Health::Ready);
     world.run(10);
     expect(
@@ -90,5 +93,8 @@ fn pods_that_are_not_ready_get_nobody() {
     world.fresh = Health::Unavailable { ready: 0 };
     leave(&mut world, Leaving::Revert);
     world.run(100);
-    assert_eq!((world.gone, world.routes), (false, Some(Routes::ALL_PRIMARY)));
+    assert_eq!(
+        (world.gone, world.routes),
+        (false, Some(Routes::ALL_PRIMARY))
+    );
 }

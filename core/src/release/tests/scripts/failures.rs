@@ -80,7 +80,10 @@ fn a_canary_without_pods_fails_by_its_threshold() {
     let mut world = World::at_weight(&two_steps(), 20);
     world.set_target_health(Health::Unavailable { ready: 0 });
     world.run(60);
-    assert_eq!((world.phase(), world.status().failed_checks), (Phase::Failed, 3));
+    assert_eq!(
+        (world.phase(), world.status().failed_checks),
+        (Phase::Failed, 3)
+    );
 }
 
 #[test]
@@ -114,12 +117,21 @@ fn a_rollback_waits_for_a_primary_that_can_serve() {
     world.set_primary_health(Health::Unavailable { ready: 0 });
     world.measure(0.0);
     world.run(60);
-    assert_eq!((world.weight(), world.phase(), world.target.replicas), (20, Phase::Progressing, 1));
+    assert_eq!(
+        (world.weight(), world.phase(), world.target.replicas),
+        (20, Phase::Progressing, 1)
+    );
     world.set_primary_health(Health::Ready);
     world.run(5);
-    assert_eq!((world.weight(), world.phase(), world.target.replicas), (0, Phase::Failed, 0));
+    assert_eq!(
+        (world.weight(), world.phase(), world.target.replicas),
+        (0, Phase::Failed, 0)
+    );
     let said = world.said();
-    let rollbacks = said.iter().filter(|line| line.starts_with("Rolling back")).count();
+    let rollbacks = said
+        .iter()
+        .filter(|line| line.starts_with("Rolling back"))
+        .count();
     assert_eq!(rollbacks, 1, "{said:?}");
 }
 
@@ -154,7 +166,10 @@ fn failed_checks_of_one_release_do_not_count_in_the_next() {
     world.run(25);
     world.set_revision(THIRD);
     world.run(25);
-    assert_eq!((world.phase(), world.status().failed_checks), (Phase::Progressing, 2));
+    assert_eq!(
+        (world.phase(), world.status().failed_checks),
+        (Phase::Progressing, 2)
+    );
     world.run(10);
     assert_eq!(world.phase(), Phase::Failed);
 }
@@ -169,7 +184,12 @@ fn the_last_ten_releases_are_remembered() {
     let status = world.status();
     let numbers: Vec<i64> = status.history.iter().map(|record| record.number).collect();
     assert_eq!(numbers, [12, 11, 10, 9, 8, 7, 6, 5, 4, 3]);
-    assert!(status.history.iter().all(|record| record.outcome == Outcome::Promoted && record.weight == 40));
+    assert!(
+        status
+            .history
+            .iter()
+            .all(|record| record.outcome == Outcome::Promoted && record.weight == 40)
+    );
 }
 
 #[test]
@@ -182,7 +202,14 @@ fn addresses_of_the_canary_are_remembered_while_the_release_runs() {
     world.target.scale(1, "autoscaler", Health::Ready);
     world.stirred = true;
     world.settle();
-    let seen: Vec<String> = world.status().release.unwrap().addresses.into_iter().map(|seen| seen.ip).collect();
+    let seen: Vec<String> = world
+        .status()
+        .release
+        .unwrap()
+        .addresses
+        .into_iter()
+        .map(|seen| seen.ip)
+        .collect();
     assert_eq!(seen, ["10.0.0.0", "10.0.0.1", "10.0.0.2"]);
 }
 

@@ -19,9 +19,15 @@ fn held_by(kind: HookKind) -> World {
 fn a_closed_rollout_gate_holds_the_release_before_there_are_pods() {
     let mut world = held_by(HookKind::ConfirmRollout);
     world.run(60);
-    expect(&mut world, "0 Halt podinfo.test advancement waiting for approval gate");
+    expect(
+        &mut world,
+        "0 Halt podinfo.test advancement waiting for approval gate",
+    );
     assert_eq!((world.phase(), world.target.replicas), (Phase::Waiting, 0));
-    assert_eq!(world.status().release.unwrap().waiting_for.as_deref(), Some("gate"));
+    assert_eq!(
+        world.status().release.unwrap().waiting_for.as_deref(),
+        Some("gate")
+    );
 }
 
 #[test]
@@ -53,8 +59,14 @@ fn a_person_opens_the_rollout_gate() {
     world.ask(Verb::Promote, "r1");
     world.settle();
     assert_eq!(world.weight(), 20);
-    assert_eq!(world.status().last_request.unwrap().message, "approved: the release starts");
-    assert_eq!(world.said()[0], "Request of alice for podinfo.test: approve the release");
+    assert_eq!(
+        world.status().last_request.unwrap().message,
+        "approved: the release starts"
+    );
+    assert_eq!(
+        world.said()[0],
+        "Request of alice for podinfo.test: approve the release"
+    );
 }
 
 #[test]
@@ -63,7 +75,10 @@ fn setting_the_target_back_while_the_rollout_gate_is_closed_aborts_the_release()
     world.run(5);
     world.set_revision(FIRST);
     world.run(20);
-    assert_eq!((world.phase(), world.target.replicas), (Phase::Initialized, 0));
+    assert_eq!(
+        (world.phase(), world.target.replicas),
+        (Phase::Initialized, 0)
+    );
     assert_eq!(world.status().history[0].outcome, Outcome::Aborted);
 }
 
@@ -74,7 +89,10 @@ fn a_newer_revision_takes_the_place_of_the_one_that_waits() {
     world.set_revision(THIRD);
     world.run(20);
     let status = world.status();
-    assert_eq!((status.phase, status.release.unwrap().revision.as_str()), (Phase::Waiting, THIRD));
+    assert_eq!(
+        (status.phase, status.release.unwrap().revision.as_str()),
+        (Phase::Waiting, THIRD)
+    );
     assert_eq!(status.history[0].outcome, Outcome::Superseded);
 }
 
@@ -120,7 +138,10 @@ fn a_persons_promote_takes_one_step_past_the_traffic_gate_and_no_more() {
 
 #[test]
 fn pre_rollout_hooks_are_not_called_again_while_the_first_step_waits_for_its_gate() {
-    let hooks = [(HookKind::PreRollout, "smoke"), (HookKind::ConfirmTrafficIncrease, "gate")];
+    let hooks = [
+        (HookKind::PreRollout, "smoke"),
+        (HookKind::ConfirmTrafficIncrease, "gate"),
+    ];
     let mut world = World::at_rest(&with_hooks(two_steps(), &hooks));
     world.hooks_answer(HookKind::ConfirmTrafficIncrease, Err("closed"));
     world.set_revision(SECOND);
@@ -128,7 +149,10 @@ fn pre_rollout_hooks_are_not_called_again_while_the_first_step_waits_for_its_gat
     world.hooks_answer(HookKind::PreRollout, Err("the fixture is used up"));
     world.log.clear();
     world.run(30);
-    assert_eq!((world.told().as_str(), world.status().failed_checks), ("", 0));
+    assert_eq!(
+        (world.told().as_str(), world.status().failed_checks),
+        ("", 0)
+    );
 }
 
 #[test]
@@ -137,9 +161,15 @@ fn a_closed_promotion_gate_waits_at_the_maximum_and_goes_on_checking() {
     let mut world = World::at_weight(&with_hooks(with_metric(two_steps()), &hooks), 40);
     world.hooks_answer(HookKind::ConfirmPromotion, Err("closed"));
     world.run(15);
-    expect(&mut world, "0 Halt podinfo.test advancement waiting for promotion approval gate");
+    expect(
+        &mut world,
+        "0 Halt podinfo.test advancement waiting for promotion approval gate",
+    );
     let status = world.status();
-    assert_eq!((status.phase, status.canary_weight), (Phase::WaitingPromotion, 40));
+    assert_eq!(
+        (status.phase, status.canary_weight),
+        (Phase::WaitingPromotion, 40)
+    );
     world.measure(0.0);
     world.run(40);
     assert_eq!(world.phase(), Phase::Failed);
@@ -175,7 +205,10 @@ fn a_person_opens_the_promotion_gate() {
 
 #[test]
 fn gates_of_one_name_each_hold() {
-    let hooks = [(HookKind::ConfirmRollout, "gate"), (HookKind::ConfirmPromotion, "gate")];
+    let hooks = [
+        (HookKind::ConfirmRollout, "gate"),
+        (HookKind::ConfirmPromotion, "gate"),
+    ];
     let mut world = World::at_weight(&with_hooks(two_steps(), &hooks), 40);
     world.hooks_answer(HookKind::ConfirmPromotion, Err("closed"));
     world.run(60);
@@ -200,7 +233,13 @@ fn a_failed_pre_rollout_hook_counts_and_routes_nothing() {
     world.hooks_answer(HookKind::PreRollout, Ok(()));
     world.log.clear();
     world.run(10);
-    assert_eq!(world.said(), ["Pre-rollout check gate passed", "Advance podinfo.test canary weight 20"]);
+    assert_eq!(
+        world.said(),
+        [
+            "Pre-rollout check gate passed",
+            "Advance podinfo.test canary weight 20"
+        ]
+    );
 }
 
 #[test]
@@ -210,13 +249,19 @@ fn a_failed_rollout_hook_counts_and_comes_before_the_metrics() {
     world.hooks_answer(HookKind::Rollout, Err("boom"));
     world.measure(0.0);
     world.run(10);
-    assert_eq!(world.said(), ["Halt podinfo.test advancement external check load failed boom"]);
+    assert_eq!(
+        world.said(),
+        ["Halt podinfo.test advancement external check load failed boom"]
+    );
     assert!(world.status().release.unwrap().checks.is_empty());
 }
 
 #[test]
 fn a_rollback_hook_that_answers_rolls_back_at_the_next_check() {
-    let mut world = World::at_weight(&with_hooks(two_steps(), &[(HookKind::Rollback, "alarm")]), 20);
+    let mut world = World::at_weight(
+        &with_hooks(two_steps(), &[(HookKind::Rollback, "alarm")]),
+        20,
+    );
     world.hooks_answer(HookKind::Rollback, Ok(()));
     world.run(20);
     expect(

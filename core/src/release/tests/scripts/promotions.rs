@@ -12,7 +12,10 @@ fn promoting() -> World {
     let mut world = World::at_weight(&two_steps(), 40);
     world.fresh = Health::Rolling;
     world.run(10);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Promoting, SECOND));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Promoting, SECOND)
+    );
     world.log.clear();
     world
 }
@@ -35,8 +38,14 @@ fn a_primary_that_is_not_ready_by_its_deadline_is_put_back_while_the_canary_serv
         ",
     );
     let status = world.status();
-    assert_eq!((status.phase, status.history[0].outcome), (Phase::Failed, Outcome::PromotionFailed));
-    assert_eq!((world.primary_revision(), world.target.replicas), (FIRST, 0));
+    assert_eq!(
+        (status.phase, status.history[0].outcome),
+        (Phase::Failed, Outcome::PromotionFailed)
+    );
+    assert_eq!(
+        (world.primary_revision(), world.target.replicas),
+        (FIRST, 0)
+    );
     assert!(!status.release.unwrap().recovering);
 }
 
@@ -47,7 +56,10 @@ fn a_primary_whose_own_deadline_passed_is_put_back_at_once() {
     world.settle();
     let told = world.told();
     assert!(told.starts_with("  0 Promotion of podinfo.test failed, primary not ready: deployment \"podinfo-primary\" exceeded"));
-    assert_eq!((world.phase(), world.weight(), world.primary_revision()), (Phase::Failed, 100, FIRST));
+    assert_eq!(
+        (world.phase(), world.weight(), world.primary_revision()),
+        (Phase::Failed, 100, FIRST)
+    );
 }
 
 #[test]
@@ -56,7 +68,10 @@ fn a_canary_that_is_not_ready_gets_nothing_when_the_promotion_fails() {
     world.set_target_health(Health::Unavailable { ready: 0 });
     world.set_primary_health(Health::Stuck);
     world.settle();
-    assert_eq!((world.phase(), world.weight(), world.primary_revision()), (Phase::Failed, 0, FIRST));
+    assert_eq!(
+        (world.phase(), world.weight(), world.primary_revision()),
+        (Phase::Failed, 0, FIRST)
+    );
 }
 
 #[test]
@@ -67,7 +82,10 @@ fn a_primary_that_fails_after_traffic_returned_is_put_back_too() {
     assert_eq!(world.phase(), Phase::Finalising);
     world.set_primary_health(Health::Stuck);
     world.settle();
-    assert_eq!((world.phase(), world.weight(), world.primary_revision()), (Phase::Failed, 100, FIRST));
+    assert_eq!(
+        (world.phase(), world.weight(), world.primary_revision()),
+        (Phase::Failed, 100, FIRST)
+    );
 }
 
 #[test]
@@ -77,7 +95,10 @@ fn a_primary_that_nobody_can_reach_fails_its_promotion() {
     world.primary.as_mut().unwrap().replicas = 0;
     world.run(70);
     let said = world.said();
-    assert_eq!(said[0], "Promotion of podinfo.test failed, primary not ready: none of its pods can be reached");
+    assert_eq!(
+        said[0],
+        "Promotion of podinfo.test failed, primary not ready: none of its pods can be reached"
+    );
 }
 
 #[test]
@@ -94,7 +115,10 @@ fn a_promotion_in_long_steps_does_not_run_into_the_deadline_of_the_rollout() {
     assert_eq!(world.phase(), Phase::Promoting);
     world.set_primary_health(Health::Ready);
     world.run(120);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, SECOND)
+    );
 }
 
 #[test]
@@ -105,12 +129,26 @@ fn a_revision_that_arrives_while_the_primary_is_put_back_starts_from_the_primary
     world.fresh = Health::Ready;
     world.set_revision(THIRD);
     world.settle();
-    assert_eq!((world.weight(), world.status().release.unwrap().revision.as_str()), (0, SECOND));
+    assert_eq!(
+        (
+            world.weight(),
+            world.status().release.unwrap().revision.as_str()
+        ),
+        (0, SECOND)
+    );
     world.log.clear();
     world.set_primary_health(Health::Ready);
     world.run(60);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, THIRD));
-    let first_route = world.told().lines().find(|line| line.contains("[route")).unwrap().to_owned();
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, THIRD)
+    );
+    let first_route = world
+        .told()
+        .lines()
+        .find(|line| line.contains("[route"))
+        .unwrap()
+        .to_owned();
     assert!(first_route.contains("[route 80/20]"), "{first_route}");
 }
 
@@ -152,13 +190,22 @@ fn a_promotion_that_failed_can_be_retried_once_the_primary_is_back() {
     world.ask(Verb::Retry, "r1");
     world.settle();
     let record = world.status().last_request.unwrap();
-    assert_eq!((record.outcome, record.message.as_str()), (RequestOutcome::Refused, "the primary is still being put back"));
+    assert_eq!(
+        (record.outcome, record.message.as_str()),
+        (
+            RequestOutcome::Refused,
+            "the primary is still being put back"
+        )
+    );
     world.set_primary_health(Health::Ready);
     world.run(5);
     world.fresh = Health::Ready;
     world.ask(Verb::Retry, "r2");
     world.run(60);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, SECOND)
+    );
 }
 
 #[test]
@@ -170,15 +217,23 @@ fn a_crash_after_the_copy_does_not_forget_the_promotion() {
     assert!(!plan.promotes());
     let (_, plan) = world.tick(Some(1));
     assert!(plan.promotes());
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Promoting, SECOND));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Promoting, SECOND)
+    );
     world.run(10);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, SECOND)
+    );
 }
 
 #[test]
 fn a_crash_between_route_and_status_skips_no_step() {
     let mut world = World::at_rest(&two_steps());
     world.set_revision(SECOND);
+    // Detected, then scaled up.
+    world.tick(None);
     world.tick(None);
     world.log.clear();
     world.tick(Some(2));

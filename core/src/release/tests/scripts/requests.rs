@@ -4,14 +4,13 @@ use serde_json::json;
 
 use super::story::{SECOND, THIRD, expect, two_steps, with_hooks, with_metric};
 use crate::hook::HookKind;
-use crate::release::conditions::{self, PAUSED};
 use crate::release::tests::sim::Health;
 use crate::release::tests::world::{FIRST, World};
 use crate::request::Verb;
 use crate::status::{Outcome, Phase, RequestOutcome};
 
 /// Outcome and message of a request that was just made.
-fn outcome(world: &mut World, verb: Verb) -> (RequestOutcome, String) {
+pub(super) fn outcome(world: &mut World, verb: Verb) -> (RequestOutcome, String) {
     let id = format!("r{}", world.status_writes);
     world.ask(verb, &id);
     world.settle();
@@ -21,11 +20,11 @@ fn outcome(world: &mut World, verb: Verb) -> (RequestOutcome, String) {
     (record.outcome, record.message)
 }
 
-fn done(message: &str) -> (RequestOutcome, String) {
+pub(super) fn done(message: &str) -> (RequestOutcome, String) {
     (RequestOutcome::Done, message.to_owned())
 }
 
-fn refused(message: &str) -> (RequestOutcome, String) {
+pub(super) fn refused(message: &str) -> (RequestOutcome, String) {
     (RequestOutcome::Refused, message.to_owned())
 }
 
@@ -34,10 +33,22 @@ fn nothing_that_runs_is_needed_for_any_request_but_retry() {
     let mut world = World::at_weight(&two_steps(), 20);
     world.run(60);
     assert_eq!(world.phase(), Phase::Succeeded);
-    for verb in [Verb::Promote, Verb::PromoteFull, Verb::Rollback, Verb::Pause, Verb::Resume] {
-        assert_eq!(outcome(&mut world, verb), refused("no release is running (phase Succeeded)"));
+    for verb in [
+        Verb::Promote,
+        Verb::PromoteFull,
+        Verb::Rollback,
+        Verb::Pause,
+        Verb::Resume,
+    ] {
+        assert_eq!(
+            outcome(&mut world, verb),
+            refused("no release is running (phase Succeeded)")
+        );
     }
-    assert_eq!(outcome(&mut world, Verb::Retry), refused("only a failed release is retried (phase Succeeded)"));
+    assert_eq!(
+        outcome(&mut world, Verb::Retry),
+        refused("only a failed release is retried (phase Succeeded)")
+    );
 }
 
 #[test]
@@ -46,7 +57,10 @@ fn before_the_first_release_every_request_speaks_of_none() {
     for verb in Verb::ALL {
         let (outcome, message) = outcome(&mut world, verb);
         assert_eq!(outcome, RequestOutcome::Superseded);
-        assert_eq!(message, format!("{FIRST} is not the current revision: there was no release yet"));
+        assert_eq!(
+            message,
+            format!("{FIRST} is not the current revision: there was no release yet")
+        );
     }
 }
 
@@ -60,7 +74,10 @@ fn promote_takes_the_next_step_at_once_and_the_dwell_begins_anew() {
     world.run(9);
     assert_eq!(world.told(), "");
     world.run(1);
-    assert_eq!(world.said(), ["Halt podinfo.test advancement success rate 0.00% < 99%"]);
+    assert_eq!(
+        world.said(),
+        ["Halt podinfo.test advancement success rate 0.00% < 99%"]
+    );
 }
 
 #[test]
@@ -113,14 +130,20 @@ fn promote_full_needs_no_more_checks() {
     let wanted = done("promotion started: the primary gets the new revision");
     assert_eq!(outcome(&mut world, Verb::PromoteFull), wanted);
     world.run(10);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, SECOND)
+    );
 }
 
 #[test]
 fn promote_full_waits_for_ready_pods() {
     let mut world = World::at_rest(&two_steps());
     world.release_slowly(SECOND);
-    assert_eq!(outcome(&mut world, Verb::PromoteFull), done("promotion starts when the canary is ready"));
+    assert_eq!(
+        outcome(&mut world, Verb::PromoteFull),
+        done("promotion starts when the canary is ready")
+    );
     assert_eq!(world.phase(), Phase::Progressing);
     world.fresh = Health::Ready;
     world.set_target_health(Health::Ready);
@@ -129,18 +152,11 @@ fn promote_full_waits_for_ready_pods() {
 }
 
 #[test]
-fn promote_full_ends_a_pause() {
-    let mut world = World::at_weight(&two_steps(), 20);
-    outcome(&mut world, Verb::Pause);
-    outcome(&mut world, Verb::PromoteFull);
-    world.run(10);
-    assert_eq!(world.phase(), Phase::Succeeded);
-    assert_eq!(conditions::get(&world.status(), PAUSED), None);
-}
-
-#[test]
 fn promote_full_does_not_open_the_rollout_gate() {
-    let mut world = World::at_rest(&with_hooks(two_steps(), &[(HookKind::ConfirmRollout, "gate")]));
+    let mut world = World::at_rest(&with_hooks(
+        two_steps(),
+        &[(HookKind::ConfirmRollout, "gate")],
+    ));
     world.hooks_answer(HookKind::ConfirmRollout, Err("closed"));
     world.set_revision(SECOND);
     world.settle();
@@ -169,8 +185,17 @@ fn rollback_routes_at_once_and_drains_before_pods_go() {
 fn nothing_is_asked_of_a_release_that_goes_back_already() {
     let mut world = World::at_weight(&two_steps(), 20);
     outcome(&mut world, Verb::Rollback);
-    for verb in [Verb::Promote, Verb::PromoteFull, Verb::Rollback, Verb::Pause, Verb::Resume] {
-        assert_eq!(outcome(&mut world, verb), refused("the release is being rolled back"));
+    for verb in [
+        Verb::Promote,
+        Verb::PromoteFull,
+        Verb::Rollback,
+        Verb::Pause,
+        Verb::Resume,
+    ] {
+        assert_eq!(
+            outcome(&mut world, verb),
+            refused("the release is being rolled back")
+        );
     }
 }
 
@@ -181,7 +206,10 @@ fn a_promotion_that_a_person_rolls_back_sends_nobody_to_the_canary() {
     world.run(10);
     assert_eq!((world.phase(), world.weight()), (Phase::Promoting, 40));
     world.log.clear();
-    assert_eq!(outcome(&mut world, Verb::Rollback), done("rolling back: all traffic goes to the primary"));
+    assert_eq!(
+        outcome(&mut world, Verb::Rollback),
+        done("rolling back: all traffic goes to the primary")
+    );
     world.run(5);
     world.set_primary_health(Health::Ready);
     world.run(5);
@@ -192,10 +220,13 @@ fn a_promotion_that_a_person_rolls_back_sends_nobody_to_the_canary() {
         0 [route 100/0]
         0 [promote v1-000000000001]
         5 Primary of podinfo.test is ready with the promoted revision again, routing all traffic to it
-        5 [scale 0]
+        7 [scale 0]
         ",
     );
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Failed, FIRST));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Failed, FIRST)
+    );
 }
 
 #[test]
@@ -204,114 +235,11 @@ fn a_promotion_cannot_be_paused() {
     world.fresh = Health::Rolling;
     world.run(10);
     for verb in [Verb::Promote, Verb::PromoteFull, Verb::Pause, Verb::Resume] {
-        assert_eq!(outcome(&mut world, verb), refused("the release is being promoted already"));
+        assert_eq!(
+            outcome(&mut world, verb),
+            refused("the release is being promoted already")
+        );
     }
-}
-
-#[test]
-fn a_paused_release_keeps_the_dwell_that_remained() {
-    let mut world = World::at_weight(&two_steps(), 20);
-    world.run(7);
-    assert_eq!(outcome(&mut world, Verb::Pause), done("paused at weight 20"));
-    let paused = world.status();
-    assert_eq!(conditions::get(&paused, PAUSED).unwrap().message, "Paused podinfo.test on request of alice");
-    assert_eq!(paused.release.unwrap().next_check_at, None);
-    world.run(3600);
-    assert_eq!(world.weight(), 20);
-    assert_eq!(outcome(&mut world, Verb::Resume), done("resumed at weight 20"));
-    assert_eq!(conditions::get(&world.status(), PAUSED), None);
-    world.run(2);
-    assert_eq!(world.weight(), 20);
-    world.run(1);
-    assert_eq!(world.weight(), 40);
-}
-
-#[test]
-fn a_pause_between_two_tries_of_a_pre_rollout_hook_keeps_their_distance() {
-    let mut world = World::at_rest(&with_hooks(two_steps(), &[(HookKind::PreRollout, "smoke")]));
-    world.hooks_answer(HookKind::PreRollout, Err("no"));
-    world.set_revision(SECOND);
-    world.run(4);
-    outcome(&mut world, Verb::Pause);
-    world.run(100);
-    outcome(&mut world, Verb::Resume);
-    world.log.clear();
-    world.run(5);
-    assert_eq!(world.told(), "");
-    world.run(1);
-    assert_eq!(world.said(), ["Halt podinfo.test advancement pre-rollout check smoke failed no"]);
-}
-
-#[test]
-fn a_paused_release_that_waits_for_approval_goes_on_waiting() {
-    let mut world = World::at_rest(&with_hooks(two_steps(), &[(HookKind::ConfirmRollout, "gate")]));
-    world.hooks_answer(HookKind::ConfirmRollout, Err("closed"));
-    world.set_revision(SECOND);
-    world.run(4);
-    outcome(&mut world, Verb::Pause);
-    world.hooks_answer(HookKind::ConfirmRollout, Ok(()));
-    world.run(100);
-    assert_eq!(world.phase(), Phase::Waiting);
-    outcome(&mut world, Verb::Resume);
-    world.run(6);
-    assert_eq!(world.weight(), 20);
-}
-
-#[test]
-fn a_paused_release_is_not_stepped_paused_or_resumed_twice() {
-    let mut world = World::at_weight(&two_steps(), 20);
-    assert_eq!(outcome(&mut world, Verb::Resume), refused("the release is not paused"));
-    outcome(&mut world, Verb::Pause);
-    assert_eq!(outcome(&mut world, Verb::Pause), refused("the release is paused already"));
-    assert_eq!(outcome(&mut world, Verb::Promote), refused("the release is paused: resume it first"));
-    outcome(&mut world, Verb::Resume);
-    assert_eq!(outcome(&mut world, Verb::Resume), refused("the release is not paused"));
-}
-
-#[test]
-fn a_paused_canary_that_loses_its_pods_gets_no_traffic_until_they_are_back() {
-    let mut world = World::at_weight(&two_steps(), 20);
-    outcome(&mut world, Verb::Pause);
-    world.set_target_health(Health::Unavailable { ready: 0 });
-    world.run(100);
-    assert_eq!((world.weight(), world.status().failed_checks), (0, 0));
-    world.set_target_health(Health::Ready);
-    world.run(100);
-    assert_eq!((world.weight(), world.phase()), (20, Phase::Progressing));
-}
-
-#[test]
-fn a_newer_revision_ends_a_pause() {
-    let mut world = World::at_weight(&two_steps(), 20);
-    outcome(&mut world, Verb::Pause);
-    world.set_revision(THIRD);
-    world.run(60);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, THIRD));
-}
-
-#[test]
-fn retry_tries_the_failed_revision_once_more() {
-    let mut world = World::at_weight(&two_steps(), 20);
-    outcome(&mut world, Verb::Rollback);
-    world.run(5);
-    assert_eq!(outcome(&mut world, Verb::Retry), done("the release starts again"));
-    world.run(60);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
-    assert_eq!(world.status().release.unwrap().number, 2);
-}
-
-#[test]
-fn a_retry_waits_for_its_gates_and_is_not_taken_for_nothing() {
-    let mut world = World::at_weight(&with_hooks(two_steps(), &[(HookKind::ConfirmRollout, "gate")]), 20);
-    outcome(&mut world, Verb::Rollback);
-    world.run(5);
-    world.hooks_answer(HookKind::ConfirmRollout, Err("closed"));
-    outcome(&mut world, Verb::Retry);
-    world.run(30);
-    assert_eq!(world.phase(), Phase::Waiting);
-    world.hooks_answer(HookKind::ConfirmRollout, Ok(()));
-    world.run(60);
-    assert_eq!(world.phase(), Phase::Succeeded);
 }
 
 #[test]
@@ -321,7 +249,10 @@ fn only_the_revision_that_its_author_saw_is_acted_on() {
     world.settle();
     let record = world.status().last_request.unwrap();
     assert_eq!(record.outcome, RequestOutcome::Superseded);
-    assert_eq!(record.message, format!("{THIRD} is not the current revision: the release is {SECOND} now"));
+    assert_eq!(
+        record.message,
+        format!("{THIRD} is not the current revision: the release is {SECOND} now")
+    );
     assert_eq!(world.weight(), 20);
 }
 
@@ -330,7 +261,10 @@ fn a_request_that_meets_a_newer_revision_is_superseded() {
     for verb in [Verb::Promote, Verb::PromoteFull] {
         let mut world = World::at_weight(&two_steps(), 20);
         world.target.set_template(THIRD, Health::Ready);
-        let wanted = (RequestOutcome::Superseded, "the target has a newer revision".to_owned());
+        let wanted = (
+            RequestOutcome::Superseded,
+            "the target has a newer revision".to_owned(),
+        );
         assert_eq!(outcome(&mut world, verb), wanted);
         assert_eq!(world.primary_revision(), FIRST);
     }
@@ -338,7 +272,10 @@ fn a_request_that_meets_a_newer_revision_is_superseded() {
     outcome(&mut world, Verb::Rollback);
     world.run(5);
     world.target.set_template(THIRD, Health::Ready);
-    let wanted = (RequestOutcome::Superseded, "the target has another revision now".to_owned());
+    let wanted = (
+        RequestOutcome::Superseded,
+        "the target has another revision now".to_owned(),
+    );
     assert_eq!(outcome(&mut world, Verb::Retry), wanted);
 }
 
@@ -350,7 +287,10 @@ fn a_request_to_the_canary_of_the_same_name_that_was_deleted_is_superseded() {
     world.settle();
     let record = world.status().last_request.unwrap();
     assert_eq!(record.outcome, RequestOutcome::Superseded);
-    assert_eq!(record.message, "the Canary was deleted and created again since");
+    assert_eq!(
+        record.message,
+        "the Canary was deleted and created again since"
+    );
 }
 
 #[test]
@@ -370,7 +310,10 @@ fn a_request_that_cannot_be_read_is_answered_once() {
     world.ask_for(Verb::Rollback, "not a revision", "r1");
     world.settle();
     let record = world.status().last_request.unwrap();
-    assert_eq!((record.outcome, record.verb.as_str()), (RequestOutcome::Malformed, "unknown"));
+    assert_eq!(
+        (record.outcome, record.verb.as_str()),
+        (RequestOutcome::Malformed, "unknown")
+    );
     assert_eq!(world.said().len(), 1);
     world.stirred = true;
     world.settle();
@@ -384,15 +327,24 @@ fn who_asked_is_unknown_where_admission_did_not_see_it() {
     world.request.as_mut().unwrap().by = None;
     world.request.as_mut().unwrap().reason = Some("it hurts".to_owned());
     world.settle();
-    assert_eq!(world.said()[0], "Rolling back podinfo.test on request of unknown: it hurts");
+    assert_eq!(
+        world.said()[0],
+        "Rolling back podinfo.test on request of unknown: it hurts"
+    );
     let record = world.status().last_request.unwrap();
-    assert_eq!((record.by, record.reason.as_deref()), (None, Some("it hurts")));
+    assert_eq!(
+        (record.by, record.reason.as_deref()),
+        (None, Some("it hurts"))
+    );
 }
 
 #[test]
 fn a_check_that_is_due_is_made_although_a_request_came_with_it() {
     let mut world = World::at_weight(&two_steps(), 20);
     world.pass(jiff::SignedDuration::from_secs(10));
-    assert_eq!(outcome(&mut world, Verb::Resume), refused("the release is not paused"));
+    assert_eq!(
+        outcome(&mut world, Verb::Resume),
+        refused("the release is not paused")
+    );
     assert_eq!(world.weight(), 40);
 }

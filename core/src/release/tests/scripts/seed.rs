@@ -46,7 +46,9 @@ fn the_first_release_is_promoted_with_the_events_in_order() {
     world.run(30);
     release(&mut world, SECOND);
     world.run(5);
-    world.metrics.insert(0, Measured::NoValues("no values found".to_owned()));
+    world
+        .metrics
+        .insert(0, Measured::NoValues("no values found".to_owned()));
     world.run(10);
     world.metrics.clear();
     world.run(120);
@@ -72,11 +74,29 @@ fn the_first_release_is_promoted_with_the_events_in_order() {
     );
     assert_eq!(
         promoted_condition(&world),
-        condition("True", "Succeeded", "Canary analysis completed successfully, promotion finished.")
+        condition(
+            "True",
+            "Succeeded",
+            "Canary analysis completed successfully, promotion finished."
+        )
     );
-    assert_eq!((world.primary_revision(), world.target.replicas, world.weight()), (SECOND, 0, 0));
+    assert_eq!(
+        (
+            world.primary_revision(),
+            world.target.replicas,
+            world.weight()
+        ),
+        (SECOND, 0, 0)
+    );
     let status = world.status();
-    assert_eq!((status.failed_checks, status.canary_weight, status.iterations), (1, 0, 0));
+    assert_eq!(
+        (
+            status.failed_checks,
+            status.canary_weight,
+            status.iterations
+        ),
+        (1, 0, 0)
+    );
     assert_eq!(status.last_promoted_spec.as_deref(), Some(SECOND));
 }
 
@@ -137,15 +157,35 @@ fn a_release_that_answers_errors_is_rolled_back_by_the_tenth_failed_check() {
     assert_eq!(world.said(), wanted);
     assert_eq!(
         promoted_condition(&world),
-        condition("False", "Failed", "Canary analysis failed, Deployment scaled to zero.")
+        condition(
+            "False",
+            "Failed",
+            "Canary analysis failed, Deployment scaled to zero."
+        )
     );
-    assert_eq!((world.primary_revision(), world.target.replicas, world.weight()), (SECOND, 0, 0));
+    assert_eq!(
+        (
+            world.primary_revision(),
+            world.target.replicas,
+            world.weight()
+        ),
+        (SECOND, 0, 0)
+    );
     let status = world.status();
     assert_eq!((status.phase, status.failed_checks), (Phase::Failed, 10));
     let outcomes: Vec<Outcome> = status.history.iter().map(|record| record.outcome).collect();
     assert_eq!(outcomes, [Outcome::RolledBack, Outcome::Promoted]);
-    let checks: Vec<_> = status.release.unwrap().checks.into_iter().map(|check| (check.name, check.verdict)).collect();
-    assert_eq!(checks, [("request-success-rate".to_owned(), Verdict::Failed)]);
+    let checks: Vec<_> = status
+        .release
+        .unwrap()
+        .checks
+        .into_iter()
+        .map(|check| (check.name, check.verdict))
+        .collect();
+    assert_eq!(
+        checks,
+        [("request-success-rate".to_owned(), Verdict::Failed)]
+    );
 }
 
 #[test]
@@ -157,7 +197,10 @@ fn a_slow_release_is_halted_by_its_duration() {
     world.log.clear();
     world.metrics.insert(1, Measured::Value(1250.7));
     world.run(10);
-    assert_eq!(world.said(), ["Halt podinfo.test advancement request duration 1.25s > 500ms"]);
+    assert_eq!(
+        world.said(),
+        ["Halt podinfo.test advancement request duration 1.25s > 500ms"]
+    );
 }
 
 #[test]
@@ -178,5 +221,8 @@ fn changing_the_deployment_again_runs_the_analysis_again() {
             "Advance podinfo.test canary weight 10",
         ]
     );
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, THIRD));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, THIRD)
+    );
 }

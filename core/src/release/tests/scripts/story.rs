@@ -41,7 +41,8 @@ pub fn with_hooks(mut analysis: Value, hooks: &[(HookKind, &str)]) -> Value {
 }
 
 pub fn with_metric(mut analysis: Value) -> Value {
-    analysis["metrics"] = json!([{ "name": "request-success-rate", "thresholdRange": { "min": 99 } }]);
+    analysis["metrics"] =
+        json!([{ "name": "request-success-rate", "thresholdRange": { "min": 99 } }]);
     analysis
 }
 
@@ -85,13 +86,21 @@ impl World {
     pub fn told(&mut self) -> String {
         let lines = std::mem::take(&mut self.log);
         let first = lines.first().map_or(0, |(at, _)| *at);
-        lines.iter().map(|(at, line)| format!("{:>3} {line}\n", at - first)).collect()
+        let told: Vec<String> = lines
+            .iter()
+            .map(|(at, line)| format!("{:>3} {line}", at - first))
+            .collect();
+        told.join("\n")
     }
 
     /// Only what was said.
     pub fn said(&mut self) -> Vec<String> {
         let lines = std::mem::take(&mut self.log);
-        lines.into_iter().map(|(_, line)| line).filter(|line| !line.starts_with('[')).collect()
+        lines
+            .into_iter()
+            .map(|(_, line)| line)
+            .filter(|line| !line.starts_with('['))
+            .collect()
     }
 
     pub fn hooks_answer(&mut self, kind: HookKind, answer: Result<(), &str>) {
@@ -110,7 +119,9 @@ impl World {
     }
 
     pub fn primary_revision(&self) -> &str {
-        self.primary.as_ref().map_or("", |primary| primary.revision.as_str())
+        self.primary
+            .as_ref()
+            .map_or("", |primary| primary.revision.as_str())
     }
 }
 
@@ -118,7 +129,11 @@ impl World {
 #[track_caller]
 pub fn expect(world: &mut World, story: &str) {
     let told = world.told();
-    let wanted: Vec<&str> = story.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let wanted: Vec<&str> = story
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     let told: Vec<&str> = told.lines().map(str::trim).collect();
     assert_eq!(told, wanted);
 }

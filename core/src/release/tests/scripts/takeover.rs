@@ -39,8 +39,14 @@ fn a_canary_at_rest_is_taken_over_without_a_release() {
             ",
         );
         let status = world.status();
-        assert_eq!((status.phase, status.last_applied_spec.as_deref()), (phase, Some(FIRST)));
-        assert_eq!((status.last_promoted_spec.as_deref(), status.release), (Some(FIRST), None));
+        assert_eq!(
+            (status.phase, status.last_applied_spec.as_deref()),
+            (phase, Some(FIRST))
+        );
+        assert_eq!(
+            (status.last_promoted_spec.as_deref(), status.release),
+            (Some(FIRST), None)
+        );
     }
 }
 
@@ -49,13 +55,19 @@ fn a_failed_canary_never_becomes_the_baseline() {
     let mut world = flagger(Phase::Failed, 0, SECOND);
     world.run(60);
     let status = world.status();
-    assert_eq!((status.phase, status.last_promoted_spec.as_deref()), (Phase::Failed, Some(FIRST)));
+    assert_eq!(
+        (status.phase, status.last_promoted_spec.as_deref()),
+        (Phase::Failed, Some(FIRST))
+    );
     assert_eq!(status.last_applied_spec.as_deref(), Some(SECOND));
     assert_eq!(status.release.unwrap().outcome, Some(Outcome::RolledBack));
     assert_eq!(world.primary_revision(), FIRST);
     world.set_revision(THIRD);
     world.run(60);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, THIRD));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, THIRD)
+    );
 }
 
 #[test]
@@ -65,7 +77,10 @@ fn a_canary_that_serves_everybody_after_a_failed_promotion_is_not_taken_away() {
     let told = world.told();
     let routed = told.find("[route 100/0]").unwrap();
     assert!(told.find("[scale 0]").unwrap() > routed, "{told}");
-    assert_eq!((world.phase(), world.weight(), world.target.replicas), (Phase::Failed, 0, 0));
+    assert_eq!(
+        (world.phase(), world.weight(), world.target.replicas),
+        (Phase::Failed, 0, 0)
+    );
 }
 
 #[test]
@@ -74,7 +89,10 @@ fn an_analysis_goes_on_at_its_weight() {
     world.run(9);
     assert_eq!((world.weight(), world.phase()), (20, Phase::Progressing));
     world.run(60);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, SECOND)
+    );
     assert_eq!(world.status().history[0].from, FIRST);
 }
 
@@ -94,7 +112,10 @@ fn what_waits_for_its_promotion_keeps_the_weight_that_is_routed() {
     world.canary.status = Some(status);
     world.run(9);
     let status = world.status();
-    assert_eq!((status.canary_weight, status.iterations, world.weight()), (40, 0, 40));
+    assert_eq!(
+        (status.canary_weight, status.iterations, world.weight()),
+        (40, 0, 40)
+    );
     world.run(30);
     assert_eq!(world.phase(), Phase::Succeeded);
 }
@@ -105,7 +126,10 @@ fn a_promotion_is_finished() {
         let mut world = flagger(phase, 40, SECOND);
         world.primary.as_mut().unwrap().revision = SECOND.to_owned();
         world.run(60);
-        assert_eq!((world.phase(), world.weight(), world.target.replicas), (Phase::Succeeded, 0, 0));
+        assert_eq!(
+            (world.phase(), world.weight(), world.target.replicas),
+            (Phase::Succeeded, 0, 0)
+        );
     }
 }
 
@@ -113,5 +137,8 @@ fn a_promotion_is_finished() {
 fn a_release_that_waits_for_approval_starts_when_its_gate_opens() {
     let mut world = flagger(Phase::Waiting, 0, SECOND);
     world.run(60);
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, SECOND)
+    );
 }

@@ -15,7 +15,10 @@ fn weights(analysis: &serde_json::Value) -> Vec<(i64, i64)> {
     let mut seen = Vec::new();
     for _ in 0..400 {
         world.settle();
-        if seen.last().is_none_or(|(_, weight)| *weight != world.weight()) {
+        if seen
+            .last()
+            .is_none_or(|(_, weight)| *weight != world.weight())
+        {
             seen.push((world.second() - start, world.weight()));
         }
         world.run(1);
@@ -143,7 +146,10 @@ fn the_analysis_may_be_skipped() {
         0 Promotion completed! Canary analysis was skipped for podinfo.test
         ",
     );
-    assert_eq!((world.phase(), world.primary_revision()), (Phase::Succeeded, SECOND));
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Succeeded, SECOND)
+    );
 }
 
 #[test]
