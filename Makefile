@@ -19,7 +19,7 @@ test: programs ## Rules, offline and cluster tests: a real API server with simul
 	@tests/tools/build.sh control-plane >/dev/null
 	$(CARGO) test --quiet --workspace --lib --bins
 	$(CARGO) test --quiet -p kubectl-canary --tests
-	$(CARGO) test --quiet -p canary-tests --test cluster
+	$(CARGO) test --quiet -p canary-tests --test cluster -- --test-threads 6
 
 .PHONY: e2e
 e2e: programs ## The user's scenario on a real node (Linux, root)
