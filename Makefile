@@ -30,7 +30,7 @@ e2e: programs ## The user's scenario on a real node (Linux, root)
 .PHONY: bench
 bench: ## Measure; writes target/bench/results.json. CANARIES=N measures at rest
 	@tests/tools/build.sh control-plane >/dev/null
-	$(CARGO) build --quiet --release -p canary-webhook -p canary-tests
+	$(CARGO) build --quiet --release -p canary-webhook -p canary-tests --bin canary-webhook --bin canary-bench
 	@target/release/canary-bench
 
 .PHONY: check

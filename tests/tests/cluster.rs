@@ -3,14 +3,24 @@
 
 #[path = "cluster/admission.rs"]
 mod admission;
+#[path = "cluster/alone.rs"]
+mod alone;
 #[path = "cluster/bad_input.rs"]
 mod bad_input;
 #[path = "cluster/configs.rs"]
 mod configs;
 #[path = "cluster/control_plane.rs"]
 mod control_plane;
+#[path = "cluster/crash.rs"]
+mod crash;
+#[path = "cluster/drift.rs"]
+mod drift;
 #[path = "cluster/gates.rs"]
 mod gates;
+#[path = "cluster/idle.rs"]
+mod idle;
+#[path = "cluster/leader.rs"]
+mod leader;
 #[path = "cluster/lifecycle.rs"]
 mod lifecycle;
 #[path = "cluster/manifests.rs"]
@@ -23,17 +33,7 @@ mod policies;
 mod server;
 #[path = "cluster/setup.rs"]
 mod setup;
-#[path = "cluster/alone.rs"]
-mod alone;
-#[path = "cluster/crash.rs"]
-mod crash;
-#[path = "cluster/drift.rs"]
-mod drift;
-#[path = "cluster/idle.rs"]
-mod idle;
-#[path = "cluster/leader.rs"]
-mod leader;
-#[path = "cluster/webhook_down.rs"]
-mod webhook_down;
 #[path = "cluster/strategies.rs"]
 mod strategies;
+#[path = "cluster/webhook_down.rs"]
+mod webhook_down;

@@ -11,7 +11,7 @@ use crate::transport::Resolve;
 
 /// Admission webhook and controller of kubectl-canary
 #[derive(Clone, Debug, Parser)]
-#[command(name = "canary-webhook", version)]
+#[command(name = "canary-webhook", version, args_override_self = true)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -257,6 +257,18 @@ mod tests {
                 "--control-loop-interval means nothing here: nothing is polled",
             ]
         );
+    }
+
+    #[test]
+    fn of_a_flag_given_twice_the_last_counts_and_resolve_adds_up() {
+        let args = read(&[
+            "--port=1",
+            "--port=2",
+            "--resolve=a:1:127.0.0.1",
+            "--resolve=b:1:127.0.0.1",
+        ])
+        .unwrap();
+        assert_eq!((args.port, args.resolve.len()), (2, 2));
     }
 
     #[test]

@@ -11,7 +11,9 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let result = match args.command {
-        Some(Command::Crd) => canary_core::crd::yaml().map(|yaml| print!("{yaml}")).map_err(Into::into),
+        Some(Command::Crd) => canary_core::crd::yaml()
+            .map(|yaml| print!("{yaml}"))
+            .map_err(Into::into),
         None => run(args),
     };
     match result {
@@ -30,6 +32,8 @@ fn run(args: Args) -> anyhow::Result<()> {
     }
     // One provider for all TLS in the process; a second install would be a second one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(server::run(args))
 }

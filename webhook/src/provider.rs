@@ -71,7 +71,9 @@ pub enum ProviderError {
 pub enum QueryError {
     #[error("no values found")]
     NoValues,
-    #[error("query returned multiple values: aggregate its series into one, for instance with sum()")]
+    #[error(
+        "query returned multiple values: aggregate its series into one, for instance with sum()"
+    )]
     MultipleValues,
     #[error("error response: Status {status}: {text}")]
     Status {

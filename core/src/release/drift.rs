@@ -66,24 +66,16 @@ pub fn hold_at_zero(d: &mut Draft<'_>) {
     let handled = old.as_ref().is_some_and(|old| old.generation == generation);
     let stopped = count > LIMIT || (count == LIMIT && !handled);
     if stopped {
-        let message = Message::DriftStopped {
-            manager: manager.clone(),
-            times: LIMIT,
-        };
-        let text = message.text(d.canary);
-        if conditions::get(&d.status, conditions::DRIFT).is_none() {
-            d.say(message);
-        }
-        d.condition(conditions::DRIFT, "ReplicasNotZero", &text);
         let since = if handled { since } else { now };
-        d.status.drift = Some(Drift {
-            count: LIMIT + 1,
-            since,
-            generation,
-            manager,
-        });
-        // The window begins anew with each change; once it is over, the target is scaled back again.
-        return wake_after_window(d, since);
+        return give_up(
+            d,
+            Drift {
+                count: LIMIT + 1,
+                since,
+                generation,
+                manager,
+            },
+        );
     }
     if handled {
         d.status.drift = old;
@@ -100,6 +92,22 @@ pub fn hold_at_zero(d: &mut Draft<'_>) {
         generation,
         manager,
     });
+}
+
+/// Not scaled back any more. The window begins anew with each change; once it is over, the target
+/// is scaled back again.
+fn give_up(d: &mut Draft<'_>, drift: Drift) {
+    let message = Message::DriftStopped {
+        manager: drift.manager.clone(),
+        times: LIMIT,
+    };
+    let text = message.text(d.canary);
+    if conditions::get(&d.status, conditions::DRIFT).is_none() {
+        d.say(message);
+    }
+    d.condition(conditions::DRIFT, "ReplicasNotZero", &text);
+    wake_after_window(d, drift.since);
+    d.status.drift = Some(drift);
 }
 
 fn settle(d: &mut Draft<'_>, old: Option<Drift>) {

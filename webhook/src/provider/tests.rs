@@ -96,7 +96,11 @@ mod answers {
     fn a_range_vector_is_multiple_values() {
         let range = r#"[{"metric":{},"values":[[1,"1"],[2,"2"]]}]"#;
         let error = result_of("matrix", range).unwrap_err();
-        assert!(error.to_string().starts_with("query returned multiple values"));
+        assert!(
+            error
+                .to_string()
+                .starts_with("query returned multiple values")
+        );
     }
 
     #[test]
