@@ -150,7 +150,6 @@ fn before_analysis(d: &mut Draft<'_>) -> Result<(), Question> {
     if d.release().next_check_at.is_none() {
         d.say(Message::StartingAnalysis);
     }
-    d.release().rolling_since = None;
     d.release().message = String::new();
     d.checked();
     if asked_to_roll_back(d)? {
@@ -171,6 +170,14 @@ fn before_analysis(d: &mut Draft<'_>) -> Result<(), Question> {
 }
 
 fn wait_for_canary(d: &mut Draft<'_>, why: String) {
+    let now = d.now();
+    let release = d.release();
+    let noticed = !release.message.is_empty();
+    let was_ready = release.next_check_at.is_some();
+    if was_ready && !noticed {
+        // It waits for a gate or a hook, not for its first pods: these have their own time.
+        release.rolling_since = Some(now);
+    }
     if d.past_deadline() {
         return promotion::roll_back(d, RollbackReason::Deadline(why), Outcome::RolledBack);
     }
@@ -179,7 +186,7 @@ fn wait_for_canary(d: &mut Draft<'_>, why: String) {
         d.target().readiness,
         Readiness::Waiting(Wait::Unavailable { .. })
     );
-    if settled && d.release().message.is_empty() {
+    if (settled || was_ready) && !noticed {
         d.say(Message::CanaryNotReady(why.clone()));
         d.release().message = why;
     }

@@ -133,12 +133,8 @@ impl<'a> Draft<'a> {
 
     /// Whether the canary may still have connections, although no more are sent there.
     pub fn served(&self) -> bool {
-        let ever = self
-            .status
-            .release
-            .as_ref()
-            .is_some_and(|release| release.peak_weight > 0);
-        self.has_traffic() && (ever || self.routed() > 0)
+        let release = self.status.release.as_ref();
+        self.has_traffic() && release.is_some_and(|release| release.peak_weight > 0)
     }
 
     /// Routes, unless the side that would get more has no ready pods. True if the wanted routes

@@ -8,6 +8,7 @@
 //! ```
 //! A script is one story with the plan of each moment in view; a property holds for all histories.
 
+mod conditions;
 mod coverage;
 mod history;
 mod invariants;

@@ -51,8 +51,8 @@ fn adoption_of_a_service_that_served_before_loses_no_request() {
 
 #[test]
 fn adoption_of_pods_that_end_the_moment_they_are_told_to_loses_no_request() {
-    enough_asked(play::abrupt().unwrap());
-    none_lost("adoption, hasty pods", &play::abrupt().unwrap().adoption);
+    enough_asked(play::hasty().unwrap());
+    none_lost("adoption, hasty pods", &play::hasty().unwrap().adoption);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_promotion_loses_no_request_though_the_canarys_pods_end_at_once() {
 
 #[test]
 fn a_rollback_loses_no_request_though_the_canarys_pods_end_at_once() {
-    for losses in [play::lost().unwrap(), play::abrupt().unwrap()] {
+    for losses in [play::lost().unwrap(), play::hasty().unwrap()] {
         served("6.0.2", &losses.rollback);
         none_lost("rollback", &losses.rollback);
     }
@@ -73,7 +73,7 @@ fn a_rollback_loses_no_request_though_the_canarys_pods_end_at_once() {
 
 #[test]
 fn without_a_drain_requests_are_lost_so_that_it_is_the_drain_that_saves_them() {
-    let losses = play::hasty().unwrap();
+    let losses = play::undrained().unwrap();
     println!("adoption, --drain 0: {}", losses.adoption);
     println!("rollback, --drain 0: {}", losses.rollback);
     enough_asked(losses);

@@ -6,8 +6,8 @@
 //!        ├─ two            two replicas, steady load, an image that fails by itself
 //!        ├─ errors, delay  rolled back by what the load asks for
 //!        ├─ again          changed again while it is released
-//!        ├─ lost, abrupt   requests counted by the client, server with its usual drain
-//!        └─ hasty          the same, after all others, with --drain 0
+//!        ├─ lost, hasty    requests counted by the client, server with its usual drain
+//!        └─ undrained      the same, after all others, with --drain 0
 //! ```
 //! A release takes minutes of waiting and little work: played one after the other they would take an
 //! hour. The play has a thread and a runtime of its own, and hands plain data to the tests.
@@ -62,8 +62,8 @@ pub struct Played {
     delay: Act<Seen>,
     again: Act<Seen>,
     lost: Act<Losses>,
-    abrupt: Act<Losses>,
     hasty: Act<Losses>,
+    undrained: Act<Losses>,
 }
 
 type Act<T> = Result<T, BrokeOff>;
@@ -92,7 +92,7 @@ macro_rules! acts {
 
 acts! {
     user: User, custom: Custom, two: TwoReleases, errors: Seen, delay: Seen, again: Seen,
-    lost: Losses, abrupt: Losses, hasty: Losses,
+    lost: Losses, hasty: Losses, undrained: Losses,
 }
 
 async fn play() -> Result<Played> {
@@ -103,7 +103,7 @@ async fn play() -> Result<Played> {
     scenario::install(&node).await?;
     println!("node, surroundings and server: {:?}", start.elapsed());
     // The user's own promotion is judged by how fast podinfo answers: hardly anything runs beside it.
-    let (two, (user, custom, errors, delay, again, lost, abrupt)) =
+    let (two, (user, custom, errors, delay, again, lost, hasty)) =
         tokio::join!(acts::two(&node), async {
             let promoted = acts::promoted(&node).await;
             tokio::join!(
@@ -113,12 +113,12 @@ async fn play() -> Result<Played> {
                 acts::delay(&node),
                 acts::again(&node),
                 count::with_a_hasty_canary(&node),
-                count::with_hasty_pods(&node, "abrupt"),
+                count::with_hasty_pods(&node, "hasty"),
             )
         });
     println!("all releases: {:?}", start.elapsed());
-    let hasty = match count::without_drain(&node).await {
-        Ok(()) => count::with_hasty_pods(&node, "hasty").await,
+    let undrained = match count::without_drain(&node).await {
+        Ok(()) => count::with_hasty_pods(&node, "undrained").await,
         Err(error) => Err(error),
     };
     println!("the end: {:?}", start.elapsed());
@@ -130,8 +130,8 @@ async fn play() -> Result<Played> {
         delay: told(delay),
         again: told(again),
         lost: told(lost),
-        abrupt: told(abrupt),
         hasty: told(hasty),
+        undrained: told(undrained),
     })
 }
 

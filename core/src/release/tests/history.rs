@@ -192,7 +192,7 @@ fn health() -> impl Strategy<Value = Health> {
         8 => Just(Health::Ready),
         2 => Just(Health::Rolling),
         5 => (0_i32..3).prop_map(|ready| Health::Unavailable { ready }),
-        1 => Just(Health::Enough),
+        1 => (0_i32..3).prop_map(|ready| Health::Enough { ready }),
         2 => Just(Health::Stuck),
     ]
 }

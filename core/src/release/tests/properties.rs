@@ -237,7 +237,17 @@ fn run_with(mut runner: TestRunner, property: impl Fn(&History) -> TestCaseResul
 
 #[test]
 fn every_plan_keeps_the_invariants() {
-    run(|history| Player::new(history).play(history));
+    run(|history| {
+        let mut player = Player::new(history);
+        player.play(history)?;
+        let status = player.world.status();
+        let json = serde_json::to_value(&status).unwrap();
+        prop_assert_eq!(
+            serde_json::from_value::<CanaryStatus>(json).unwrap(),
+            status
+        );
+        Ok(())
+    });
 }
 
 #[test]

@@ -15,7 +15,9 @@ pub enum Health {
         ready: i32,
     },
     /// As many are ready as its own threshold asks for, and not all.
-    Enough,
+    Enough {
+        ready: i32,
+    },
     Stuck,
 }
 
@@ -53,8 +55,7 @@ impl Sim {
     pub fn ready(&self) -> i32 {
         match self.health {
             Health::Ready => self.replicas,
-            Health::Enough => self.replicas.min(1),
-            Health::Unavailable { ready } => ready.min(self.replicas),
+            Health::Enough { ready } | Health::Unavailable { ready } => ready.min(self.replicas),
             Health::Rolling | Health::Stuck if self.surges => self.replicas,
             Health::Rolling | Health::Stuck => 0,
         }
@@ -69,7 +70,7 @@ impl Sim {
                 self.name
             )),
             _ if self.replicas == 0 => Readiness::Ready,
-            Health::Ready | Health::Enough => Readiness::Ready,
+            Health::Ready | Health::Enough { .. } => Readiness::Ready,
             Health::Rolling => Readiness::Waiting(Wait::Updating {
                 updated: 0,
                 desired: self.replicas,

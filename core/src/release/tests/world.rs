@@ -37,6 +37,7 @@ pub struct World {
     pub adopted: bool,
     pub configs: BTreeMap<String, String>,
     pub scale_up_to: i32,
+    pub first_address: i32,
     pub request: Option<Wish>,
     pub providers: Result<(), String>,
     /// What hooks of a kind answer; by default gates are open and nobody asks for a rollback.
@@ -84,6 +85,7 @@ impl World {
             contested: false,
             configs: BTreeMap::new(),
             scale_up_to: 1,
+            first_address: 0,
             request: None,
             providers: Ok(()),
             hooks: BTreeMap::new(),
@@ -125,7 +127,8 @@ impl World {
     pub fn facts(&self) -> Facts {
         let primary = self.primary.as_ref().map(Sim::workload);
         let serving = usize::try_from(primary.as_ref().map_or(0, |p| p.ready)).unwrap();
-        let ready = self.target.ready();
+        let first = self.first_address;
+        let addresses = first..first + self.target.ready();
         Facts {
             now: self.now,
             settings: self.settings,
@@ -142,7 +145,7 @@ impl World {
             configs: self.configs.clone(),
             scale_up_to: self.scale_up_to,
             request: self.request.clone(),
-            canary_addresses: (0..ready).map(|n| format!("10.0.0.{n}")).collect(),
+            canary_addresses: addresses.map(|n| format!("10.0.0.{n}")).collect(),
             answers: Answers::default(),
         }
     }

@@ -84,7 +84,9 @@ pub async fn promoted(node: &Node) -> Result<Promoted> {
 pub async fn user(node: &Node, promoted: Result<Promoted>) -> Result<User> {
     let promoted = promoted?;
     let site = Site::new(node, "test", "podinfo").await?;
-    let load = site.load("/status/500", 20);
+    quiet(node).await?;
+    // Not the rate of the user's load test: in step with it, all errors would meet one side.
+    let load = site.load("/status/500", 23);
     let mut bad = site.release("6.0.2", "Failed").await?;
     bad.traffic = load.stop().await.total();
     Ok(User {
@@ -96,9 +98,25 @@ pub async fn user(node: &Node, promoted: Result<Promoted>) -> Result<User> {
 }
 
 async fn refused(node: &Node) -> Result<f64> {
-    // The gateway is scraped every five seconds.
+    counted(node, r#",code=~"502|503|504""#).await
+}
+
+/// Waits until the load test that the first release asked for has ended.
+async fn quiet(node: &Node) -> Result<()> {
+    let mut before = counted(node, "").await?;
+    loop {
+        let now = counted(node, "").await?;
+        if now <= before {
+            return Ok(());
+        }
+        before = now;
+    }
+}
+
+/// Requests of the user's host so far, as the next scrape finds them: there is one every five seconds.
+async fn counted(node: &Node, labels: &str) -> Result<f64> {
     tokio::time::sleep(Duration::from_secs(6)).await;
-    let series = format!(r#"apisix_http_status{{matched_host="{HOST}",code=~"502|503|504"}}"#);
+    let series = format!(r#"apisix_http_status{{matched_host="{HOST}"{labels}}}"#);
     scenario::query(node, &format!("sum({series}) or vector(0)")).await
 }
 

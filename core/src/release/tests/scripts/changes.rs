@@ -99,6 +99,22 @@ fn a_newer_revision_waits_while_the_primary_cannot_take_the_traffic_back() {
 }
 
 #[test]
+fn a_release_that_status_has_lost_begins_anew() {
+    let mut world = World::at_weight(&two_steps(), 40);
+    let mut status = world.status();
+    status.release = None;
+    world.canary.status = Some(status);
+    world.stirred = true;
+    world.settle();
+    let status = world.status();
+    assert_eq!(
+        (status.phase, status.canary_weight),
+        (Phase::Progressing, 20)
+    );
+    assert_eq!(status.release.unwrap().revision, SECOND);
+}
+
+#[test]
 fn a_target_set_back_aborts_the_release() {
     let mut world = World::at_weight(&two_steps(), 20);
     world.set_revision(FIRST);

@@ -105,10 +105,28 @@ fn a_canary_with_some_ready_pods_keeps_its_weight_and_fails_its_check() {
 fn a_canary_that_is_ready_enough_goes_on() {
     let mut world = World::at_rest(&two_steps());
     world.scale_up_to = 4;
-    world.fresh = Health::Enough;
+    world.fresh = Health::Enough { ready: 1 };
     world.set_revision(SECOND);
     world.run(60);
     assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn a_threshold_of_nothing_does_not_make_pods_ready_that_are_not() {
+    let mut world = World::at_rest(&two_steps());
+    world.fresh = Health::Enough { ready: 0 };
+    world.set_revision(SECOND);
+    world.run(30);
+    assert_eq!(world.weight(), 0);
+    world.set_target_health(Health::Ready);
+    world.run(1);
+    world.log.clear();
+    world.set_target_health(Health::Enough { ready: 0 });
+    world.run(10);
+    assert_eq!(
+        world.said()[1],
+        "canary deployment podinfo.test not ready: no pod is ready"
+    );
 }
 
 #[test]
@@ -224,6 +242,14 @@ fn at_most_64_addresses_are_remembered_and_the_gone_are_forgotten_first() {
         assert_eq!(seen.len(), 64);
         assert_eq!(seen[0].ip, "10.0.0.0");
     }
+    // Three new ones take the place of the three that are gone for longest.
+    world.first_address = 62;
+    world.target.scale(5, "autoscaler", Health::Ready);
+    world.stirred = true;
+    world.settle();
+    let seen = world.status().release.unwrap().addresses;
+    let ips: Vec<&str> = seen.iter().map(|seen| seen.ip.as_str()).collect();
+    assert_eq!((ips.len(), ips[0], ips[63]), (64, "10.0.0.3", "10.0.0.66"));
 }
 
 #[test]

@@ -229,6 +229,19 @@ fn a_crash_after_the_copy_does_not_forget_the_promotion() {
 }
 
 #[test]
+fn a_weight_that_somebody_edits_waits_until_the_primary_was_given_its_revision() {
+    let mut world = World::at_weight(&two_steps(), 40);
+    world.pass(jiff::SignedDuration::from_secs(10));
+    world.fresh = Health::Rolling;
+    world.tick(None);
+    world.routes = Some(crate::release::Routes::ALL_PRIMARY);
+    let (_, plan) = world.tick(None);
+    assert!(plan.promotes() && plan.routes().next().is_none());
+    world.settle();
+    assert_eq!(world.weight(), 40);
+}
+
+#[test]
 fn a_crash_between_route_and_status_skips_no_step() {
     let mut world = World::at_rest(&two_steps());
     world.set_revision(SECOND);

@@ -128,6 +128,14 @@ fn a_check_that_was_missed_is_not_made_up_for() {
 }
 
 #[test]
+fn a_check_that_was_missed_by_an_interval_is_made_once() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    world.pass(jiff::SignedDuration::from_secs(20));
+    world.settle();
+    assert_eq!((world.weight(), world.phase()), (40, Phase::Progressing));
+}
+
+#[test]
 fn the_analysis_may_be_skipped() {
     let mut canary = canary(&two_steps());
     canary.spec.skip_analysis = Some(true);
