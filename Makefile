@@ -15,17 +15,21 @@ demo: programs ## Play the user's scenario: one release succeeds, one rolls back
 	@target/debug/canary-demo
 
 .PHONY: test
-test: programs ## Rules, offline and cluster tests: a real API server with simulated pods
+test: programs ## Rules, plugin, server, and a real API server with simulated pods (about five minutes)
 	@tests/tools/build.sh control-plane >/dev/null
-	$(CARGO) test --quiet --workspace --lib --bins
-	$(CARGO) test --quiet -p kubectl-canary --tests
-	$(CARGO) test --quiet -p canary-tests --test cluster -- --test-threads 6
+	@echo "== rules, server, plugin and fixtures"
+	@$(CARGO) test --quiet --workspace --lib
+	@echo "== the plugin as a program, against a scripted API"
+	@$(CARGO) test --quiet -p kubectl-canary --test cli
+	@echo "== server and plugin on a real API server, pods simulated (four minutes)"
+	@$(CARGO) test --quiet -p canary-tests --test cluster -- --test-threads 6
 
 .PHONY: e2e
-e2e: programs ## The user's scenario on a real node (Linux, root)
+e2e: programs ## The user's scenario on a real node (Linux, root; about six minutes)
 	@tests/tools/packages.sh
 	@tests/tools/build.sh node >/dev/null
-	$(CARGO) test --quiet -p canary-tests --test node
+	@echo "== the user's scenario on a real node (six minutes)"
+	@$(CARGO) test --quiet -p canary-tests --test node
 
 .PHONY: bench
 bench: ## Measure; writes target/bench/results.json. CANARIES=N measures at rest
