@@ -1,10 +1,12 @@
 //! Promotions that go wrong.
 
+use jiff::SignedDuration;
 use serde_json::json;
 
 use super::story::{SECOND, THIRD, expect, two_steps};
 use crate::release::tests::sim::Health;
 use crate::release::tests::world::{FIRST, World};
+use crate::request::Verb;
 use crate::status::{Outcome, Phase};
 
 /// Promoting, with a primary whose new pods do not come.
@@ -262,6 +264,25 @@ fn a_crash_between_route_and_status_skips_no_step() {
         ",
     );
     assert_eq!(world.status().canary_weight, 20);
+}
+
+/// A person's request meets the controller between a route and its status: whoever was sent to the
+/// canary meanwhile has connections there.
+#[test]
+fn a_weight_that_was_routed_but_not_stored_drains_before_its_pods_go() {
+    let mut world = World::at_rest(&two_steps());
+    world.set_revision(SECOND);
+    world.tick(None);
+    world.tick(None);
+    world.tick(Some(2));
+    assert_eq!((world.weight(), world.status().canary_weight), (20, 0));
+    world.ask(Verb::PromoteFull, "r1");
+    let asked_at = world.now;
+    world.run(10);
+    let status = world.status();
+    assert_eq!((status.phase, world.weight()), (Phase::Succeeded, 0));
+    let ended_at = status.release.unwrap().ended_at.unwrap();
+    assert!(ended_at.duration_since(asked_at) >= SignedDuration::from_secs(2));
 }
 
 #[test]
