@@ -28,6 +28,8 @@ test: programs ## Rules, plugin, server, and a real API server with simulated po
 e2e: programs ## The user's scenario on a real node (Linux, root; about six minutes)
 	@tests/tools/packages.sh
 	@tests/tools/build.sh node >/dev/null
+	@echo "== built-in queries in Prometheus' own engine"
+	@$(CARGO) test --quiet -p canary-core --lib -- --ignored
 	@echo "== the user's scenario on a real node (six minutes)"
 	@$(CARGO) test --quiet -p canary-tests --test node
 
