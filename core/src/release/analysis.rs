@@ -69,7 +69,7 @@ fn remember_addresses(d: &mut Draft<'_>) {
     let release = d.release();
     for ip in current {
         match release.addresses.iter_mut().find(|seen| seen.ip == *ip) {
-            // Written again only when it is about to matter: an hour is longer than any window.
+            // Once a minute is enough, and queries allow for it: each look would write status.
             Some(seen) if now.duration_since(seen.last_seen).as_secs() > 60 => seen.last_seen = now,
             Some(_) => {}
             None => release.addresses.push(crate::status::SeenAddress {
