@@ -26,6 +26,13 @@ pub const TRIGGERED_REVISION: &str = "kubectl-canary.dev/triggered-revision";
 pub const FIELD_MANAGER: &str = "kubectl-canary";
 pub const FINALIZER: &str = "kubectl-canary.dev/finalizer";
 pub const FLAGGER_FINALIZER: &str = "finalizer.flagger.app";
+/// On the Canary: "true" accepts a target with strategy `Recreate`, outages and all.
+pub const ALLOW_RECREATE: &str = "kubectl-canary.dev/allow-recreate";
+
+/// Ours to remove, whoever of the two wrote it.
+pub fn is_finalizer(name: &str) -> bool {
+    name == FINALIZER || name == FLAGGER_FINALIZER
+}
 
 /// On the primary's pod template: a new value makes each promotion a rolling update.
 pub const FLAGGER_ID: &str = "flagger-id";

@@ -51,8 +51,15 @@ pub fn images(template: &Value) -> BTreeMap<String, String> {
 
 /// The containers whose image differs, by name. Without an old template, all of them.
 pub fn image_changes(old: Option<&Value>, new: &Value) -> Vec<ImageChange> {
-    let mut from = old.map(images).unwrap_or_default();
-    let mut changes: Vec<ImageChange> = images(new)
+    changed_images(old.map(images).unwrap_or_default(), images(new))
+}
+
+/// The same, of images that are known already.
+pub fn changed_images(
+    mut from: BTreeMap<String, String>,
+    to: BTreeMap<String, String>,
+) -> Vec<ImageChange> {
+    let mut changes: Vec<ImageChange> = to
         .into_iter()
         .map(|(container, image)| {
             let from = from.remove(&container);

@@ -34,7 +34,7 @@ use kube::core::admission::AdmissionRequest;
 pub use http::router;
 pub use metrics::AdmissionMetrics;
 pub use mutate::mutate;
-pub use validate::{ALLOW_RECREATE, validate};
+pub use validate::validate;
 
 /// The objects stay raw JSON outside their metadata: a type of ours would drop the fields that a
 /// newer API server knows.

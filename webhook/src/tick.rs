@@ -276,10 +276,7 @@ impl Context {
     /// A Canary that is being deleted.
     async fn leave(&self, canary: &Arc<Canary>) -> Result<Next, TickError> {
         let finalizers = canary.metadata.finalizers.as_deref().unwrap_or_default();
-        if !finalizers
-            .iter()
-            .any(|name| name == names::FINALIZER || name == names::FLAGGER_FINALIZER)
-        {
+        if !finalizers.iter().any(|name| names::is_finalizer(name)) {
             return Ok(Next::Wait(None));
         }
         let world = World::look(canary, &self.caches, &self.options).ok();
@@ -313,19 +310,14 @@ fn phase(canary: &Canary) -> Phase {
 /// A target that cannot be released without an outage.
 fn unsafe_target(world: &World) -> Option<Problem> {
     let canary = &world.canary;
-    let allowed = canary
-        .metadata
-        .annotations
-        .as_ref()
-        .and_then(|all| all.get(crate::admission::ALLOW_RECREATE));
-    if world.target.strategy != "Recreate" || allowed.map(String::as_str) == Some("true") {
+    if world.target.strategy != "Recreate" || canary.accepts_recreate() {
         return None;
     }
     let text = format!(
         "deployment {}.{} has strategy Recreate, which stops all pods at each change: use RollingUpdate, or annotate the Canary {}=true",
         canary.target_name(),
         world.namespace,
-        crate::admission::ALLOW_RECREATE,
+        names::ALLOW_RECREATE,
     );
     Some(problem("StrategyRecreate", text))
 }

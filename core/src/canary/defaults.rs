@@ -127,6 +127,12 @@ impl Canary {
         self.spec.revert_on_deletion.unwrap_or_default()
     }
 
+    /// A target with strategy `Recreate` is accepted, outages and all.
+    pub fn accepts_recreate(&self) -> bool {
+        let accepted = self.annotations().get(names::ALLOW_RECREATE);
+        accepted.is_some_and(|value| value == "true")
+    }
+
     /// The provider, or the server's own where the spec names none.
     pub fn provider_or<'a>(&'a self, default: &'a str) -> &'a str {
         set(self.spec.provider.as_ref()).unwrap_or(default)

@@ -7,6 +7,7 @@ use crate::release::draft::Draft;
 use crate::release::facts::{Question, Readiness};
 use crate::release::plan::Action;
 use crate::release::{drift, gates, promotion};
+use crate::revision::changed_images;
 use crate::status::{AfterDrain, ImageChange, ObservedTarget, Outcome, Phase, Release};
 
 /// First sight: the template as it stands is the baseline.
@@ -266,25 +267,9 @@ fn open_release(d: &mut Draft<'_>) {
 }
 
 fn image_changes(d: &Draft<'_>) -> Vec<ImageChange> {
-    let new = &d.target().images;
-    let empty = std::collections::BTreeMap::new();
-    let old = d
-        .facts
-        .primary
-        .as_ref()
-        .map_or(&empty, |primary| &primary.images);
-    let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
-        .into_iter()
-        .filter(|name| old.get(*name) != new.get(*name))
-        .map(|name| ImageChange {
-            container: name.clone(),
-            from: old.get(name).cloned(),
-            to: new.get(name).cloned(),
-        })
-        .collect()
+    let primary = d.facts.primary.as_ref();
+    let old = primary.map(|primary| primary.images.clone());
+    changed_images(old.unwrap_or_default(), d.target().images.clone())
 }
 
 pub fn waiting(d: &mut Draft<'_>) -> Result<(), Question> {

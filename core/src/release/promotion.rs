@@ -46,14 +46,8 @@ pub fn promoting(d: &mut Draft<'_>) {
         d.act(Action::Promote(revision));
         return d.pass(COPIED);
     }
-    let Some(primary) = d
-        .facts
-        .primary
-        .as_ref()
-        .filter(|primary| primary.revision == revision)
-    else {
-        // It is gone, or somebody changed it.
-        return d.act(Action::Promote(revision));
+    let Some(primary) = primary_with(d, revision) else {
+        return;
     };
     if !primary_failed(d, primary) && serves(d, primary) {
         d.release().rolling_since = None;
@@ -90,6 +84,17 @@ fn keep_unanalysed_away(d: &mut Draft<'_>) {
             Message::NoReadyPods
         });
     }
+}
+
+/// The primary, if it has this revision; otherwise it is given it: the promotion was not stored, or the
+/// primary is gone.
+fn primary_with<'a>(d: &mut Draft<'a>, revision: String) -> Option<&'a Workload> {
+    let primary = d.facts.primary.as_ref();
+    let found = primary.filter(|primary| primary.revision == revision);
+    if found.is_none() {
+        d.act(Action::Promote(revision));
+    }
+    found
 }
 
 fn serves(d: &Draft<'_>, primary: &Workload) -> bool {
@@ -133,13 +138,8 @@ fn finalise(d: &mut Draft<'_>, drain: bool) {
 
 pub fn finalising(d: &mut Draft<'_>) {
     let revision = d.released_revision().to_owned();
-    let Some(primary) = d
-        .facts
-        .primary
-        .as_ref()
-        .filter(|primary| primary.revision == revision)
-    else {
-        return d.act(Action::Promote(revision));
+    let Some(primary) = primary_with(d, revision) else {
+        return;
     };
     if primary_failed(d, primary) {
         return;
@@ -221,13 +221,8 @@ pub fn recover(d: &mut Draft<'_>) {
         return d.pass(RESTORED);
     }
     keep_unanalysed_away(d);
-    let Some(primary) = d
-        .facts
-        .primary
-        .as_ref()
-        .filter(|primary| primary.revision == promoted)
-    else {
-        return d.act(Action::Promote(promoted));
+    let Some(primary) = primary_with(d, promoted) else {
+        return;
     };
     if !serves(d, primary) {
         return;

@@ -2,6 +2,7 @@
 //! are needed.
 
 use canary_core::canary::Canary;
+use canary_core::names::ALLOW_RECREATE;
 use canary_core::validate::Violation;
 use canary_core::{names, request};
 use kube::ResourceExt as _;
@@ -9,9 +10,6 @@ use kube::core::DynamicObject;
 use kube::core::admission::Operation;
 
 use super::{Answer, Config, Request, Subject, View, sentence};
-
-/// On a Canary: `"true"` accepts a target that stops all its pods before it starts new ones.
-pub const ALLOW_RECREATE: &str = "kubectl-canary.dev/allow-recreate";
 
 /// Deletes what is left in a namespace that is deleted; there is nobody to warn.
 const NAMESPACE_CONTROLLER: &str = "system:serviceaccount:kube-system:namespace-controller";
@@ -102,11 +100,7 @@ fn second_canary(canary: &Canary, namespace: &str, view: &dyn View) -> Option<Vi
 
 fn recreate(canary: &Canary, namespace: &str, view: &dyn View) -> Option<Violation> {
     let target = &canary.spec.target_ref;
-    let accepted = canary
-        .annotations()
-        .get(ALLOW_RECREATE)
-        .is_some_and(|value| value == "true");
-    if accepted
+    if canary.accepts_recreate()
         || target.kind != "Deployment"
         || view.target_strategy(namespace, &target.name).as_deref() != Some("Recreate")
     {

@@ -141,7 +141,7 @@ impl Context {
             .finalizers
             .iter()
             .flatten()
-            .filter(|name| *name != names::FINALIZER && *name != names::FLAGGER_FINALIZER)
+            .filter(|name| !names::is_finalizer(name))
             .collect();
         let name = canary.metadata.name.as_deref().unwrap_or_default();
         let patch = json!({ "metadata": { "finalizers": others } });

@@ -105,7 +105,7 @@ impl Context {
         let mut finalizers = canary.metadata.finalizers.clone().unwrap_or_default();
         let before = finalizers.len();
         if !canary.revert_on_deletion() {
-            finalizers.retain(|name| name != names::FINALIZER && name != names::FLAGGER_FINALIZER);
+            finalizers.retain(|name| !names::is_finalizer(name));
         } else if !finalizers.iter().any(|name| name == names::FINALIZER) {
             finalizers.push(names::FINALIZER.to_owned());
         }

@@ -132,7 +132,7 @@ async fn a_target_with_strategy_recreate_is_refused_unless_annotated() {
         causes(&reply)
     );
     let accepted = with(&canary(), |it| {
-        it["metadata"]["annotations"] = json!({super::super::ALLOW_RECREATE: "true"});
+        it["metadata"]["annotations"] = json!({canary_core::names::ALLOW_RECREATE: "true"});
     });
     assert!(server.ask("/validate", &create(&accepted)).await.allowed());
     let server = World::of([])
