@@ -53,7 +53,7 @@ manifests: ## Write the generated manifests
 
 .PHONY: mutants
 mutants: ## Mutate the rules: no survivor without a written reason (docs/mutants.md)
-	cargo mutants --cap-lints true --package canary-core --file 'core/src/release/**' --file 'core/src/release.rs'
+	PROPTEST_CASES=$${PROPTEST_CASES:-200} $(CARGO) mutants
 
 .PHONY: programs
 programs:

@@ -14,6 +14,7 @@ pub mod crd;
 pub mod hook;
 pub mod message;
 pub mod names;
+pub mod policy;
 pub mod query;
 pub mod release;
 pub mod request;

@@ -366,10 +366,10 @@ pub struct Drift {
     pub manager: String,
 }
 
-fn date_time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(crate) fn date_time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "type": "string", "format": "date-time", "nullable": true })
 }
 
-fn date_time_required(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+pub(crate) fn date_time_required(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "type": "string", "format": "date-time" })
 }
