@@ -231,7 +231,6 @@ pub(super) fn go_millis(millis: f64) -> String {
     let duration = Duration::from_millis(millis.max(0.0) as u64);
     let millis = duration.as_millis();
     match millis {
-        0 => "0s".to_owned(),
         1..1000 => format!("{millis}ms"),
         _ => {
             let (minutes, rest) = (millis / 60_000, millis % 60_000);
