@@ -22,4 +22,5 @@ pub mod revision;
 mod schema;
 pub mod status;
 pub mod template;
+pub mod url;
 pub mod validate;

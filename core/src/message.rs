@@ -78,6 +78,8 @@ pub enum Message {
         approval: Approval,
         hook: String,
     },
+    /// `CanaryPolicies` hold the release; the sentence is theirs.
+    Held(String),
     PreRolloutPassed(String),
     PreRolloutFailed {
         hook: String,
@@ -158,6 +160,9 @@ pub enum Message {
     Suspended,
     NoReadyPods,
     ReadyAgain(i64),
+    Stranded(i64),
+    PrimaryServesAgain,
+    BaselineReplaced,
     Paused {
         by: String,
         reason: String,
@@ -223,6 +228,8 @@ impl Message {
             | Self::Terminated
             | Self::Suspended
             | Self::ReadyAgain(_)
+            | Self::PrimaryServesAgain
+            | Self::BaselineReplaced
             | Self::Paused { .. }
             | Self::Resumed { .. }
             | Self::Requested { .. } => Severity::Normal,

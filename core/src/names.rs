@@ -15,12 +15,23 @@ pub const REQUEST_REASON: &str = "kubectl-canary.dev/request-reason";
 pub const REQUESTED_BY: &str = "kubectl-canary.dev/requested-by";
 /// On an object with a generated name that somebody else made: "true" lets us take it.
 pub const ADOPT: &str = "kubectl-canary.dev/adopt";
+/// On what a promotion replaced in the primary's configuration: which Canary and release did.
+pub const KEPT: &str = "kubectl-canary.dev/kept";
 /// On an adopted apex Service: what it was before, to be restored on deletion.
 pub const ORIGINAL_SERVICE: &str = "kubectl-canary.dev/original-service";
 /// On the target: who changed its template, as admission saw it.
 pub const TRIGGERED_BY: &str = "kubectl-canary.dev/triggered-by";
 /// On the target: the revision that [`TRIGGERED_BY`] speaks of; it attributes nothing else.
 pub const TRIGGERED_REVISION: &str = "kubectl-canary.dev/triggered-revision";
+
+/// On the object of a request: why it passes policies by. Honoured once, of holders of the verb
+/// `bypass` on the policy.
+pub const BREAK_GLASS: &str = "kubectl-canary.dev/break-glass";
+/// On the target: the images of the promoted revision, container → image as a JSON object with
+/// sorted keys. A template with these is a rollback, and no freeze refuses it.
+pub const PROMOTED_IMAGES: &str = "kubectl-canary.dev/promoted-images";
+/// On the target while a promotion must not be changed under way: `<canary> <revision>`.
+pub const LOCKED_BY: &str = "kubectl-canary.dev/locked-by";
 
 /// `fieldManager` of every write.
 pub const FIELD_MANAGER: &str = "kubectl-canary";

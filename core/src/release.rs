@@ -26,11 +26,15 @@ mod draft;
 mod drift;
 pub mod facts;
 mod gates;
+mod holds;
+mod initialize;
 mod metrics;
 pub mod plan;
 mod promotion;
+mod providers;
 pub mod readiness;
 mod requests;
+mod stranded;
 mod strategy;
 mod takeover;
 mod terminate;
@@ -41,7 +45,8 @@ pub mod weights;
 use jiff::Timestamp;
 
 pub use facts::{
-    Answers, Facts, Measured, Question, Readiness, Serving, Settings, Wait, Wish, Workload,
+    Answers, Facts, Governance, Measured, Question, Readiness, Serving, Settings, Wait, Wish,
+    Workload,
 };
 pub use plan::{Action, Ended, Plan};
 pub use terminate::{Leaving, terminate};
@@ -70,6 +75,7 @@ pub fn decide(canary: &Canary, facts: &Facts) -> Result<Plan, Question> {
         return Ok(d.finish());
     }
     d.clear_problem();
+    holds::notice_glass(&mut d);
     if !requests::serve(&mut d)? {
         by_phase(&mut d)?;
     }
@@ -79,8 +85,8 @@ pub fn decide(canary: &Canary, facts: &Facts) -> Result<Plan, Question> {
 
 fn by_phase(d: &mut Draft<'_>) -> Result<(), Question> {
     match d.phase() {
-        Phase::New => return begin::adopt(d),
-        Phase::Initializing => begin::initializing(d),
+        Phase::New => return initialize::adopt(d),
+        Phase::Initializing => initialize::initializing(d),
         Phase::Initialized | Phase::Succeeded | Phase::Failed => return begin::at_rest(d),
         Phase::Waiting => return begin::waiting(d),
         Phase::Progressing | Phase::WaitingPromotion => return analysis::progressing(d),

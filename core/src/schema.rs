@@ -1,5 +1,7 @@
 //! The parts of the CRD schemas that come from tables, or that serde's shape cannot tell.
 
+pub mod policy;
+
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 

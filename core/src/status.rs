@@ -94,6 +94,9 @@ pub struct CanaryStatus {
     pub drain: Option<Drain>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
+    /// Break-glass annotations that were seen: what is still there opens nothing any more.
+    #[serde(skip_serializing_if = "BreakGlass::is_unused")]
+    pub break_glass: BreakGlass,
     /// Names the next Event, and knows the last one, whose repetition only counts.
     #[serde(skip_serializing_if = "EventCursor::is_unused")]
     pub events: EventCursor,
@@ -116,10 +119,30 @@ impl EventCursor {
     }
 }
 
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BreakGlass {
+    /// The target's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The revision whose release is let through, until it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opens: Option<String>,
+    /// The Canary's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<String>,
+}
+
+impl BreakGlass {
+    fn is_unused(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CanaryCondition {
-    /// `Promoted`, `Ready`, `Paused`, `Drift` or `Contested`.
+    /// `Promoted`, `Ready`, `Paused`, `Held`, `Drift` or `Contested`.
     #[serde(rename = "type")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.

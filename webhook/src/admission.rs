@@ -4,19 +4,23 @@
 //!  API server ──► http ─┬─ /mutate ───► mutate ───┬─ stamps   who started which revision
 //!                       │                         ├─ wishes   who asked for what
 //!                       │                         └─ sentence what kubectl prints
-//!                       └─ /validate ─► validate ──► core::validate
-//!                                           ▲
-//!                        View: what the watch caches know ─┘
+//!                       └─ /validate ─┬─► validate ──► core::validate
+//!                                     │       ▲
+//!                                     │  View: what the watch caches know
+//!                                     └─► rights   where no policy of the API server asks for them
 //! ```
 //!
 //! Nothing rests on an answer. The controller sees every change by its own watch and refuses what
 //! [`validate`] refuses; an answer that never comes costs attribution and a warning. Hence no API
-//! call in here, no write, and no state.
+//! call in here but the one of [`Rights`], no write, and no state.
 
+mod answer;
 mod http;
 mod metrics;
 mod mutate;
 mod patch;
+mod policy;
+mod rights;
 mod sentence;
 #[cfg(test)]
 mod tests;
@@ -26,14 +30,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use canary_core::canary::Canary;
-use canary_core::validate::Violation;
-use json_patch::Patch;
+use jiff::Timestamp;
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionRequest;
 
+use crate::caches::{Labels, Stated};
+use crate::health::Health;
+
+pub use answer::{Answer, Refusal, Verdict};
 pub use http::router;
 pub use metrics::AdmissionMetrics;
 pub use mutate::mutate;
+pub use rights::{Right, Rights};
 pub use validate::validate;
 
 /// The objects stay raw JSON outside their metadata: a type of ours would drop the fields that a
@@ -46,6 +54,11 @@ pub trait View: Send + Sync + 'static {
     fn canaries(&self, namespace: &str) -> Vec<Arc<Canary>>;
     /// `spec.strategy.type` of a Deployment; none if there is no such Deployment.
     fn target_strategy(&self, namespace: &str, name: &str) -> Option<String>;
+    /// The `CanaryPolicies` that apply to a namespace, by name.
+    fn policies(&self, namespace: &str) -> Vec<Arc<Stated>>;
+    /// Whether a Service selects pods with these labels.
+    fn is_served(&self, namespace: &str, labels: &Labels) -> bool;
+    fn now(&self) -> Timestamp;
     /// Whether every cache has been filled once.
     fn synced(&self) -> bool;
 }
@@ -66,20 +79,11 @@ pub struct Config {
 pub struct State {
     pub view: Arc<dyn View>,
     pub config: Arc<Config>,
+    pub rights: Arc<dyn Rights>,
+    pub health: Arc<Health>,
     pub metrics: AdmissionMetrics,
     /// Monotonic time since some start.
     pub elapsed: Arc<dyn Fn() -> Duration + Send + Sync>,
-}
-
-/// The answer to a review.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    Allow {
-        patch: Patch,
-        warnings: Vec<String>,
-    },
-    /// Never empty; becomes a 422 that names each field.
-    Deny(Vec<Violation>),
 }
 
 /// The resources that reviews are about.
@@ -87,21 +91,7 @@ pub enum Answer {
 enum Subject {
     Deployment,
     Canary,
-}
-
-// === impl Answer ===
-
-impl Answer {
-    fn allow() -> Self {
-        Self::warn(Vec::new())
-    }
-
-    fn warn(warnings: Vec<String>) -> Self {
-        Self::Allow {
-            patch: Patch::default(),
-            warnings,
-        }
-    }
+    Policy,
 }
 
 // === impl Subject ===
@@ -125,6 +115,7 @@ impl Subject {
         ) {
             ("apps", "deployments") => Some(Self::Deployment),
             ("flagger.app", "canaries") => Some(Self::Canary),
+            ("policy.kubectl-canary.dev", "canarypolicies") => Some(Self::Policy),
             _ => None,
         }
     }

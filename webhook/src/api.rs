@@ -30,6 +30,10 @@ pub enum Kind {
     Revision,
     Event,
     Definition,
+    Policy,
+    Namespace,
+    /// A `ValidatingAdmissionPolicy`.
+    Enforcer,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +104,19 @@ impl Kind {
                 "v1",
                 "CustomResourceDefinition",
                 "customresourcedefinitions",
+            ),
+            Self::Namespace => ("", "v1", "Namespace", "namespaces"),
+            Self::Policy => (
+                "policy.kubectl-canary.dev",
+                "v1alpha1",
+                "CanaryPolicy",
+                "canarypolicies",
+            ),
+            Self::Enforcer => (
+                "admissionregistration.k8s.io",
+                "v1",
+                "ValidatingAdmissionPolicy",
+                "validatingadmissionpolicies",
             ),
         };
         let api_version = if group.is_empty() {
@@ -192,7 +209,11 @@ impl Cluster {
         self.fence.holds()
     }
 
+    /// Without a namespace: of the cluster.
     pub fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+        if namespace.is_empty() {
+            return Api::all_with(self.client.clone(), &kind.resource());
+        }
         Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
     }
 

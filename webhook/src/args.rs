@@ -69,6 +69,32 @@ pub struct Args {
     #[arg(long, default_value = "canary-webhook")]
     pub service_name: String,
 
+    /// Secret with certificate and key that somebody else keeps, such as cert-manager; if empty, the
+    /// server keeps one of its own and makes its CA known to the API server
+    #[arg(
+        long,
+        default_value = "",
+        env = "CANARY_TLS_SECRET",
+        value_name = "NAME"
+    )]
+    pub tls_secret: String,
+
+    /// How long a CA of ours is valid
+    #[arg(long, default_value = "87600h", value_parser = duration, hide = true)]
+    pub ca_duration: Duration,
+
+    /// How long a certificate of ours is valid
+    #[arg(long, default_value = "2160h", value_parser = duration, hide = true)]
+    pub certificate_duration: Duration,
+
+    /// How long after its publication every API server trusts a CA
+    #[arg(long, default_value = "10s", value_parser = duration, hide = true)]
+    pub ca_trusted_after: Duration,
+
+    /// How long the server goes on answering reviews after it was told to end, until nobody sends any
+    #[arg(long, default_value = "5s", value_parser = duration, value_name = "DURATION")]
+    pub shutdown_delay: Duration,
+
     /// Labels that tell a target's pods, in order of preference
     #[arg(
         long,

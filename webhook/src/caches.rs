@@ -5,6 +5,7 @@
 //! ```
 
 mod interest;
+mod policies;
 mod watch;
 
 use std::collections::{HashMap, HashSet};
@@ -24,6 +25,7 @@ use crate::target::autoscaler;
 use crate::target::view::{Deployment, strings};
 
 use interest::Interests;
+pub use policies::{Labels, Stated};
 pub use watch::watch;
 
 /// A ConfigMap or Secret as a metadata watch shows it.
@@ -51,6 +53,12 @@ pub struct Caches {
     pub config_maps: Cache<ConfigMeta>,
     pub secrets: Cache<ConfigMeta>,
     pub templates: Cache<MetricTemplate>,
+    pub policies: Cache<Stated>,
+    pub namespaces: Cache<Labels>,
+    /// What enforces policies while we are down, by name.
+    pub enforcers: Cache<()>,
+    /// A policy came, changed or went.
+    pub policies_changed: Notify,
     /// Our fields are in the schema of the installed Canary definition.
     schema: AtomicBool,
     schema_seen: AtomicBool,
@@ -74,6 +82,9 @@ impl Caches {
             && self.config_maps.synced()
             && self.secrets.synced()
             && self.templates.synced()
+            && self.policies.synced()
+            && self.namespaces.synced()
+            && self.enforcers.synced()
             && self.schema_seen.load(Ordering::Acquire)
     }
 
@@ -137,7 +148,15 @@ impl Caches {
             metadata.remove("managedFields");
         }
         match kind {
-            Kind::Canary => parsed(&self.canaries, key, &version, object, written),
+            Kind::Canary => {
+                let before = self.canaries.get_key(&key);
+                let news = parsed(&self.canaries, key.clone(), &version, object, written);
+                self.pass_on_place(&key, before.as_deref());
+                news
+            }
+            Kind::Policy => self.store_policy(object, written),
+            Kind::Namespace => self.store_namespace(&object, written),
+            Kind::Enforcer => put(&self.enforcers, key, &version, (), written),
             Kind::MetricTemplate => parsed(&self.templates, key, &version, object, written),
             Kind::Deployment => put(
                 &self.deployments,
@@ -219,7 +238,21 @@ impl Caches {
     fn forget(&self, kind: Kind, key: &Key) {
         let before = self.wakes_before(kind, key);
         match kind {
-            Kind::Canary => self.canaries.remove(key),
+            Kind::Canary => {
+                let before = self.canaries.get_key(key);
+                self.canaries.remove(key);
+                self.pass_on_place(key, before.as_deref());
+            }
+            Kind::Policy => {
+                self.policies.remove(key);
+                self.policies_changed.notify_one();
+                self.wake_all();
+            }
+            Kind::Namespace => self.namespaces.remove(key),
+            Kind::Enforcer => {
+                self.enforcers.remove(key);
+                self.policies_changed.notify_one();
+            }
             Kind::MetricTemplate => self.templates.remove(key),
             Kind::Deployment => self.deployments.remove(key),
             Kind::EndpointSlice => self.slices.remove(key),
@@ -246,6 +279,9 @@ impl Caches {
     fn retain(&self, kind: Kind, listed: &HashSet<Key>) {
         let gone = match kind {
             Kind::Canary => self.canaries.retain_listed(listed),
+            Kind::Policy => self.policies.retain_listed(listed),
+            Kind::Namespace => self.namespaces.retain_listed(listed),
+            Kind::Enforcer => self.enforcers.retain_listed(listed),
             Kind::MetricTemplate => self.templates.retain_listed(listed),
             Kind::Deployment => self.deployments.retain_listed(listed),
             Kind::EndpointSlice => self.slices.retain_listed(listed),
@@ -261,6 +297,12 @@ impl Caches {
         };
         if kind == Kind::Canary {
             self.membership.notify_one();
+        }
+        if matches!(kind, Kind::Policy | Kind::Enforcer) {
+            self.policies_changed.notify_one();
+        }
+        if kind == Kind::Policy && !gone.is_empty() {
+            self.wake_all();
         }
         for key in gone {
             self.wake(kind, &key);

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use canary_core::canary::{Canary, Hook};
 use canary_core::hook::{HookKind, Payload};
+use canary_core::url;
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use reqwest::Url;
@@ -146,7 +147,7 @@ impl Outgoing {
         let url = Url::parse(&hook.url)
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-            .ok_or_else(|| HookError::Url(hook.url.clone()))?;
+            .ok_or_else(|| HookError::Url(url::shown(&hook.url)))?;
         let body = serde_json::to_vec(payload).map_err(|e| HookError::Payload(e.to_string()))?;
         Ok(Self {
             url,
@@ -157,13 +158,9 @@ impl Outgoing {
         })
     }
 
-    /// The URL without the user and password that it may carry.
+    /// The URL without what it may carry of secrets.
     fn shown(&self) -> String {
-        let mut url = self.url.clone();
-        // Both fail only for URLs without a host.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        url.to_string()
+        url::shown(self.url.as_str())
     }
 
     async fn run(

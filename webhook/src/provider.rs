@@ -153,6 +153,7 @@ impl QueryError {
             status: response.status(),
             text: match location {
                 Some(location) if response.status().is_redirection() => {
+                    let location = canary_core::url::shown(location);
                     format!("it redirects to {location}; use that address")
                 }
                 _ => text,

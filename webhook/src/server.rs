@@ -1,57 +1,54 @@
 //! Puts the parts together and runs them until one ends.
 
+mod admission;
+mod shutdown;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use canary_core::canary::Canary;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
 use tracing::info;
 
-use crate::admission::{self, AdmissionMetrics};
 use crate::api::Cluster;
 use crate::args::Args;
 use crate::caches::{self, Caches};
 use crate::clock::Clock;
 use crate::controller::Controller;
+use crate::health::Health;
 use crate::hook::{Background, Backoff};
 use crate::lease::{Election, Fence};
 use crate::notify::{EventWriter, Reporter};
+use crate::policies;
 use crate::telemetry::{self, CountRequests, Metrics};
-use crate::tick::{Checksums, Contest, Context, Repairs};
-use crate::tls::{self, WebhookTarget};
+use crate::tick::{Checksums, Contest, Context, Places, Repairs};
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
 
 const LEASE: &str = "canary-webhook";
-const PUBLISH_AGAIN: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// Caches as admission sees them.
-struct CacheView(Arc<Caches>);
+/// For giving the Lease away.
+const RELEASE: std::time::Duration = std::time::Duration::from_secs(3);
 
 pub async fn run(args: Args) -> Result<()> {
     let clock = Clock::start();
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::register(&mut registry));
     metrics.info(env!("CARGO_PKG_VERSION"), &args.mesh_provider);
-    let admission_metrics = AdmissionMetrics::register(&mut registry);
     let client = client(&args, &metrics).await?;
     let fence = Arc::new(Fence::new(clock));
     let cluster = Cluster::new(client.clone(), fence.clone());
     let caches = Arc::new(Caches::default());
-    let (stop, stopped) = watch::channel(false);
-
-    let admission = serve_admission(
-        &args,
-        &client,
-        &caches,
+    let health = Arc::new(Health::default());
+    let parts = admission::Parts {
+        client: client.clone(),
+        caches: caches.clone(),
+        health: health.clone(),
         clock,
-        admission_metrics,
-        stopped.clone(),
-    );
+    };
+    let (admission, keeper) = admission::prepare(&args, parts, &mut registry)?;
+
     let telemetry = serve_telemetry(args.port, registry);
     let namespace = Some(args.namespace.clone()).filter(|namespace| !namespace.is_empty());
     let watches = caches::watch(caches.clone(), cluster.clone(), namespace);
@@ -60,7 +57,7 @@ pub async fn run(args: Args) -> Result<()> {
         name: LEASE.to_owned(),
         identity: args.identity.clone(),
     };
-    let context = context(&args, clock, caches.clone(), cluster, metrics)?;
+    let context = context(&args, clock, caches.clone(), cluster.clone(), metrics)?;
     let lead = async {
         wait_for(&caches).await;
         info!("caches are synced");
@@ -68,18 +65,24 @@ pub async fn run(args: Args) -> Result<()> {
         let controller = Controller::new(Arc::new(context));
         tokio::select! {
             lost = election.keep(&fence) => Err::<(), _>(anyhow::Error::new(lost)),
+            () = keeper.keep(&fence) => bail!("the certificates are not kept any more"),
+            () = policies::keep(caches.clone(), cluster, clock) => Ok(()),
             () = controller.run() => Ok(()),
         }
     };
-    let result = tokio::select! {
-        ended = admission => ended.context("admission"),
-        ended = telemetry => ended.context("metrics"),
-        ended = lead => ended,
-        () = watches => bail!("the watches ended"),
-        () = shutdown() => Ok(()),
+    let work = async {
+        tokio::select! {
+            ended = telemetry => ended.context("metrics"),
+            ended = lead => ended,
+            () = watches => bail!("the watches ended"),
+        }
     };
-    let _ = stop.send(true);
-    election.release(&fence).await;
+    let ended = shutdown::until_told(Box::pin(work), admission, &health, args.shutdown_delay);
+    let Ok(result) = ended.await else {
+        bail!("told twice to end: not waiting for anybody");
+    };
+    // An API server that is away must not keep us here.
+    let _ = tokio::time::timeout(RELEASE, election.release(&fence)).await;
     result
 }
 
@@ -139,84 +142,8 @@ fn context(
         checksums: Checksums::default(),
         contest: Contest::default(),
         repairs: Repairs::default(),
+        places: Places::default(),
     })
-}
-
-async fn serve_admission(
-    args: &Args,
-    client: &Client,
-    caches: &Arc<Caches>,
-    clock: Clock,
-    metrics: AdmissionMetrics,
-    mut stopped: watch::Receiver<bool>,
-) -> Result<()> {
-    let own_user = if args.own_user.is_empty() {
-        format!(
-            "system:serviceaccount:{}:canary-webhook",
-            args.own_namespace
-        )
-    } else {
-        args.own_user.clone()
-    };
-    let state = admission::State {
-        view: Arc::new(CacheView(caches.clone())),
-        config: Arc::new(admission::Config {
-            own_user,
-            own_namespace: args.own_namespace.clone(),
-            default_provider: args.mesh_provider.clone(),
-        }),
-        metrics,
-        elapsed: Arc::new(move || clock.elapsed()),
-    };
-    let listener = tls::listen(args.admission_address)?;
-    let (names, target) = reachable_as(args);
-    let certificate = tls::certificate(client, &args.own_namespace, &names, clock.now()).await?;
-    let serve = tls::serve(
-        listener,
-        admission::router(state),
-        &certificate,
-        async move {
-            let _ = stopped.wait_for(|stopped| *stopped).await;
-        },
-    );
-    let publish = async {
-        // Admission helps, and is never waited for: the controller works without it. The
-        // configurations may be applied after us.
-        let mut said = false;
-        while let Err(error) = tls::publish_ca(client, &certificate.ca_pem, &target).await {
-            if !std::mem::replace(&mut said, true) {
-                tracing::error!("{error}");
-            }
-            tokio::time::sleep(PUBLISH_AGAIN).await;
-        }
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        ended = serve => Ok(ended?),
-        () = publish => Ok(()),
-    }
-}
-
-/// Names that the certificate must have, and how the API server reaches us.
-fn reachable_as(args: &Args) -> (Vec<String>, WebhookTarget) {
-    if !args.admission_url.is_empty() {
-        let url = args.admission_url.parse::<http::Uri>().ok();
-        let host = url.as_ref().and_then(http::Uri::host).unwrap_or_default();
-        let host = host.trim_matches(['[', ']']);
-        return (
-            vec![host.to_owned()],
-            WebhookTarget::Url(args.admission_url.clone()),
-        );
-    }
-    let service = format!("{}.{}", args.service_name, args.own_namespace);
-    (
-        vec![
-            format!("{service}.svc"),
-            service.clone(),
-            format!("{service}.svc.cluster.local"),
-        ],
-        WebhookTarget::Service,
-    )
 }
 
 async fn serve_telemetry(port: u16, registry: Registry) -> Result<()> {
@@ -232,39 +159,5 @@ async fn wait_for(caches: &Caches) {
     const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
     while !caches.synced() {
         tokio::time::sleep(LOOK).await;
-    }
-}
-
-async fn shutdown() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
-    info!("shutting down");
-}
-
-// === impl CacheView ===
-
-impl admission::View for CacheView {
-    fn canaries(&self, namespace: &str) -> Vec<Arc<Canary>> {
-        self.0.canaries.in_namespace(namespace)
-    }
-
-    fn target_strategy(&self, namespace: &str, name: &str) -> Option<String> {
-        self.0
-            .deployments
-            .get(namespace, name)
-            .map(|deployment| deployment.strategy.clone())
-    }
-
-    fn synced(&self) -> bool {
-        self.0.synced()
     }
 }

@@ -6,12 +6,14 @@
 //!  recorded   a template as a ControllerRevision keeps it: what was analysed is what is promoted
 //!  primary    recorded ─► `<target>-primary`
 //!  config     references to ConfigMaps and Secrets, and their `-primary` copies
+//!  kept       what a promotion replaces of these copies, until it has ended
 //!  service    apex, `-primary` and `-canary` Services
 //!  autoscaler `<hpa>-primary`
 //! ```
 
 pub mod autoscaler;
 pub mod config;
+pub mod kept;
 pub mod primary;
 pub mod recorded;
 pub mod service;
@@ -39,6 +41,17 @@ pub fn owner_reference(canary: &Canary) -> Value {
         "controller": true,
         "blockOwnerDeletion": true,
     })
+}
+
+/// The owners that an object has besides this Canary. Only one may control it.
+pub fn demoted_owners(object: &Value, canary: &Canary) -> Vec<Value> {
+    let owners = object.pointer("/metadata/ownerReferences");
+    let mut owners = owners.and_then(Value::as_array).cloned().unwrap_or_default();
+    owners.retain(|owner| owner["uid"].as_str() != canary.metadata.uid.as_deref());
+    for owner in &mut owners {
+        owner["controller"] = json!(false);
+    }
+    owners
 }
 
 /// Owned by this Canary, whoever created it: Flagger writes the same reference.

@@ -10,6 +10,9 @@ mod ask;
 mod configs;
 mod contest;
 mod ensure;
+mod kept;
+mod marks;
+mod policy;
 mod promote;
 mod record;
 mod repairs;
@@ -41,7 +44,9 @@ use crate::world::{Options, World, interests, problem};
 
 pub use configs::Checksums;
 pub use contest::Contest;
+pub use policy::Places;
 pub use repairs::Repairs;
+pub(crate) use status::difference;
 
 /// All that a tick works with.
 pub struct Context {
@@ -60,6 +65,7 @@ pub struct Context {
     pub checksums: Checksums,
     pub contest: Contest,
     pub repairs: Repairs,
+    pub places: Places,
 }
 
 /// What a tick leaves to be done.
@@ -167,6 +173,8 @@ impl Context {
             configs.clone(),
             self.clock.now(),
         );
+        let _place = self.place(&world).await;
+        facts.policy = self.governance(canary, &facts);
         facts.serving.contested = self.repairs.contested(key, self.clock.now());
         let plan = self.decided(&world, &mut facts).await;
         self.carry_out(&world, &configs, plan).await
@@ -239,6 +247,9 @@ impl Context {
         self.observe(world, &plan, self.clock.elapsed().saturating_sub(began));
         if let Some(ended) = plan.ended {
             self.told_the_end(world, ended).await?;
+            if ended.phase == Phase::Succeeded {
+                self.forget_configs(world, &plan.status).await;
+            }
         }
         Ok(if wrote {
             Next::Again

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use canary_core::canary::Canary;
 use canary_core::capability::{Capability, capability};
 use canary_core::release::readiness::readiness;
-use canary_core::release::{Answers, Facts, Problem, Routes, Serving, Settings, Wish, Workload};
+use canary_core::release::{
+    Answers, Facts, Governance, Problem, Routes, Serving, Settings, Wish, Workload,
+};
 use canary_core::{names, request};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -224,6 +226,7 @@ impl World {
                 .collect(),
             scale_up_to: self.scale_up_to(),
             request: wish(canary),
+            policy: Governance::default(),
             canary_addresses: caches.addresses(&self.namespace, &canary.canary_service()),
             answers: Answers::default(),
         }
@@ -258,6 +261,7 @@ impl World {
                 .as_ref()
                 .filter(|(revision, _)| *revision == target.revision)
                 .map(|(_, by)| by.clone()),
+            break_glass: target.break_glass.clone(),
         }
     }
 
@@ -273,6 +277,7 @@ impl World {
             images: primary.images.clone(),
             replicas_manager: primary.replicas_manager.clone(),
             changed_by: None,
+            break_glass: None,
         }
     }
 

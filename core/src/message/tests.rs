@@ -48,6 +48,9 @@ fn life_cycle() -> Vec<Message> {
         Message::Suspended,
         Message::NoReadyPods,
         Message::ReadyAgain(30),
+        Message::Stranded(30),
+        Message::PrimaryServesAgain,
+        Message::BaselineReplaced,
         Message::UnanalysedChange,
         Message::Problem(s("PROBLEM")),
     ]
@@ -89,6 +92,7 @@ fn hooks() -> Vec<Message> {
         ]
     });
     let others = [
+        Message::Held(s("WHY")),
         Message::PreRolloutPassed(hook.clone()),
         Message::PreRolloutFailed {
             hook: hook.clone(),

@@ -161,12 +161,24 @@ impl Message {
                     "Primary of {id} is ready with the promoted revision again, routing all traffic to it"
                 )
             }
+            Self::Held(why) => format!("Halt {id} advancement: {why}"),
             Self::NoReadyPods => {
                 format!("Canary {id} has no ready pods, routing all traffic to primary")
             }
             Self::ReadyAgain(weight) => {
                 format!("Canary {id} is ready again, routing weight {weight}")
             }
+            Self::Stranded(weight) => format!(
+                "Primary of {id} has no ready pods to return to, analysing the new revision at weight {weight}"
+            ),
+            Self::PrimaryServesAgain => {
+                format!("Primary of {id} has ready pods again, routing all traffic to primary")
+            }
+            Self::BaselineReplaced => format!(
+                "{}.{} never became ready, {target} as it is now takes its place",
+                canary.primary_name(),
+                canary.namespace_name(),
+            ),
             Self::Paused { by, reason } => {
                 format!("Paused {id} on request of {by}{}", because(reason))
             }
@@ -230,16 +242,14 @@ pub(super) fn go_millis(millis: f64) -> String {
     // Flagger cuts to whole milliseconds before it compares and prints.
     let duration = Duration::from_millis(millis.max(0.0) as u64);
     let millis = duration.as_millis();
-    match millis {
-        1..1000 => format!("{millis}ms"),
-        _ => {
-            let (minutes, rest) = (millis / 60_000, millis % 60_000);
-            let seconds = rest as f64 / 1000.0;
-            match (minutes / 60, minutes % 60) {
-                (0, 0) => format!("{seconds}s"),
-                (0, minutes) => format!("{minutes}m{seconds}s"),
-                (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
-            }
-        }
+    if (1..1000).contains(&millis) {
+        return format!("{millis}ms");
+    }
+    let (minutes, rest) = (millis / 60_000, millis % 60_000);
+    let seconds = rest as f64 / 1000.0;
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{seconds}s"),
+        (0, minutes) => format!("{minutes}m{seconds}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
     }
 }

@@ -13,9 +13,10 @@ use crate::release::begin::{self, Change};
 use crate::release::conditions;
 use crate::release::draft::Draft;
 use crate::release::facts::{Question, Readiness, Wait};
+use crate::release::holds;
 use crate::release::plan::Action;
 use crate::release::weights::Routes;
-use crate::release::{metrics, promotion, strategy};
+use crate::release::{metrics, promotion, stranded, strategy};
 use crate::status::Outcome;
 
 pub fn progressing(d: &mut Draft<'_>) -> Result<(), Question> {
@@ -34,6 +35,9 @@ pub fn progressing(d: &mut Draft<'_>) -> Result<(), Question> {
             return Ok(());
         }
     }
+    if d.release().paused.is_none() && stranded::return_to_primary(d) {
+        return Ok(());
+    }
     remember_addresses(d);
     if let Readiness::Stuck(why) = &d.target().readiness {
         promotion::roll_back(
@@ -51,7 +55,7 @@ pub fn progressing(d: &mut Draft<'_>) -> Result<(), Question> {
         d.act(Action::Scale(d.facts.scale_up_to));
         return Ok(());
     }
-    if d.release().paused.is_some() {
+    if d.release().paused.is_some() || holds::lifted(d) {
         return Ok(());
     }
     if d.release().step_since.is_none() {
@@ -141,7 +145,7 @@ fn before_analysis(d: &mut Draft<'_>) -> Result<(), Question> {
         return Ok(());
     }
     if promotion::unanalysed(d) {
-        promotion::promote(d);
+        promote_unanalysed(d);
         return Ok(());
     }
     if !is_due(d) {
@@ -166,7 +170,19 @@ fn before_analysis(d: &mut Draft<'_>) -> Result<(), Question> {
         d.pass(PRE_ROLLOUT);
     }
     d.clear_condition(conditions::HALTED);
+    if stranded::is_stranded(d) {
+        stranded::begin_in_place(d);
+        return Ok(());
+    }
     strategy::step(d)
+}
+
+fn promote_unanalysed(d: &mut Draft<'_>) {
+    if strategy::agreed(d) {
+        return promotion::promote(d);
+    }
+    // It has its pods: should it lose them, they have their own time.
+    d.release().rolling_since = None;
 }
 
 fn wait_for_canary(d: &mut Draft<'_>, why: String) {
@@ -216,7 +232,8 @@ fn first_failure(d: &Draft<'_>, kind: HookKind) -> Result<Option<(String, String
 
 fn checks(d: &mut Draft<'_>) -> Result<(), Question> {
     let not_ready = not_ready(d);
-    if promotion::unanalysed(d) && not_ready.is_none() {
+    // Where a policy holds it, checks go on.
+    if promotion::unanalysed(d) && not_ready.is_none() && strategy::agreed(d) {
         promotion::promote(d);
         return Ok(());
     }

@@ -1,97 +1,24 @@
-//! From a Canary that nobody has looked at to a release that runs.
+//! From a Canary at rest to a release that runs.
 
 use crate::hook::HookKind;
 use crate::message::{Approval, Message, RollbackReason};
 use crate::release::conditions;
 use crate::release::draft::Draft;
-use crate::release::facts::{Question, Readiness};
+use crate::release::facts::Question;
+use crate::release::holds::{self, Hold};
 use crate::release::plan::Action;
-use crate::release::{drift, gates, promotion};
+use crate::release::weights::Routes;
+use crate::release::{drift, gates, promotion, providers, stranded};
 use crate::revision::changed_images;
-use crate::status::{AfterDrain, ImageChange, ObservedTarget, Outcome, Phase, Release};
+use crate::status::{ImageChange, ObservedTarget, Outcome, Phase, Release};
 
-/// First sight: the template as it stands is the baseline.
-pub fn adopt(d: &mut Draft<'_>) -> Result<(), Question> {
-    if !d.canary.skip_analysis() {
-        match d.facts.answers.providers()? {
-            Ok(()) => d.say(Message::ProvidersAvailable),
-            Err(error) => d.say(Message::ProvidersUnavailable(error.clone())),
-        }
-    }
-    baseline(d);
-    d.set_phase(Phase::Initializing);
-    Ok(())
-}
-
-fn baseline(d: &mut Draft<'_>) {
-    let revision = d.target().revision.clone();
-    d.act(Action::Record(revision.clone()));
-    d.status.last_applied_spec = Some(revision.clone());
-    d.status.last_promoted_spec = Some(revision);
-    d.status.tracked_configs = Some(d.facts.configs.clone());
-    observe_target(d);
-}
-
-fn observe_target(d: &mut Draft<'_>) {
+pub fn observe_target(d: &mut Draft<'_>) {
     let target = d.target();
     d.status.target = Some(ObservedTarget {
         uid: target.uid.clone(),
         generation: target.generation,
         revision: target.revision.clone(),
     });
-}
-
-/// Make before break: the primary is ready, then Services and route point at it, and only when its
-/// addresses serve and connections have drained is the target scaled away.
-pub fn initializing(d: &mut Draft<'_>) {
-    let Some(primary) = &d.facts.primary else {
-        return;
-    };
-    if primary.revision != d.promoted() {
-        // It is from an earlier life of the Canary.
-        let promoted = d.promoted().to_owned();
-        return d.act(Action::Promote(promoted));
-    }
-    if let Readiness::Stuck(why) = &primary.readiness {
-        return baseline_stuck(d, why);
-    }
-    if !primary.is_ready() || primary.ready == 0 || d.facts.serving.primary == 0 {
-        return;
-    }
-    if !d.facts.serving.pointed {
-        let someone_was_served = d.facts.serving.adopted && d.target().replicas > 0;
-        d.act(Action::Point);
-        return d.drain(someone_was_served, AfterDrain::Initialized);
-    }
-    if d.status.drain.is_none() {
-        // A crash came after pointing: who was served before is not known any more.
-        d.drain(d.target().replicas > 0, AfterDrain::Initialized);
-    }
-    if d.facts.serving.apex == 0 || !d.drained(AfterDrain::Initialized) {
-        return;
-    }
-    d.status.drain = None;
-    d.clear_condition(conditions::READY);
-    d.scale_down();
-    d.say(Message::Initialized);
-    d.status.canary_weight = 0;
-    d.status.iterations = 0;
-    d.set_phase(Phase::Initialized);
-}
-
-/// A baseline that never starts must not hold the fix hostage: until something serves, the newest
-/// template is the baseline.
-fn baseline_stuck(d: &mut Draft<'_>, why: &str) {
-    if d.target().revision != d.promoted() {
-        baseline(d);
-        d.clear_condition(conditions::READY);
-        return;
-    }
-    let first = conditions::get(&d.status, conditions::READY).is_none();
-    d.condition(conditions::READY, "PrimaryNotReady", why);
-    if first {
-        d.say(Message::PrimaryNotReady(why.to_owned()));
-    }
 }
 
 /// What differs from what was last acted on.
@@ -157,6 +84,7 @@ pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
         .release
         .as_ref()
         .is_some_and(|release| release.recovering)
+        && !(change(d) == Change::New && promotion::gave_up(d))
     {
         promotion::recover(d);
         return Ok(());
@@ -164,10 +92,13 @@ pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
     d.observe_generation();
     match change(d) {
         Change::None => {
+            if promotion::go_back_late(d) {
+                return Ok(());
+            }
             if !promotion::hold_primary(d) {
                 drift::hold_at_zero(d);
             }
-            Ok(())
+            providers::again(d)
         }
         Change::BackToPromoted => {
             back_to_promoted(d);
@@ -179,7 +110,6 @@ pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
 
 fn back_to_promoted(d: &mut Draft<'_>) {
     d.status.last_applied_spec = Some(d.target().revision.clone());
-    d.status.canary_weight = 0;
     d.status.iterations = 0;
     observe_target(d);
     d.scale_down();
@@ -205,15 +135,24 @@ pub fn retry(d: &mut Draft<'_>) -> Result<(), Question> {
 }
 
 fn through_the_gates(d: &mut Draft<'_>) -> Result<(), Question> {
-    if !gates::open(d, HookKind::ConfirmRollout, Approval::Rollout)? {
-        d.status
-            .tracked_configs
-            .get_or_insert_with(|| d.facts.configs.clone());
-        d.set_phase(Phase::Waiting);
-        return Ok(());
+    let held = holds::is_held(d, Hold::Start);
+    if held {
+        // Nothing is asked meanwhile: the hold's end wakes us.
+        d.release().next_check_at = None;
     }
-    scale_up(d);
+    if held || !gates::open(d, HookKind::ConfirmRollout, Approval::Rollout)? {
+        wait(d);
+    } else {
+        scale_up(d);
+    }
     Ok(())
+}
+
+fn wait(d: &mut Draft<'_>) {
+    d.status
+        .tracked_configs
+        .get_or_insert_with(|| d.facts.configs.clone());
+    d.set_phase(Phase::Waiting);
 }
 
 /// The new phase, once nothing holds the release any more; pods come with the next look. The target's own
@@ -223,6 +162,8 @@ fn scale_up(d: &mut Draft<'_>) {
     d.act(Action::Record(revision.clone()));
     d.say(Message::NewRevision);
     applied(d, revision);
+    d.route(Routes::ALL_PRIMARY);
+    stranded::note(d);
     let now = d.now();
     let release = d.release();
     release.rolling_since = Some(now);
@@ -237,7 +178,6 @@ fn applied(d: &mut Draft<'_>, revision: String) {
     d.status.last_applied_spec = Some(revision);
     d.status.tracked_configs = Some(d.facts.configs.clone());
     d.status.failed_checks = 0;
-    d.status.canary_weight = 0;
     d.status.iterations = 0;
     d.status.drain = None;
     d.status.drift = None;
@@ -262,8 +202,11 @@ fn open_release(d: &mut Draft<'_>) {
         images: image_changes(d),
         by: target.changed_by.clone(),
         started_at: d.now(),
+        // Of connections that it finds open, somebody has to wait for the end.
+        peak_weight: d.weight(),
         ..Release::default()
     });
+    holds::open(d);
 }
 
 fn image_changes(d: &Draft<'_>) -> Vec<ImageChange> {
@@ -279,6 +222,9 @@ pub fn waiting(d: &mut Draft<'_>) -> Result<(), Question> {
     }
     if d.release().paused.is_some() {
         return Ok(());
+    }
+    if d.weight() > 0 && d.route(Routes::ALL_PRIMARY) {
+        d.say(Message::PrimaryServesAgain);
     }
     let retried = d.has_passed(RETRIED);
     let nothing_left = match change(d) {
@@ -310,19 +256,16 @@ pub fn waiting(d: &mut Draft<'_>) -> Result<(), Question> {
 
 /// The target changed while its canary was analysed: from the beginning, with the new revision.
 pub fn restart(d: &mut Draft<'_>) {
-    if !d.route(crate::release::weights::Routes::ALL_PRIMARY) {
-        return d.wake_at(d.after(d.interval()));
-    }
+    d.route(Routes::ALL_PRIMARY);
     let revision = d.target().revision.clone();
     let now = d.now();
-    d.act(Action::Record(revision.clone()));
-    d.say(Message::RestartingAnalysis);
-    let same_target = d.released_revision() == revision;
-    if !same_target {
+    if d.released_revision() == revision {
+        // Its configuration is another: whatever it got past was for the old one.
+        d.release().passed = Vec::new();
+    } else {
         d.end(Outcome::Superseded);
         open_release(d);
     }
-    applied(d, revision);
     let release = d.release();
     release.rolling_since = Some(now);
     release.step_since = None;
@@ -330,8 +273,16 @@ pub fn restart(d: &mut Draft<'_>) {
     release.interrupted_at = None;
     release.waiting_for = None;
     release.checks = Vec::new();
-    release.passed = Vec::new();
     release.message = String::new();
+    // Admission refuses a new template in a freeze; what it does not see waits as if it came alone.
+    if holds::is_held(d, Hold::Start) {
+        d.status.iterations = 0;
+        return wait(d);
+    }
+    d.act(Action::Record(revision.clone()));
+    d.say(Message::RestartingAnalysis);
+    applied(d, revision);
+    stranded::note(d);
     d.set_phase(Phase::Progressing);
 }
 

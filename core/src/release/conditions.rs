@@ -9,7 +9,10 @@ pub const PROMOTED: &str = "Promoted";
 pub const READY: &str = "Ready";
 pub const PAUSED: &str = "Paused";
 pub const DRIFT: &str = "Drift";
-/// True from a check that did not pass until one that does: why, in the words of the Event.
+/// True while a `CanaryPolicy` keeps the release from starting, going on or being promoted.
+pub const HELD: &str = "Held";
+/// True from a check that did not pass, or a metric server that did not answer, until one does: why,
+/// in the words of the Event.
 pub const HALTED: &str = "Halted";
 
 /// What `Promoted` says in a phase: status and message.
@@ -97,6 +100,14 @@ pub fn set(status: &mut CanaryStatus, type_: &str, reason: &str, message: &str, 
         last_update_time: Some(seconds(now)),
         last_transition_time: Some(seconds(now)),
     });
+}
+
+/// What a condition says was found to be so again.
+pub fn confirm(status: &mut CanaryStatus, type_: &str, now: Timestamp) {
+    let mut all = status.conditions.iter_mut();
+    if let Some(old) = all.find(|condition| condition.type_ == type_) {
+        old.last_update_time = Some(seconds(now));
+    }
 }
 
 pub fn clear(status: &mut CanaryStatus, type_: &str) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::capability::Capability;
+use crate::policy::{Holds, Objection};
 use crate::release::weights::Routes;
 use crate::request::Request;
 
@@ -26,6 +27,7 @@ pub struct Facts {
     /// Replicas that the target is started with.
     pub scale_up_to: i32,
     pub request: Option<Wish>,
+    pub policy: Governance,
     /// Ready addresses of the canary's pods now.
     pub canary_addresses: Vec<String>,
     pub answers: Answers,
@@ -55,6 +57,17 @@ pub struct Workload {
     pub replicas_manager: String,
     /// Who admission saw changing the template to `revision`.
     pub changed_by: Option<String>,
+    /// Of the target: its break-glass annotation.
+    pub break_glass: Option<String>,
+}
+
+/// What the `CanaryPolicies` of the namespace have against what is under way. Those that only warn say
+/// so in admission, and are not in here.
+#[derive(Clone, Debug, Default)]
+pub struct Governance {
+    pub holds: Holds,
+    /// Against the request that is to be answered.
+    pub request: Vec<Objection>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

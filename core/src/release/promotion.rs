@@ -9,6 +9,7 @@
 //! take a primary that was given the new revision for one that still has the old.
 
 use crate::message::{Message, RollbackReason};
+use crate::release::begin::{self, Change};
 use crate::release::draft::Draft;
 use crate::release::facts::{Readiness, Workload};
 use crate::release::plan::Action;
@@ -144,7 +145,12 @@ pub fn finalising(d: &mut Draft<'_>) {
     if primary_failed(d, primary) {
         return;
     }
-    if d.status.drain.is_none() {
+    let strayed = d.routed() > 0;
+    if strayed && !d.route(Routes::ALL_PRIMARY) {
+        return;
+    }
+    if strayed || d.status.drain.is_none() {
+        // Somebody sent people to the canary, who have just been brought back.
         d.drain(true, AfterDrain::Succeeded);
     }
     if !d.drained(AfterDrain::Succeeded) || !serves(d, primary) {
@@ -208,9 +214,7 @@ pub fn withdraw(d: &mut Draft<'_>, reason: RollbackReason) {
 
 fn put_back(d: &mut Draft<'_>, outcome: Outcome) {
     d.release().recovering = true;
-    d.end(outcome);
-    d.set_phase(Phase::Failed);
-    d.tell_end(Phase::Failed, false);
+    failed(d, outcome);
 }
 
 /// Failed, with the primary on its way back to the promoted revision.
@@ -218,6 +222,8 @@ pub fn recover(d: &mut Draft<'_>) {
     let promoted = d.promoted().to_owned();
     if !d.has_passed(RESTORED) {
         d.act(Action::Promote(promoted));
+        let now = d.now();
+        d.release().rolling_since = Some(now);
         return d.pass(RESTORED);
     }
     keep_unanalysed_away(d);
@@ -244,6 +250,19 @@ pub fn recover(d: &mut Draft<'_>) {
     }
 }
 
+/// The primary was put back and does not become ready in its time: a newer revision is not made to
+/// wait for it any longer.
+pub fn gave_up(d: &mut Draft<'_>) -> bool {
+    let promoted = d.promoted();
+    let restored = d.has_passed(RESTORED);
+    let primary = d.facts.primary.as_ref();
+    let Some(primary) = primary.filter(|primary| restored && primary.revision == promoted) else {
+        return false;
+    };
+    let stuck = matches!(primary.readiness, Readiness::Stuck(_));
+    !serves(d, primary) && (stuck || d.past_deadline())
+}
+
 /// Says why, and sends everybody to the primary; the canary goes once connections have drained.
 pub fn roll_back(d: &mut Draft<'_>, reason: RollbackReason, outcome: Outcome) {
     let release = d.release();
@@ -258,7 +277,11 @@ pub fn roll_back(d: &mut Draft<'_>, reason: RollbackReason, outcome: Outcome) {
 pub fn go_back(d: &mut Draft<'_>, outcome: Outcome) {
     let served = d.served();
     if !d.route(Routes::ALL_PRIMARY) {
-        // The primary has no ready pods: a change of its readiness wakes us.
+        // The primary has no ready pods: a change of its readiness wakes us. A newer revision is
+        // not made to wait for that.
+        if begin::change(d) == Change::New {
+            failed(d, outcome);
+        }
         return;
     }
     // The decision is stored before pods go: without them it could not be made again.
@@ -275,6 +298,30 @@ pub fn go_back(d: &mut Draft<'_>, outcome: Outcome) {
     }
     d.status.canary_weight = 0;
     d.status.iterations = 0;
+    failed(d, outcome);
+}
+
+/// At rest with traffic on the canary: a newer revision cut a rollback short, and was then taken
+/// back itself. True until that is over.
+pub fn go_back_late(d: &mut Draft<'_>) -> bool {
+    if d.weight() > 0 {
+        let served = d.served();
+        if d.route(Routes::ALL_PRIMARY) {
+            d.drain(served, AfterDrain::Failed);
+        }
+        return true;
+    }
+    if d.status.drain.is_none() {
+        return false;
+    }
+    if d.drained(AfterDrain::Failed) {
+        d.status.drain = None;
+        d.scale_down();
+    }
+    true
+}
+
+fn failed(d: &mut Draft<'_>, outcome: Outcome) {
     d.end(outcome);
     d.set_phase(Phase::Failed);
     d.tell_end(Phase::Failed, false);

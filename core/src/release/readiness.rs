@@ -97,12 +97,12 @@ mod tests {
     #[test]
     fn old_replicas_must_be_gone() {
         let old = Counts {
-            replicas: 3,
+            replicas: 5,
             ..counts(2, 2, 2)
         };
         assert_eq!(
             why(old, 100),
-            "waiting for rollout to finish: 1 old replicas are pending termination"
+            "waiting for rollout to finish: 3 old replicas are pending termination"
         );
     }
 

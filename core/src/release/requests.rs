@@ -7,7 +7,7 @@ use crate::release::conditions;
 use crate::release::draft::Draft;
 use crate::release::facts::{Question, Wish};
 use crate::release::gates::approval_mark;
-use crate::release::{begin, promotion, strategy};
+use crate::release::{begin, holds, promotion, strategy};
 use crate::request::{Request, Verb};
 use crate::status::{Outcome, Pause, Phase, RequestOutcome, RequestRecord};
 
@@ -23,7 +23,7 @@ pub fn serve(d: &mut Draft<'_>) -> Result<bool, Question> {
     let answer = match &wish.parsed {
         Err(error) => Err((RequestOutcome::Malformed, error.clone())),
         Ok(request) => match is_current(d, request) {
-            Ok(()) => act(d, request, wish, &by)?,
+            Ok(()) => permitted(d, request, wish, &by)?,
             refused => refused.map(|()| String::new()),
         },
     };
@@ -112,6 +112,20 @@ fn refuse<T>(why: impl Into<String>) -> Result<T, (RequestOutcome, String)> {
     Err((RequestOutcome::Refused, why.into()))
 }
 
+/// What policies have against it, admission may not have been there to say.
+fn permitted(
+    d: &mut Draft<'_>,
+    request: &Request,
+    wish: &Wish,
+    by: &str,
+) -> Result<Answer, Question> {
+    if let Some(why) = holds::forbids(d) {
+        return Ok(refuse(why));
+    }
+    holds::notice_request(d, request.verb);
+    act(d, request, wish, by)
+}
+
 fn act(d: &mut Draft<'_>, request: &Request, wish: &Wish, by: &str) -> Result<Answer, Question> {
     let reason = wish.reason.clone().unwrap_or_default();
     Ok(match request.verb {
@@ -164,7 +178,10 @@ fn promote(d: &mut Draft<'_>, by: &str, reason: &str) -> Result<Answer, Question
         say_request(d, "approve the release", by, reason);
         d.pass(approval_mark(Approval::Rollout));
         begin::start(d)?;
-        return Ok(Ok("approved: the release starts".to_owned()));
+        return Ok(Ok(match waits_for(d) {
+            Some(gate) => format!("approved: the release waits for {gate}"),
+            None => "approved: the release starts".to_owned(),
+        }));
     }
     if !d.target().is_ready() || d.target().ready == 0 {
         return Ok(refuse(format!(
@@ -186,11 +203,18 @@ fn promote(d: &mut Draft<'_>, by: &str, reason: &str) -> Result<Answer, Question
     Ok(Ok(match d.phase() {
         Phase::Promoting => "promotion started: the primary gets the new revision".to_owned(),
         Phase::WaitingPromotion => "waits for approval of the promotion".to_owned(),
+        _ if holds::is_waiting(&d.status) => {
+            format!("waits for {}", waits_for(d).unwrap_or_default())
+        }
         _ if d.status.canary_weight != before => {
             format!("weight {before} → {}", d.status.canary_weight)
         }
         _ => format!("iteration {}", d.status.iterations),
     }))
+}
+
+fn waits_for(d: &Draft<'_>) -> Option<String> {
+    d.status.release.as_ref()?.waiting_for.clone()
 }
 
 fn promote_full(d: &mut Draft<'_>, by: &str, reason: &str) -> Answer {
@@ -209,6 +233,10 @@ fn promote_full(d: &mut Draft<'_>, by: &str, reason: &str) -> Answer {
     d.clear_condition(conditions::PAUSED);
     d.pass(promotion::FULL);
     if d.target().is_ready() && d.target().ready > 0 {
+        if !strategy::agreed(d) {
+            let gate = waits_for(d).unwrap_or_default();
+            return Ok(format!("promotion waits for {gate}"));
+        }
         promotion::promote(d);
         return Ok("promotion started: the primary gets the new revision".to_owned());
     }
@@ -267,14 +295,14 @@ fn resume(d: &mut Draft<'_>, by: &str) -> Answer {
     };
     d.clear_condition(conditions::PAUSED);
     d.say(Message::Resumed { by: by.to_owned() });
-    let was_due = d.release().step_since.is_some() || d.phase() == Phase::Waiting;
-    if was_due || pause.remaining_ms > 0 {
-        let due = now
-            .saturating_add(SignedDuration::from_millis(pause.remaining_ms))
-            .unwrap_or(now);
+    let due = now
+        .saturating_add(SignedDuration::from_millis(pause.remaining_ms))
+        .unwrap_or(now);
+    // What had no time set when it was paused has none now: it waits for pods, or is due.
+    if pause.remaining_ms > 0 {
         d.release().next_check_at = Some(due);
-        d.wake_at(due);
     }
+    d.wake_at(due);
     Ok(format!("resumed at weight {}", d.weight()))
 }
 
@@ -296,5 +324,8 @@ fn retry(d: &mut Draft<'_>, by: &str, reason: &str) -> Result<Answer, Question> 
     }
     say_request(d, "retry the failed revision", by, reason);
     begin::retry(d)?;
-    Ok(Ok("the release starts again".to_owned()))
+    Ok(Ok(match waits_for(d) {
+        Some(gate) => format!("the release waits for {gate}"),
+        None => "the release starts again".to_owned(),
+    }))
 }

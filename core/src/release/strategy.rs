@@ -6,6 +6,7 @@ use crate::message::{Approval, Message};
 use crate::release::draft::Draft;
 use crate::release::facts::Question;
 use crate::release::gates;
+use crate::release::holds::{self, Hold};
 use crate::release::promotion;
 use crate::release::weights::{Routes, next_weight};
 use crate::status::Phase;
@@ -98,6 +99,10 @@ fn iterate(d: &mut Draft<'_>, of: i64) {
 
 /// Asked before the canary gets more traffic than it has.
 fn may_increase(d: &mut Draft<'_>) -> Result<bool, Question> {
+    if holds::is_held(d, Hold::Advance) {
+        holds::check_again(d, Hold::Advance);
+        return Ok(false);
+    }
     gates::open(
         d,
         HookKind::ConfirmTrafficIncrease,
@@ -106,11 +111,24 @@ fn may_increase(d: &mut Draft<'_>) -> Result<bool, Question> {
 }
 
 fn confirmed(d: &mut Draft<'_>) -> Result<bool, Question> {
+    if !agreed(d) {
+        holds::check_again(d, Hold::Promote);
+        return Ok(false);
+    }
     let open = gates::open(d, HookKind::ConfirmPromotion, Approval::Promotion)?;
     if !open {
         d.set_phase(Phase::WaitingPromotion);
     }
     Ok(open)
+}
+
+/// Whether policies let the release be promoted; also one that nobody wants analysed.
+pub fn agreed(d: &mut Draft<'_>) -> bool {
+    let held = holds::is_held(d, Hold::Promote);
+    if held {
+        d.set_phase(Phase::WaitingPromotion);
+    }
+    !held
 }
 
 fn confirm_and_promote(d: &mut Draft<'_>) -> Result<(), Question> {

@@ -1,9 +1,9 @@
 //! A Canary that Flagger ran until now. Its hashes cannot be computed here, so what is promoted and
 //! what is applied are read anew, and no pod template changes until the next promotion.
 
-use crate::release::begin;
 use crate::release::draft::Draft;
 use crate::release::facts::Question;
+use crate::release::initialize;
 use crate::release::plan::Action;
 use crate::revision;
 use crate::status::{CanaryStatus, ObservedTarget, Outcome, Phase, Release};
@@ -22,7 +22,7 @@ pub fn take_over(d: &mut Draft<'_>) -> Result<(), Question> {
             events: d.status.events.clone(),
             ..CanaryStatus::default()
         };
-        return begin::adopt(d);
+        return initialize::adopt(d);
     };
     let target = d.target();
     let (promoted, applied) = (primary.revision.clone(), target.revision.clone());
@@ -32,7 +32,11 @@ pub fn take_over(d: &mut Draft<'_>) -> Result<(), Question> {
         to: promoted.clone(),
     });
     d.status.last_promoted_spec = Some(promoted.clone());
-    d.status.last_applied_spec = Some(applied.clone());
+    d.status.last_applied_spec = Some(if changed_at_rest(d) {
+        promoted.clone()
+    } else {
+        applied.clone()
+    });
     d.status.tracked_configs = Some(d.facts.configs.clone());
     d.status.target = Some(ObservedTarget {
         uid: target.uid.clone(),
@@ -48,6 +52,14 @@ pub fn take_over(d: &mut Draft<'_>) -> Result<(), Question> {
     Ok(())
 }
 
+/// At rest the two run the same images, unless somebody changed the target while nobody looked: that is
+/// a release. Nothing else is compared, because Flagger leaves some metadata out of its copy.
+fn changed_at_rest(d: &Draft<'_>) -> bool {
+    let at_rest = matches!(d.phase(), Phase::Initialized | Phase::Succeeded);
+    let images = d.facts.primary.as_ref().map(|primary| &primary.images);
+    at_rest && images.is_some_and(|images| *images != d.target().images)
+}
+
 fn take_over_release(d: &mut Draft<'_>, applied: String, promoted: String) {
     let (now, weight, failed) = (d.now(), d.weight(), d.phase() == Phase::Failed);
     let in_progress = matches!(
@@ -61,7 +73,7 @@ fn take_over_release(d: &mut Draft<'_>, applied: String, promoted: String) {
     if !in_progress && !failed {
         return;
     }
-    let analysed = weight > 0 || d.status.iterations > 0;
+    let iterated = d.status.iterations > 0;
     d.status.release = Some(Release {
         number: 1,
         revision: applied,
@@ -71,7 +83,7 @@ fn take_over_release(d: &mut Draft<'_>, applied: String, promoted: String) {
         outcome: failed.then_some(Outcome::RolledBack),
         // Its canary still serves: Flagger's promotion failed, and left everybody there.
         recovering: failed && weight > 0,
-        step_since: (in_progress && analysed).then_some(now),
+        step_since: (in_progress && iterated).then_some(now),
         peak_weight: weight,
         ..Release::default()
     });

@@ -10,9 +10,12 @@
 
 mod conditions;
 mod coverage;
+mod edges;
 mod history;
+mod holds;
 mod invariants;
 mod metrics;
+mod plan;
 mod properties;
 mod scripts;
 mod sim;

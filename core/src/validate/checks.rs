@@ -6,6 +6,7 @@ use super::Findings;
 use crate::canary::{Canary, Metric};
 use crate::capability::BUILTIN_METRICS;
 use crate::query::{QueryModel, render};
+use crate::url;
 
 pub fn metrics(canary: &Canary, found: &mut Findings) {
     for (i, metric) in canary.analysis().metrics.iter().enumerate() {
@@ -82,7 +83,10 @@ pub fn hooks(canary: &Canary, found: &mut Findings) {
         if !is_http_url(&hook.url) {
             found.add(
                 format!("{field}.url"),
-                format!("{:?} is not a URL: write it as http://host/path", hook.url),
+                format!(
+                    "{:?} is not a URL: write it as http://host/path",
+                    url::shown(&hook.url)
+                ),
             );
         }
         let type_ = hook.type_.as_deref().unwrap_or_default();

@@ -1,7 +1,14 @@
 //! The HTTP rim: bytes in, `AdmissionReview` out, whatever happens.
 //!
-//! The API server takes any answer that is no 2xx as a failed call and, by `failurePolicy: Ignore`,
-//! goes on without us. So a limit, a timeout or a panic costs one answer, never a user's change.
+//! ```text
+//!  guard: room? deadline ─► body ≤ 7 MiB ─► read ─► decide ─► rights ─► AdmissionReview, 200
+//!    └ 503      └ 504          └ 413        └ 400   └ 500 (a panic)
+//! ```
+//!
+//! Whatever is no decision of ours has an HTTP status that is no 2xx: the API server takes that for a
+//! failed call and goes on as `failurePolicy` says. The same review under a 200 would be a denial, by
+//! `Ignore` too. So a limit, a timeout or a panic costs one answer, never a user's change. The body is an
+//! `AdmissionReview` all the same, for people and tools that call us by hand.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -9,20 +16,20 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Request as HttpRequest, State as FromState};
+use axum::extract::{DefaultBodyLimit, Extension, Request as HttpRequest, State as FromState};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use canary_core::validate::Violation;
-use http::StatusCode;
+use http::header::CONNECTION;
+use http::{HeaderValue, StatusCode};
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionResponse, AdmissionReview, Operation};
-use kube::core::response::{StatusCause, StatusDetails, StatusSummary};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{AdmissionMetrics, Answer, Config, Request, State, View, mutate, validate};
+use super::metrics::InFlight;
+use super::{Answer, Config, Request, State, View, mutate, rights, validate};
 
 /// A review holds the object twice, and the API server takes objects of up to 3 MiB.
 const BODY_LIMIT: usize = 7 << 20;
@@ -38,55 +45,92 @@ const VALIDATE: &str = "validate";
 
 type Decide = fn(&Request, &dyn View, &Config) -> Answer;
 
+/// One of the two webhooks.
+#[derive(Clone)]
+struct Webhook {
+    name: &'static str,
+    decide: Decide,
+    /// Whether people need rights for what it sees.
+    guards_rights: bool,
+    permits: Arc<Semaphore>,
+    state: State,
+}
+
+/// Room for one review. It is given back when nobody works on the review any more, which may be later
+/// than its caller was told that it took too long.
+struct Room {
+    _permit: OwnedSemaphorePermit,
+    _counted: InFlight,
+}
+
+/// Why there is no answer of ours.
+struct Failure {
+    status: StatusCode,
+    /// A label of metrics.
+    reason: &'static str,
+    message: String,
+}
+
 /// Both webhooks, and the probes that say whether to send them anything.
 pub fn router(state: State) -> Router {
-    let guarded = middleware::from_fn_with_state(Arc::new(Semaphore::new(CONCURRENCY)), guard);
+    let permits = Arc::new(Semaphore::new(CONCURRENCY));
+    let webhook = |name, decide, guards_rights| Webhook {
+        name,
+        decide,
+        guards_rights,
+        permits: permits.clone(),
+        state: state.clone(),
+    };
+    let draining = middleware::from_fn_with_state(state.clone(), drain);
     Router::new()
-        .merge(webhook(MUTATE, mutate, &state.metrics))
-        .merge(webhook(VALIDATE, validate, &state.metrics))
-        .layer(guarded)
+        .merge(webhook(MUTATE, mutate, false).routes())
+        .merge(webhook(VALIDATE, validate, true).routes())
+        .layer(draining)
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .with_state(state)
 }
 
-fn webhook(name: &'static str, decide: Decide, metrics: &AdmissionMetrics) -> Router<State> {
-    let metrics = metrics.clone();
-    let handler = move |FromState(state): FromState<State>, body: Result<Bytes, BytesRejection>| async move {
-        review(name, decide, &state, body)
-    };
-    Router::new()
-        .route(&format!("/{name}"), post(handler))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(CatchPanicLayer::custom(move |panic| {
-            panicked(name, &metrics, panic)
-        }))
+async fn ready(FromState(state): FromState<State>) -> Response {
+    match state.health.ready(state.view.synced()) {
+        Ok(()) => "ok".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why).into_response(),
+    }
 }
 
-async fn ready(FromState(state): FromState<State>) -> Response {
-    if state.view.synced() {
-        "ok".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "caches are being filled").into_response()
+/// Asks who still comes on a kept connection to open another one, which leads elsewhere.
+async fn drain(FromState(state): FromState<State>, request: HttpRequest, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if state.health.draining() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
     }
+    response
 }
 
 /// Bounds how many reviews are answered at once, and how long one may take.
 async fn guard(
-    FromState(permits): FromState<Arc<Semaphore>>,
-    request: HttpRequest,
+    FromState(webhook): FromState<Webhook>,
+    mut request: HttpRequest,
     next: Next,
 ) -> Response {
-    let Ok(_permit) = permits.try_acquire() else {
-        return failure(StatusCode::SERVICE_UNAVAILABLE, "too many reviews at once");
+    let Ok(permit) = webhook.permits.clone().try_acquire_owned() else {
+        let (status, message) = (StatusCode::SERVICE_UNAVAILABLE, "too many reviews at once");
+        return webhook.failed(Failure::new(status, "overload", message));
     };
+    let room = Arc::new(Room {
+        _permit: permit,
+        _counted: webhook.state.metrics.begin(),
+    });
+    request.extensions_mut().insert(room);
     let limit = timeout(request.uri().query());
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => failure(
+        Err(_) => webhook.failed(Failure::new(
             StatusCode::GATEWAY_TIMEOUT,
-            "the review did not arrive in time",
-        ),
+            "timeout",
+            format!("no answer within the {limit:?} that the caller waits"),
+        )),
     }
 }
 
@@ -100,37 +144,7 @@ fn timeout(query: Option<&str>) -> Duration {
         .map_or(DEFAULT_TIMEOUT, |asked| asked.min(MAX_TIMEOUT))
 }
 
-fn review(
-    name: &'static str,
-    decide: Decide,
-    state: &State,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let start = (state.elapsed)();
-    let response = match body
-        .map_err(|error| (error.status(), error.body_text()))
-        .and_then(|body| read(&body))
-    {
-        Ok(request) => {
-            let answer = decide(&request, state.view.as_ref(), &state.config);
-            state
-                .metrics
-                .count(name, operation(&request), decision(&answer));
-            respond(answer, &request)
-        }
-        Err((status, reason)) => {
-            state.metrics.count(name, "UNKNOWN", "invalid");
-            tracing::warn!(webhook = name, %status, reason, "not an admission review");
-            failure(status, &reason)
-        }
-    };
-    state
-        .metrics
-        .observe(name, (state.elapsed)().saturating_sub(start));
-    response
-}
-
-fn read(body: &Bytes) -> Result<Request, (StatusCode, String)> {
+fn read(body: &Bytes) -> Result<Request, Failure> {
     let review: Result<AdmissionReview<DynamicObject>, _> = serde_json::from_slice(body);
     review
         .map_err(|error| error.to_string())
@@ -140,91 +154,9 @@ fn read(body: &Bytes) -> Result<Request, (StatusCode, String)> {
                 .map_err(|_| "it has no request".to_owned())
         })
         .map_err(|error| {
-            (
-                StatusCode::BAD_REQUEST,
-                format!("not an AdmissionReview: {error}"),
-            )
+            let message = format!("not an AdmissionReview: {error}");
+            Failure::new(StatusCode::BAD_REQUEST, "unreadable", message)
         })
-}
-
-fn respond(answer: Answer, request: &Request) -> Response {
-    let response = AdmissionResponse::from(request);
-    let response = match answer {
-        Answer::Deny(violations) => deny(response, request, violations),
-        Answer::Allow { patch, warnings } => {
-            let patched = if patch.0.is_empty() {
-                Ok(response)
-            } else {
-                response.with_patch(patch)
-            };
-            match patched {
-                Ok(mut response) => {
-                    response.warnings = (!warnings.is_empty()).then_some(warnings);
-                    response
-                }
-                Err(error) => {
-                    return failure(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string());
-                }
-            }
-        }
-    };
-    Json(response.into_review()).into_response()
-}
-
-/// As the API server itself answers for a field that its schema refuses, so that kubectl prints
-/// it field by field.
-fn deny(
-    response: AdmissionResponse,
-    request: &Request,
-    violations: Vec<Violation>,
-) -> AdmissionResponse {
-    let sentences: Vec<String> = violations.iter().map(ToString::to_string).collect();
-    let mut response = response.deny(sentences.join("; "));
-    response.result.status = Some(StatusSummary::Failure);
-    response.result.code = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
-    "Invalid".clone_into(&mut response.result.reason);
-    let cause = |violation: Violation| StatusCause {
-        reason: "FieldValueInvalid".to_owned(),
-        message: violation.message,
-        field: violation.field,
-    };
-    response.result.details = Some(StatusDetails {
-        name: request.name.clone(),
-        group: request.kind.group.clone(),
-        kind: request.kind.kind.clone(),
-        uid: String::new(),
-        causes: violations.into_iter().map(cause).collect(),
-        retry_after_seconds: 0,
-    });
-    response
-}
-
-/// An answer to something that could not be read, so without the uid of a request.
-fn failure(status: StatusCode, reason: &str) -> Response {
-    let mut response = AdmissionResponse::invalid(reason);
-    response.result.code = status.as_u16();
-    (status, Json(response.into_review())).into_response()
-}
-
-// The signature is the layer's.
-#[allow(clippy::needless_pass_by_value)]
-fn panicked(
-    name: &'static str,
-    metrics: &AdmissionMetrics,
-    panic: Box<dyn Any + Send>,
-) -> Response {
-    let reason = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no reason given");
-    metrics.count(name, "UNKNOWN", "panicked");
-    tracing::error!(
-        webhook = name,
-        reason,
-        "the review panicked: please report this"
-    );
-    failure(StatusCode::INTERNAL_SERVER_ERROR, "the review panicked")
 }
 
 fn operation(request: &Request) -> &'static str {
@@ -236,10 +168,140 @@ fn operation(request: &Request) -> &'static str {
     }
 }
 
-fn decision(answer: &Answer) -> &'static str {
-    match answer {
-        Answer::Deny(_) => "denied",
-        Answer::Allow { patch, .. } if patch.0.is_empty() => "allowed",
-        Answer::Allow { .. } => "patched",
+// === impl Webhook ===
+
+impl Webhook {
+    fn routes(self) -> Router<State> {
+        let guarded = middleware::from_fn_with_state(self.clone(), guard);
+        let (path, panicking) = (format!("/{}", self.name), self.clone());
+        let handler = move |Extension(room): Extension<Arc<Room>>,
+                            body: Result<Bytes, BytesRejection>| async move {
+            self.review(room, body).await
+        };
+        Router::new()
+            .route(&path, post(handler))
+            .layer(DefaultBodyLimit::max(BODY_LIMIT))
+            .layer(CatchPanicLayer::custom(move |panic| {
+                panicking.panicked(panic)
+            }))
+            .layer(guarded)
+    }
+
+    async fn review(&self, room: Arc<Room>, body: Result<Bytes, BytesRejection>) -> Response {
+        let start = (self.state.elapsed)();
+        let answered = match body {
+            Ok(body) => self.answer(room, body).await,
+            Err(rejection) => Err(Failure::rejected(&rejection)),
+        };
+        let response = match answered {
+            Ok((request, answer)) => self.respond(answer, &request),
+            Err(failure) => self.failed(failure),
+        };
+        let took = (self.state.elapsed)().saturating_sub(start);
+        self.state.metrics.observe(self.name, took);
+        response
+    }
+
+    async fn answer(&self, room: Arc<Room>, body: Bytes) -> Result<(Request, Answer), Failure> {
+        let (decide, view, config) = (
+            self.decide,
+            self.state.view.clone(),
+            self.state.config.clone(),
+        );
+        // Apart from the threads that drive connections: a review of megabytes holds up no other, and the
+        // deadline is kept whatever an answer takes.
+        let worked = tokio::task::spawn_blocking(move || {
+            let _room = room;
+            let request = read(&body)?;
+            let answer = decide(&request, view.as_ref(), &config);
+            Ok((request, answer))
+        });
+        let (request, answer) = worked.await.unwrap_or_else(|error| {
+            if error.is_panic() {
+                std::panic::resume_unwind(error.into_panic());
+            }
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Err(Failure::new(status, "shutdown", "shutting down"))
+        })?;
+        if !self.guards_rights {
+            return Ok((request, answer));
+        }
+        let rights = self.state.rights.as_ref();
+        let answer = rights::guard(answer, &request, rights, &self.state.config).await;
+        Ok((request, answer))
+    }
+
+    fn respond(&self, answer: Answer, request: &Request) -> Response {
+        let labels = answer.labels();
+        match answer.response(request) {
+            Ok(response) => {
+                let metrics = &self.state.metrics;
+                metrics.count(self.name, operation(request), labels);
+                Json(response.into_review()).into_response()
+            }
+            Err(error) => self.failed(Failure::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "unwritable",
+                error.to_string(),
+            )),
+        }
+    }
+
+    fn failed(&self, failure: Failure) -> Response {
+        let (webhook, status) = (self.name, failure.status);
+        self.state.metrics.failed(webhook, failure.reason);
+        // A flood of reviews is counted; it must not become a flood of lines too.
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            tracing::debug!(
+                webhook,
+                reason = failure.message,
+                "a review was turned away"
+            );
+        } else {
+            tracing::warn!(webhook, %status, reason = failure.message, "a review was not answered");
+        }
+        failure.into_response()
+    }
+
+    // The signature is the layer's.
+    #[allow(clippy::needless_pass_by_value)]
+    fn panicked(&self, panic: Box<dyn Any + Send>) -> Response {
+        let reason = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no reason given");
+        let (webhook, message) = (self.name, "the review panicked: please report this");
+        self.state.metrics.panicked(webhook);
+        tracing::error!(webhook, reason, message);
+        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "panic", message).into_response()
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    fn new(status: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            reason,
+            message: message.into(),
+        }
+    }
+
+    fn rejected(rejection: &BytesRejection) -> Self {
+        let status = rejection.status();
+        let reason = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+            _ => "unreadable",
+        };
+        Self::new(status, reason, rejection.body_text())
+    }
+
+    /// A review without the uid of a request: none was read.
+    fn into_response(self) -> Response {
+        let mut response = AdmissionResponse::invalid(self.message);
+        response.result.code = self.status.as_u16();
+        (self.status, Json(response.into_review())).into_response()
     }
 }

@@ -16,7 +16,7 @@ pub fn mutate(request: &Request, view: &dyn View, config: &Config) -> Answer {
     match Subject::of(request, config) {
         Some(Subject::Deployment) => stamp(request, view),
         Some(Subject::Canary) => sign(request),
-        None => Answer::allow(),
+        Some(Subject::Policy) | None => Answer::allow(),
     }
 }
 
@@ -37,21 +37,19 @@ fn stamp(request: &Request, view: &dyn View) -> Answer {
         // Only a template changes stamps: what the request made of them is undone.
         let kept =
             [names::TRIGGERED_REVISION, names::TRIGGERED_BY].map(|key| (key, annotation(old, key)));
-        return Answer::Allow {
-            patch: patch::annotations(new, &kept),
-            warnings: Vec::new(),
-        };
+        return Answer::patch(patch::annotations(new, &kept));
     }
     let revision = revision(template);
     let stamps = [
         (names::TRIGGERED_REVISION, Some(revision.as_str())),
         (names::TRIGGERED_BY, request.user_info.username.as_deref()),
     ];
-    let warnings = acting_canary(request, view)
-        .map(|canary| sentence::on_change(&canary, &revision, before, template));
-    Answer::Allow {
-        patch: patch::annotations(new, &stamps),
-        warnings: warnings.into_iter().collect(),
+    let answer = Answer::patch(patch::annotations(new, &stamps));
+    match acting_canary(request, view) {
+        Some(canary) => answer
+            .warn([sentence::on_change(&canary, &revision, before, template)])
+            .audit("canary", canary.name_any()),
+        None => answer,
     }
 }
 
@@ -70,11 +68,7 @@ fn sign(request: &Request) -> Answer {
     } else {
         wish.and(request.user_info.username.as_deref())
     };
-    let patch = patch::annotations(new, &[(names::REQUESTED_BY, by)]);
-    Answer::Allow {
-        patch,
-        warnings: Vec::new(),
-    }
+    Answer::patch(patch::annotations(new, &[(names::REQUESTED_BY, by)]))
 }
 
 fn annotation<'a>(object: &'a DynamicObject, key: &str) -> Option<&'a str> {
@@ -94,7 +88,7 @@ fn is_managed(object: &DynamicObject) -> bool {
 }
 
 /// A primary follows its Canary, not the other way round.
-fn is_generated(object: &DynamicObject) -> bool {
+pub(super) fn is_generated(object: &DynamicObject) -> bool {
     object.owner_references().iter().any(|owner| {
         owner.kind == "Canary"
             && owner.api_version.starts_with("flagger.app/")
@@ -103,7 +97,7 @@ fn is_generated(object: &DynamicObject) -> bool {
 }
 
 /// The Canary of a Deployment; of several the oldest, as the controller has it.
-fn acting_canary(request: &Request, view: &dyn View) -> Option<Arc<Canary>> {
+pub(super) fn acting_canary(request: &Request, view: &dyn View) -> Option<Arc<Canary>> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     view.canaries(namespace)
         .into_iter()

@@ -4,6 +4,7 @@
 mod http;
 mod manifests;
 mod mutate;
+mod policy;
 mod sentence;
 mod validate;
 
@@ -15,13 +16,19 @@ use ::http::StatusCode;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use canary_core::canary::Canary;
+use jiff::Timestamp;
 use json_patch::Patch;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::{AdmissionMetrics, Config, State, View, router};
+use futures::future::BoxFuture;
 
+use super::{AdmissionMetrics, Config, Request, Right, Rights, State, View, router};
+use crate::caches::{Labels, Stated};
+use crate::health::Health;
+
+const NOW: &str = "2026-12-24T12:00:00Z";
 const OWN_USER: &str = "system:serviceaccount:canary-system:canary-webhook";
 
 /// A cluster as the caches see it.
@@ -29,20 +36,40 @@ const OWN_USER: &str = "system:serviceaccount:canary-system:canary-webhook";
 struct World {
     canaries: Vec<Arc<Canary>>,
     strategies: BTreeMap<String, String>,
+    policies: Vec<Arc<Stated>>,
+    /// Labels that a Service selects.
+    served: Option<Labels>,
     synced: bool,
     /// Every question panics.
     broken: bool,
+    /// What every question takes.
+    slow: Duration,
+    /// What the API server says about rights; none: a policy asks.
+    rights: Option<Result<bool, String>>,
 }
 
 impl View for World {
     fn canaries(&self, namespace: &str) -> Vec<Arc<Canary>> {
         assert!(!self.broken, "the cache is broken");
+        std::thread::sleep(self.slow);
         let there = |canary: &&Arc<Canary>| canary.namespace_name() == namespace;
         self.canaries.iter().filter(there).cloned().collect()
     }
 
     fn target_strategy(&self, _namespace: &str, name: &str) -> Option<String> {
         self.strategies.get(name).cloned()
+    }
+
+    fn policies(&self, _namespace: &str) -> Vec<Arc<Stated>> {
+        self.policies.clone()
+    }
+
+    fn is_served(&self, _namespace: &str, labels: &Labels) -> bool {
+        self.served.as_ref() == Some(labels)
+    }
+
+    fn now(&self) -> Timestamp {
+        NOW.parse().unwrap()
     }
 
     fn synced(&self) -> bool {
@@ -68,8 +95,12 @@ impl World {
 
     fn serve(self) -> Server {
         let mut registry = Registry::default();
+        let health = Arc::new(Health::default());
+        let world = Arc::new(self);
         let router = router(State {
-            view: Arc::new(self),
+            view: world.clone(),
+            rights: world,
+            health: health.clone(),
             config: Arc::new(Config {
                 own_user: OWN_USER.to_owned(),
                 own_namespace: "canary-system".to_owned(),
@@ -78,13 +109,29 @@ impl World {
             metrics: AdmissionMetrics::register(&mut registry),
             elapsed: Arc::new(|| Duration::from_millis(7)),
         });
-        Server { router, registry }
+        Server {
+            router,
+            registry,
+            health,
+        }
+    }
+}
+
+impl Rights for World {
+    fn asked(&self) -> bool {
+        self.rights.is_some()
+    }
+
+    fn allowed<'a>(&'a self, _: &'a Request, _: Right) -> BoxFuture<'a, Result<bool, String>> {
+        let answer = self.rights.clone().unwrap_or(Ok(false));
+        Box::pin(std::future::ready(answer))
     }
 }
 
 struct Server {
     router: Router,
     registry: Registry,
+    health: Arc<Health>,
 }
 
 impl Server {

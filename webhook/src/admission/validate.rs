@@ -9,16 +9,24 @@ use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use kube::core::admission::Operation;
 
-use super::{Answer, Config, Request, Subject, View, sentence};
+use super::{Answer, Config, Request, Subject, View, policy, sentence};
 
 /// Deletes what is left in a namespace that is deleted; there is nobody to warn.
 const NAMESPACE_CONTROLLER: &str = "system:serviceaccount:kube-system:namespace-controller";
 
 /// Answers a review of the validating webhook.
 pub fn validate(request: &Request, view: &dyn View, config: &Config) -> Answer {
-    if Subject::of(request, config) != Some(Subject::Canary) {
-        return Answer::allow();
+    match Subject::of(request, config) {
+        Some(Subject::Canary) => {
+            on_canary(request, view, config).and(policy::on_canary(request, view))
+        }
+        Some(Subject::Deployment) => policy::on_deployment(request, view),
+        Some(Subject::Policy) => policy::on_policy(request, view),
+        None => Answer::allow(),
     }
+}
+
+fn on_canary(request: &Request, view: &dyn View, config: &Config) -> Answer {
     if request.operation == Operation::Delete {
         return on_delete(request);
     }
@@ -39,13 +47,12 @@ pub fn validate(request: &Request, view: &dyn View, config: &Config) -> Answer {
         .into_iter()
         .partition(|violation| before.contains(violation));
     if added.is_empty() {
-        Answer::warn(
-            kept.iter()
-                .map(|violation| sentence::fit(&violation.to_string()))
-                .collect(),
-        )
+        let told = kept
+            .iter()
+            .map(|violation| sentence::fit(&violation.to_string()));
+        Answer::allow().warn(told)
     } else {
-        Answer::Deny(added)
+        Answer::invalid(added)
     }
 }
 
@@ -57,7 +64,7 @@ fn on_delete(request: &Request) -> Answer {
         .filter(|canary| canary.metadata.deletion_timestamp.is_none())
         .and_then(|canary| canary.clone().try_parse::<Canary>().ok())
         .and_then(|canary| sentence::on_delete(&canary));
-    Answer::warn(warning.into_iter().collect())
+    Answer::allow().warn(warning)
 }
 
 fn violations(

@@ -79,6 +79,14 @@ impl Caches {
         }
     }
 
+    pub(super) fn wake_namespace(&self, namespace: &str) {
+        let interests = self.interests();
+        let workers = interests.workers.iter();
+        for (_, worker) in workers.filter(|(canary, _)| canary.namespace == namespace) {
+            worker.notify_one();
+        }
+    }
+
     /// Nobody looks at it yet.
     pub(super) fn is_unattended(&self, canary: &Key) -> bool {
         !self.interests().workers.contains_key(canary)

@@ -14,8 +14,9 @@ use tracing::warn;
 use crate::api::{Cluster, Kind};
 use crate::cache::Key;
 use crate::caches::Caches;
+use crate::caches::policies::is_done_without;
 
-const WATCHED: [Kind; 8] = [
+const WATCHED: [Kind; 9] = [
     Kind::Canary,
     Kind::Deployment,
     Kind::Service,
@@ -24,6 +25,14 @@ const WATCHED: [Kind; 8] = [
     Kind::Route,
     Kind::MetricTemplate,
     Kind::Definition,
+    Kind::Policy,
+];
+/// Only their metadata.
+const GLANCED_AT: [Kind; 4] = [
+    Kind::ConfigMap,
+    Kind::Secret,
+    Kind::Namespace,
+    Kind::Enforcer,
 ];
 
 /// Fills the caches for as long as it is polled. With a namespace only that one is watched.
@@ -31,7 +40,7 @@ pub async fn watch(caches: Arc<Caches>, cluster: Cluster, namespace: Option<Stri
     let api = |kind: Kind| -> Api<DynamicObject> {
         let resource = kind.resource();
         match &namespace {
-            Some(namespace) if kind != Kind::Definition => {
+            Some(namespace) if !of_the_cluster(kind) => {
                 Api::namespaced_with(cluster.client().clone(), namespace, &resource)
             }
             _ => Api::all_with(cluster.client().clone(), &resource),
@@ -47,11 +56,13 @@ pub async fn watch(caches: Arc<Caches>, cluster: Cluster, namespace: Option<Stri
         };
         watches.spawn(follow(caches.clone(), kind, watcher(api(kind), config)));
     }
-    for kind in [Kind::ConfigMap, Kind::Secret] {
+    for kind in GLANCED_AT {
         let resource = kind.resource();
         let metadata: Api<PartialObjectMeta<DynamicObject>> = match &namespace {
-            Some(namespace) => Api::namespaced_with(cluster.client().clone(), namespace, &resource),
-            None => Api::all_with(cluster.client().clone(), &resource),
+            Some(namespace) if !of_the_cluster(kind) => {
+                Api::namespaced_with(cluster.client().clone(), namespace, &resource)
+            }
+            _ => Api::all_with(cluster.client().clone(), &resource),
         };
         let objects = watcher(metadata, watcher::Config::default());
         let objects = objects.map_ok(|event| {
@@ -64,6 +75,13 @@ pub async fn watch(caches: Arc<Caches>, cluster: Cluster, namespace: Option<Stri
         watches.spawn(follow(caches.clone(), kind, objects));
     }
     while watches.join_next().await.is_some() {}
+}
+
+const fn of_the_cluster(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Definition | Kind::Policy | Kind::Namespace | Kind::Enforcer
+    )
 }
 
 fn map_event<A, B>(event: Event<A>, map: impl Fn(A) -> B) -> Event<B> {
@@ -102,7 +120,7 @@ async fn follow(
             Ok(Event::Delete(object)) => caches.forget(kind, &object_key(&object)),
             Err(error) => {
                 // Without ApisixRoutes in the cluster other providers work all the same.
-                if kind == Kind::Route && error.to_string().contains("404") {
+                if is_done_without(kind, &error.to_string()) {
                     caches.retain(kind, &HashSet::new());
                 }
                 if !std::mem::replace(&mut failing, true) {

@@ -61,7 +61,7 @@ pub(super) fn build(settings: &Settings<'_>) -> Result<Box<dyn Provider>, Provid
 fn endpoint(address: &str) -> Result<Uri, ProviderError> {
     let invalid = |cause: &str| ProviderError::Address {
         kind: KIND,
-        address: address.to_owned(),
+        address: canary_core::url::shown(address),
         cause: cause.to_owned(),
     };
     let mut url = Url::parse(address).map_err(|e| invalid(&e.to_string()))?;

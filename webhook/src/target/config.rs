@@ -8,7 +8,7 @@ use canary_core::{names, revision};
 use serde_json::{Map, Value, json};
 
 use crate::api::Kind;
-use crate::target::{included, is_owned, owner_reference};
+use crate::target::{demoted_owners, included, is_owned, owner_reference};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConfigRef {
@@ -188,30 +188,25 @@ pub fn copy(source: &Value, live: Option<&Value>, canary: &Canary, prefixes: &[S
             "ownerReferences": owners(live, canary),
         },
     });
+    fill(&mut object, source);
+    object
+}
+
+/// All that makes it what it is, apart from its metadata.
+pub fn fill(object: &mut Value, source: &Value) {
     for field in ["data", "binaryData", "immutable", "type"] {
         if let Some(value) = source.get(field).filter(|value| !value.is_null()) {
             object[field] = value.clone();
         }
     }
-    object
 }
 
 /// Several Canaries may share a copy: the newest controls it, the others keep it alive.
-fn owners(live: Option<&Value>, canary: &Canary) -> Vec<Value> {
-    let others = live
-        .and_then(|live| live.pointer("/metadata/ownerReferences"))
-        .and_then(Value::as_array);
-    let others = others.into_iter().flatten().filter(|owner| {
-        owner["kind"] == "Canary" && owner["uid"].as_str() != canary.metadata.uid.as_deref()
-    });
-    let demoted = others.map(|owner| {
-        let mut owner = owner.clone();
-        owner["controller"] = json!(false);
-        owner
-    });
-    std::iter::once(owner_reference(canary))
-        .chain(demoted)
-        .collect()
+pub fn owners(live: Option<&Value>, canary: &Canary) -> Vec<Value> {
+    let mut owners = live.map_or_else(Vec::new, |live| demoted_owners(live, canary));
+    owners.retain(|owner| owner["kind"] == "Canary");
+    owners.insert(0, owner_reference(canary));
+    owners
 }
 
 /// A copy that belongs to Canaries may be written; anything else of that name is somebody's.

@@ -8,7 +8,7 @@ use canary_core::names;
 use serde_json::{Map, Value, json};
 
 use crate::target::config::{self, ConfigRef};
-use crate::target::{included, owner_reference, untracked};
+use crate::target::{demoted_owners, included, is_owned, owner_reference, untracked};
 
 /// What a primary is made of.
 pub struct Parts<'a> {
@@ -58,6 +58,11 @@ pub fn create(parts: &Parts<'_>, replicas: i32) -> Value {
 /// stay as they are where an autoscaler sets them.
 pub fn promote(live: &Value, parts: &Parts<'_>, replicas: Option<i32>) -> Value {
     let mut object = live.clone();
+    if !is_owned(live, parts.canary) {
+        let mut owners = demoted_owners(live, parts.canary);
+        owners.insert(0, owner_reference(parts.canary));
+        object["metadata"]["ownerReferences"] = json!(owners);
+    }
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
     }

@@ -7,7 +7,7 @@ use canary_core::names;
 use serde_json::{Map, Value, json};
 
 use crate::target::view::Port;
-use crate::target::{covers, owner_reference};
+use crate::target::{covers, is_owned, owner_reference};
 
 /// Sidecars whose ports are not the application's.
 const SIDECARS: [&str; 2] = ["istio-proxy", "envoy"];
@@ -208,6 +208,14 @@ fn with_missing_ports(live: &Value, desired: &Value) -> Option<Vec<Value>> {
         ports.push(wanted);
     }
     Some(ports)
+}
+
+/// Somebody changed the selector of an apex Service that was made or taken over before. What the
+/// Canary's own spec asks for (another port, another label) is no such change.
+pub fn was_pointed_elsewhere(live: &Value, desired: &Value, canary: &Canary) -> bool {
+    let annotations = live.pointer("/metadata/annotations");
+    let adopted = annotations.is_some_and(|all| all.get(names::ORIGINAL_SERVICE).is_some());
+    (adopted || is_owned(live, canary)) && live["spec"]["selector"] != desired["spec"]["selector"]
 }
 
 /// Puts an adopted Service back as it was.

@@ -21,6 +21,10 @@ pub struct Deployment {
     pub promoted: Option<String>,
     /// Revision and user that admission stamped.
     pub triggered: Option<(String, String)>,
+    pub break_glass: Option<String>,
+    /// What it notes of the promoted revision's images.
+    pub promoted_images: Option<String>,
+    pub locked_by: Option<String>,
     pub replicas: i32,
     pub replicas_manager: String,
     pub strategy: String,
@@ -73,6 +77,9 @@ impl Deployment {
             managed: label.and_then(Value::as_str) == Some(names::MANAGED_VALUE),
             revision: revision::revision(template),
             promoted: annotation(names::REVISION),
+            break_glass: annotation(names::BREAK_GLASS),
+            promoted_images: annotation(names::PROMOTED_IMAGES),
+            locked_by: annotation(names::LOCKED_BY),
             triggered: annotation(names::TRIGGERED_REVISION).zip(annotation(names::TRIGGERED_BY)),
             replicas: number(object, "/spec/replicas").unwrap_or(1),
             replicas_manager: replicas_manager(object),

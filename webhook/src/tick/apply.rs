@@ -121,7 +121,10 @@ impl Context {
             self.caches
                 .removed(router.kind(), &Key::new(&world.namespace, name));
         }
-        let patch = json!({ "metadata": { "labels": { names::MANAGED_LABEL: null } } });
+        let patch = json!({ "metadata": {
+            "labels": { names::MANAGED_LABEL: null },
+            "annotations": { names::PROMOTED_IMAGES: null, names::LOCKED_BY: null },
+        } });
         let stored = self
             .cluster
             .merge(

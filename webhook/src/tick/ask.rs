@@ -6,6 +6,7 @@ use canary_core::query::{self, QueryModel, Scope};
 use canary_core::release::{Facts, Measured, Question};
 use canary_core::status::Phase;
 use canary_core::template::MetricTemplate;
+use canary_core::url;
 use jiff::SignedDuration;
 use k8s_openapi::ByteString;
 
@@ -89,7 +90,7 @@ impl Context {
             Some(reference) => format!("metric template {}", reference.name),
             None => format!(
                 "prometheus {}",
-                world.canary.metrics_server_or(&self.metrics_server)
+                url::shown(world.canary.metrics_server_or(&self.metrics_server))
             ),
         }
     }

@@ -4,19 +4,30 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use canary_core::names;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::api::{ApiError, Kind};
+use crate::api::ApiError;
 use crate::cache::Key;
 use crate::target::config::{self, ConfigRef};
 use crate::target::is_owned;
-use crate::tick::{Context, TickError};
+use crate::tick::{Context, TickError, kept};
 use crate::world::World;
 
 /// What was read last, by resourceVersion. None for what must not be tracked.
 #[derive(Debug, Default)]
 pub struct Checksums {
     known: Mutex<HashMap<Slot, Read>>,
+}
+
+/// Which copies are written, and what of the old ones is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Copying {
+    /// Those that are not there: a primary that is lost needs the data that it had.
+    Missing,
+    /// All of them, for a baseline that nobody has used yet.
+    Baseline,
+    /// All of them, and what this release replaces is kept.
+    Release(i64),
 }
 
 /// A reference, and the namespace that it is made in.
@@ -37,6 +48,7 @@ impl Context {
         &self,
         world: &World,
         configs: &BTreeMap<ConfigRef, String>,
+        copying: Copying,
     ) -> Result<(), TickError> {
         for (reference, checksum) in configs {
             let kind = reference.kind();
@@ -56,7 +68,7 @@ impl Context {
                 Err(ApiError::NotFound { .. }) => None,
                 Err(error) => return Err(error.into()),
             };
-            self.copy_config(world, kind, &source, live.as_ref())
+            self.copy_config(world, reference, &source, live.as_ref(), copying)
                 .await?;
         }
         Ok(())
@@ -65,42 +77,29 @@ impl Context {
     async fn copy_config(
         &self,
         world: &World,
-        kind: Kind,
+        reference: &ConfigRef,
         source: &Value,
         live: Option<&Value>,
+        copying: Copying,
     ) -> Result<(), TickError> {
-        let copy = config::copy(source, live, &world.canary, &self.options.label_prefixes);
-        let Some(live) = live else {
-            let created = self.cluster.apply(kind, &copy).await?;
-            self.caches.written(kind, created);
-            return Ok(());
-        };
-        let name = copy["metadata"]["name"].as_str().unwrap_or_default();
-        if !config::may_write_copy(live, &world.canary) {
-            let resource = format!(
-                "{name} (it exists and belongs to somebody else; annotate it {}=true)",
-                names::ADOPT
-            );
-            return Err(ApiError::Forbidden {
-                verb: "write",
-                resource,
-                message: "not ours".to_owned(),
+        let canary = &world.canary;
+        if let Some(live) = live {
+            let owned = is_owned(live, canary);
+            if !config::may_write_copy(live, canary) {
+                return Err(kept::not_ours(&names::primary_of(&reference.name)));
             }
-            .into());
+            let same = config::checksum(live) == config::checksum(source);
+            if owned && (same || copying == Copying::Missing) {
+                return Ok(());
+            }
+            if let Copying::Release(number) = copying
+                && owned
+            {
+                self.keep_config(world, reference, live, number).await?;
+            }
         }
-        if config::checksum(live) == config::checksum(source) && is_owned(live, &world.canary) {
-            return Ok(());
-        }
-        // An immutable copy cannot be changed, only made anew.
-        if live["immutable"] == json!(true) {
-            let uid = live["metadata"]["uid"].as_str().unwrap_or_default();
-            self.cluster
-                .delete(kind, &world.namespace, name, uid)
-                .await?;
-        }
-        let applied = self.cluster.apply(kind, &copy).await?;
-        self.caches.written(kind, applied);
-        Ok(())
+        let copy = config::copy(source, live, canary, &self.options.label_prefixes);
+        self.write_copy(world, reference.kind(), &copy, live).await
     }
 }
 

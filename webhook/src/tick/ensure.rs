@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::api::{ApiError, Kind};
 use crate::target::config::ConfigRef;
 use crate::target::service::{self, Side};
+use crate::target::view::Deployment;
 use crate::target::{autoscaler, covers, is_owned, may_take};
 use crate::tick::{Context, TickError, phase};
 use crate::world::{World, problem};
@@ -46,7 +47,7 @@ impl Context {
     ) -> Result<Done, EnsureError> {
         self.check_names(world)?;
         let mut wrote = self.ensure_finalizer(world).await?;
-        wrote |= self.ensure_label(world).await?;
+        wrote |= self.ensure_marks(world).await?;
         for side in [Side::Canary, Side::Primary] {
             wrote |= self.ensure_service(world, side).await?;
         }
@@ -56,11 +57,11 @@ impl Context {
         };
         wrote |= self.ensure_autoscaler(world).await?;
         if serving(phase(&world.canary)) {
-            let repaired = self.ensure_service(world, Side::Apex).await?;
-            if repaired {
+            let written = self.ensure_service(world, Side::Apex).await?;
+            if written && pointed_elsewhere(world) {
                 self.repairs.repaired(&world.key(), self.clock.now());
             }
-            wrote |= repaired;
+            wrote |= written;
             wrote |= self.ensure_route(world).await?;
         }
         Ok(if wrote { Done::Wrote } else { Done::Nothing })
@@ -87,6 +88,12 @@ impl Context {
             && !may_take(&primary.ownership, canary)
         {
             return Err(taken("Deployment", &canary.primary_name(), world));
+        }
+        if let Some(primary) = &world.primary
+            && !is_owned(&primary.ownership, canary)
+            && !could_be_primary(primary, world)
+        {
+            return Err(other_selector(world));
         }
         if let Some(route) = &world.route_generated
             && !may_take(route, canary)
@@ -126,24 +133,6 @@ impl Context {
             .await?;
         self.caches.written(Kind::Canary, stored);
         Ok(())
-    }
-
-    /// The admission webhook selects targets by it.
-    async fn ensure_label(&self, world: &World) -> Result<bool, EnsureError> {
-        if world.target.managed {
-            return Ok(false);
-        }
-        let patch = json!({ "metadata": {
-            "resourceVersion": world.target.resource_version,
-            "labels": { names::MANAGED_LABEL: names::MANAGED_VALUE },
-        } });
-        let name = world.canary.target_name();
-        let stored = self
-            .cluster
-            .merge(Kind::Deployment, &world.namespace, name, &patch)
-            .await?;
-        self.caches.written(Kind::Deployment, stored);
-        Ok(true)
     }
 
     pub(super) async fn ensure_service(
@@ -299,6 +288,34 @@ fn selects_others(apex: &Value, world: &World) -> bool {
         .is_some_and(|all| all.get(names::ORIGINAL_SERVICE).is_some());
     let desired = world.service(Side::Apex);
     !adopted && !selects(apex, world) && apex["spec"]["selector"] != desired["spec"]["selector"]
+}
+
+fn pointed_elsewhere(world: &World) -> bool {
+    let desired = world.service(Side::Apex);
+    let apex = world.apex.as_deref();
+    apex.is_some_and(|apex| service::was_pointed_elsewhere(apex, &desired, &world.canary))
+}
+
+/// Its selector cannot be changed: a Deployment that was handed over must select what the primary's
+/// Services do, by labels that the target's pods have.
+fn could_be_primary(handed_over: &Deployment, world: &World) -> bool {
+    let (key, value) = world.selector();
+    let mut selector = handed_over.match_labels.clone();
+    selector.remove(key) == Some(names::primary_of(value))
+        && selector
+            .iter()
+            .all(|(key, value)| world.target.pod_labels.get(key) == Some(value))
+}
+
+fn other_selector(world: &World) -> EnsureError {
+    let (key, value) = world.selector();
+    let text = format!(
+        "Deployment {}.{} cannot become the primary, because its selector is not {key}={} and cannot be changed: delete it, and it is created anew",
+        world.canary.primary_name(),
+        world.namespace,
+        names::primary_of(value),
+    );
+    EnsureError::Taken(problem("SelectorDiffers", text))
 }
 
 fn foreign_apex(world: &World) -> EnsureError {

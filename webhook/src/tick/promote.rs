@@ -13,6 +13,7 @@ use crate::target::config::{self, ConfigRef};
 use crate::target::primary::{self, Parts};
 use crate::target::recorded;
 use crate::target::view::Deployment;
+use crate::tick::configs::Copying;
 use crate::tick::ensure::EnsureError;
 use crate::tick::{Context, TickError};
 use crate::world::World;
@@ -20,8 +21,7 @@ use crate::world::World;
 // === impl Context ===
 
 impl Context {
-    /// Gives the primary a recorded template. Its configuration is copied with a promotion; putting
-    /// the primary back leaves the copies, which the promoted template was written for.
+    /// Gives the primary a recorded template, and the configuration that belongs to it.
     pub(super) async fn promote(
         &self,
         world: &World,
@@ -30,8 +30,11 @@ impl Context {
         revision: &str,
     ) -> Result<(), TickError> {
         let back = plan.status.phase == Phase::Failed;
-        if !back {
-            self.copy_configs(world, configs).await?;
+        if back {
+            self.put_back_configs(world, &plan.status).await?;
+        } else {
+            self.copy_configs(world, configs, copying(&plan.status))
+                .await?;
         }
         let Some(primary) = &world.primary else {
             return self.make_primary(world, configs, revision).await;
@@ -60,6 +63,7 @@ impl Context {
             revision,
             &number.to_string(),
             if back { "back" } else { "on" },
+            &revision::checksum(&json!(plan.status.tracked_configs)),
         ]);
         let replicas = if world.autoscaler.is_some() || back {
             None
@@ -89,7 +93,7 @@ impl Context {
         if !revision::is_ours(&revision) {
             return Ok(false);
         }
-        self.copy_configs(world, configs).await?;
+        self.copy_configs(world, configs, Copying::Missing).await?;
         self.make_primary(world, configs, &revision).await?;
         Ok(true)
     }
@@ -209,6 +213,13 @@ impl Context {
             .await?;
         self.caches.written(Kind::Deployment, stored);
         Ok(())
+    }
+}
+
+fn copying(status: &CanaryStatus) -> Copying {
+    match (status.phase, &status.release) {
+        (Phase::Promoting | Phase::Finalising, Some(release)) => Copying::Release(release.number),
+        _ => Copying::Baseline,
     }
 }
 

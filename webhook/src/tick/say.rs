@@ -5,7 +5,7 @@ use std::time::Duration;
 use canary_core::canary::Canary;
 use canary_core::hook::{EventFacts, HookKind, Payload};
 use canary_core::message::Message;
-use canary_core::release::{Action, Ended, Plan};
+use canary_core::release::{Action, Ended, Plan, Routes};
 use canary_core::status::CanaryStatus;
 use canary_core::status::Phase;
 
@@ -22,9 +22,10 @@ const STEPS: i64 = 1000;
 
 impl Context {
     pub(super) async fn say_all(&self, canary: &Canary, plan: &mut Plan) -> Result<(), TickError> {
-        let messages: Vec<Message> = plan.messages().cloned().collect();
-        for message in messages {
-            self.say(canary, &message, &mut plan.status).await?;
+        for action in plan.actions.clone() {
+            if let Action::Say(message) = action {
+                self.say(canary, &message, &mut plan.status).await?;
+            }
         }
         Ok(())
     }
@@ -174,7 +175,12 @@ pub(super) fn measure(context: &Context, world: &World, plan: &Plan, took: Durat
     };
     let metrics = &context.metrics;
     metrics.phase(&workload, plan.status.phase);
-    let routed = plan.routes().last().or_else(|| world.routes());
+    let routed = plan.actions.iter().rev().find_map(|action| match action {
+        Action::Route(routes) => Some(*routes),
+        Action::Point => Some(Routes::ALL_PRIMARY),
+        _ => None,
+    });
+    let routed = routed.or_else(|| world.routes());
     let weight = routed.map_or(plan.status.canary_weight, |routes| routes.canary);
     metrics.weights(&workload, 100 - weight, weight);
     for check in plan

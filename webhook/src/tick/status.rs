@@ -49,7 +49,7 @@ impl Context {
 }
 
 /// The merge patch from one object to another: what is gone is named as null.
-pub(super) fn difference(old: &Value, new: &Value) -> Value {
+pub(crate) fn difference(old: &Value, new: &Value) -> Value {
     let (Value::Object(old), Value::Object(new)) = (old, new) else {
         return new.clone();
     };

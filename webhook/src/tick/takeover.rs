@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::api::Kind;
 use crate::target::config::ConfigRef;
+use crate::target::is_owned;
 use crate::target::primary::original_template;
 use crate::target::view::Deployment;
 use crate::tick::Context;
@@ -23,7 +24,9 @@ impl Context {
         primary: &Deployment,
         configs: &BTreeMap<ConfigRef, String>,
     ) -> Result<bool, EnsureError> {
-        if primary.promoted.is_some() {
+        // One that was handed over never ran a revision of the target: it is given the promoted one.
+        let made_by_flagger = is_owned(&primary.ownership, &world.canary);
+        if primary.promoted.is_some() || !made_by_flagger {
             return Ok(false);
         }
         let name = world.canary.primary_name();

@@ -27,40 +27,53 @@ pub enum WebhookTarget {
     Url(String),
 }
 
-/// Writes `ca_pem` into both configurations, where it is not there yet.
-pub async fn publish_ca(
-    client: &Client,
-    ca_pem: &str,
-    target: &WebhookTarget,
-) -> Result<(), TlsError> {
-    for kind in [
+/// The two kinds of configuration.
+pub fn kinds() -> [ApiResource; 2] {
+    [
         ApiResource::erase::<MutatingWebhookConfiguration>(&()),
         ApiResource::erase::<ValidatingWebhookConfiguration>(&()),
-    ] {
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
-        let failed = |verb: &'static str| {
-            let object = format!("{} {CONFIGURATION}", kind.kind);
-            move |source: kube::Error| TlsError::Api {
-                verb,
-                object,
-                source: Box::new(source),
-            }
-        };
-        let live = api
-            .get_opt(CONFIGURATION)
-            .await
-            .map_err(failed("get"))?
-            .ok_or_else(|| TlsError::NotRegistered {
-                kind: kind.kind.clone(),
-            })?;
-        let Some((patch, params)) = patch(&live, &kind, ca_pem, target) else {
-            continue;
-        };
-        api.patch(CONFIGURATION, &params, &patch)
-            .await
-            .map_err(failed("patch"))?;
+    ]
+}
+
+/// Whether every webhook in `live` is called as it should be.
+pub fn published(live: &DynamicObject, ca_pem: &str, target: &WebhookTarget) -> bool {
+    let wanted = |webhook: &Value| webhook["clientConfig"] == wanted(webhook, ca_pem, target);
+    live.data["webhooks"]
+        .as_array()
+        .is_none_or(|webhooks| webhooks.iter().all(wanted))
+}
+
+/// Writes `ca_pem` into a configuration, which is returned as it is then.
+pub async fn publish(
+    client: &Client,
+    kind: &ApiResource,
+    live: &DynamicObject,
+    ca_pem: &str,
+    target: &WebhookTarget,
+) -> Result<DynamicObject, TlsError> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), kind);
+    let Some((patch, params)) = patch(live, kind, ca_pem, target) else {
+        return Ok(live.clone());
+    };
+    let written = api.patch(CONFIGURATION, &params, &patch).await;
+    written.map_err(|source| TlsError::Api {
+        verb: "patch",
+        object: format!("{} {CONFIGURATION}", kind.kind),
+        source: Box::new(source),
+    })
+}
+
+/// `clientConfig` as it should be.
+fn wanted(webhook: &Value, ca_pem: &str, target: &WebhookTarget) -> Value {
+    let bundle = json!(ByteString(ca_pem.as_bytes().to_vec()));
+    match target {
+        WebhookTarget::Service => {
+            let mut config = webhook["clientConfig"].clone();
+            config["caBundle"] = bundle;
+            config
+        }
+        WebhookTarget::Url(base) => json!({"url": url(base, webhook), "caBundle": bundle}),
     }
-    Ok(())
 }
 
 /// None if there is nothing to change.
@@ -72,18 +85,7 @@ fn patch(
 ) -> Option<(Patch<Value>, PatchParams)> {
     let bundle = json!(ByteString(ca_pem.as_bytes().to_vec()));
     let webhooks = live.data["webhooks"].as_array()?;
-    let wanted = |webhook: &Value| match target {
-        WebhookTarget::Service => {
-            let mut config = webhook["clientConfig"].clone();
-            config["caBundle"] = bundle.clone();
-            config
-        }
-        WebhookTarget::Url(base) => json!({"url": url(base, webhook), "caBundle": bundle}),
-    };
-    if webhooks
-        .iter()
-        .all(|webhook| webhook["clientConfig"] == wanted(webhook))
-    {
+    if published(live, ca_pem, target) {
         return None;
     }
     Some(match target {
@@ -107,7 +109,7 @@ fn patch(
                 let at = |field: &str| {
                     PointerBuf::from_tokens(["webhooks", index.to_string().as_str(), field])
                 };
-                let (name, config) = (webhook["name"].clone(), wanted(webhook));
+                let (name, config) = (webhook["name"].clone(), wanted(webhook, ca_pem, target));
                 [
                     PatchOperation::Test(TestOperation {
                         path: at("name"),

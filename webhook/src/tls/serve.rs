@@ -1,23 +1,56 @@
 //! TLS for the admission router.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum_server::Handle;
-use axum_server::tls_rustls::{RustlsConfig, from_tcp_rustls};
+use axum_server::accept::Accept;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Certificate, TlsError};
 
 /// For reviews that are being answered when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
-/// For the first request of a connection: the API server sends it at once.
-const FIRST_REQUEST: Duration = Duration::from_secs(5);
+
+/// What a peer may take of us before it has said anything sensible.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open connections; one more is closed at once.
+    pub connections: usize,
+    pub handshake: Duration,
+    /// How long a connection may stay without a complete request head. An API server keeps connections,
+    /// also some that it has not used yet, for 90 seconds: one closed by us at the moment it is picked
+    /// would be a failed call, so that the client has to be the one who closes.
+    pub silence: Duration,
+}
+
+/// The certificate that new connections are shown; the open ones keep theirs.
+#[derive(Debug, Default)]
+pub struct Served(RwLock<Option<Arc<CertifiedKey>>>);
+
+/// Takes connections as long as there is room.
+#[derive(Clone)]
+struct Doorman(Arc<Semaphore>);
+
+/// A connection and its room.
+struct Guest {
+    stream: TcpStream,
+    _room: OwnedSemaphorePermit,
+}
 
 /// Takes the address before anything else starts, so that a second server fails early.
 pub fn listen(address: SocketAddr) -> Result<TcpListener, TlsError> {
@@ -33,16 +66,26 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, TlsError> {
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    certificate: &Certificate,
+    certificate: Arc<Served>,
+    limits: Limits,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), TlsError> {
     let config = RustlsConfig::from_config(Arc::new(config(certificate)?));
+    let acceptor = RustlsAcceptor::new(config)
+        .handshake_timeout(limits.handshake)
+        .acceptor(Doorman(Arc::new(Semaphore::new(limits.connections))));
     let handle = Handle::new();
-    let server = from_tcp_rustls(listener, config)
+    let mut server = axum_server::from_tcp(listener)
         .map_err(TlsError::Serve)?
+        .acceptor(acceptor)
         .handle(handle.clone())
-        .first_request_timeout(FIRST_REQUEST)
-        .serve(router.into_make_service());
+        .first_request_timeout(limits.silence)
+        .http1_only();
+    server
+        .http_builder()
+        .http1()
+        .header_read_timeout(limits.silence);
+    let server = server.serve(router.into_make_service());
     tokio::pin!(server);
     tokio::select! {
         ended = &mut server => return ended.map_err(TlsError::Serve),
@@ -51,17 +94,118 @@ pub async fn serve(
     server.await.map_err(TlsError::Serve)
 }
 
-fn config(certificate: &Certificate) -> Result<ServerConfig, TlsError> {
-    let unusable = |reason: String| TlsError::Unusable { reason };
-    let chain = CertificateDer::pem_slice_iter(certificate.chain_pem.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| unusable(error.to_string()))?;
-    let key = PrivateKeyDer::from_pem_slice(certificate.key_pem.as_bytes())
-        .map_err(|error| unusable(error.to_string()))?;
+fn config(certificate: Arc<Served>) -> Result<ServerConfig, TlsError> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|error| unusable(error.to_string()))?;
+        .map_err(|error| TlsError::Unusable {
+            reason: error.to_string(),
+        })?
+        .with_no_client_auth()
+        .with_cert_resolver(certificate);
+    // The API server wants nothing else of a webhook.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            handshake: Duration::from_secs(5),
+            silence: Duration::from_secs(100),
+        }
+    }
+}
+
+// === impl Served ===
+
+impl Served {
+    /// From now on new connections are shown `certificate`.
+    pub fn load(&self, certificate: &Certificate) -> Result<(), TlsError> {
+        let unusable = |reason: String| TlsError::Unusable { reason };
+        let chain = CertificateDer::pem_slice_iter(certificate.chain.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| unusable(error.to_string()))?;
+        let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes())
+            .map_err(|error| unusable(error.to_string()))?;
+        // Refuses a key that is not the certificate's.
+        let key = CertifiedKey::from_der(chain, key, &ring::default_provider())
+            .map_err(|error| unusable(error.to_string()))?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(key));
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Served {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+// === impl Doorman ===
+
+impl<S> Accept<TcpStream, S> for Doorman {
+    type Stream = Guest;
+    type Service = S;
+    type Future = std::future::Ready<io::Result<(Guest, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let room = self.0.clone().try_acquire_owned();
+        let guest = room.map_err(io::Error::other).and_then(|room| {
+            stream.set_nodelay(true)?;
+            let guest = Guest {
+                stream,
+                _room: room,
+            };
+            Ok((guest, service))
+        });
+        std::future::ready(guest)
+    }
+}
+
+// === impl Guest ===
+
+impl AsyncRead for Guest {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Guest {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }

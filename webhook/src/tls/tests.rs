@@ -1,20 +1,21 @@
-//! Certificates are made and served for real; the API server is a Secret in memory.
+//! Certificates are made and served for real.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
 use jiff::{Timestamp, ToSpan as _};
-use kube::Client;
-use kube::client::Body;
-use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 
-use super::issue::Bundle;
-use super::{Certificate, TlsError, certificate, listen, serve};
+use super::issue::{Bundle, Lives, Step, step};
+use super::secret::{Place, bundle};
+use super::{Limits, Served, listen, serve};
 
-const NAMESPACE: &str = "canary-system";
+const LIVES: Lives = Lives {
+    authority: Duration::from_secs(3650 * 86_400),
+    leaf: Duration::from_secs(90 * 86_400),
+};
 
 fn names() -> Vec<String> {
     [
@@ -35,242 +36,172 @@ fn days(days: i64) -> Timestamp {
     now().checked_add((days * 24).hours()).unwrap()
 }
 
-// === What the Secret keeps ===
+fn new() -> Bundle {
+    Bundle::create(&names(), LIVES, now()).unwrap()
+}
+
+fn certificates(pem: &str) -> usize {
+    pem.matches("BEGIN CERTIFICATE").count()
+}
+
+/// What is due for a bundle whose CAs are trusted, or not.
+fn due(bundle: &Bundle, at: Timestamp, trusted: bool) -> Step {
+    step(Some(bundle), None, &names(), LIVES, at, trusted).unwrap()
+}
+
+fn written(step: Step) -> Bundle {
+    match step {
+        Step::Write(bundle) => bundle,
+        other => panic!("{other:?}"),
+    }
+}
+
+// === What is due when ===
 
 #[test]
-fn a_new_certificate_serves_its_names_for_sixty_days() {
-    let bundle = Bundle::create(&names(), now()).unwrap();
-    assert!(bundle.serves(&names(), now()));
-    assert!(
-        bundle.serves(&names(), days(-1)),
-        "also for a clock that is behind"
+fn without_a_secret_a_ca_and_a_leaf_are_made() {
+    let made = step(None, None, &names(), LIVES, now(), false).unwrap();
+    assert!(written(made).fit(&names(), now()));
+}
+
+#[test]
+fn nothing_is_due_for_two_thirds_of_a_leafs_life() {
+    assert_eq!(due(&new(), now(), false), Step::Rest(days(60)));
+    assert_eq!(due(&new(), days(59), true), Step::Rest(days(60)));
+}
+
+#[test]
+fn a_certificate_is_good_for_a_clock_that_is_a_day_behind_or_ahead() {
+    for at in [-1, 1, 58] {
+        assert!(new().fit(&names(), days(at)), "{at}");
+    }
+    // The last moment at which it may still be served, by a clock that is a day ahead.
+    assert!(new().fit(&names(), days(61)));
+    assert!(!new().fit(&names(), days(90)));
+    assert!(!new().fit(&names(), days(-3)));
+}
+
+#[test]
+fn after_two_thirds_there_is_a_new_leaf_of_the_same_ca() {
+    let old = new();
+    for trusted in [true, false] {
+        let young = written(due(&old, days(60), trusted));
+        assert_eq!((&young.ca, &young.ca_key), (&old.ca, &old.ca_key));
+        assert_ne!(young.certificate, old.certificate);
+        assert_ne!(young.key, old.key);
+        assert_eq!(due(&young, days(60), trusted), Step::Rest(days(120)));
+    }
+}
+
+#[test]
+fn a_new_ca_signs_nothing_before_it_is_trusted_and_the_old_one_goes_with_the_next_leaf() {
+    // A young leaf of a CA in the last third of its life.
+    let old = written(due(&new(), days(2432), true));
+    let at = days(2434);
+    let staged = written(due(&old, at, true));
+    assert_eq!(certificates(&staged.ca), 2);
+    assert!(staged.ca.ends_with(&old.ca), "the new one comes first");
+    assert_eq!(
+        (&staged.certificate, &staged.key),
+        (&old.certificate, &old.key)
     );
-    assert!(bundle.serves(&names(), days(58)));
-    assert!(
-        !bundle.serves(&names(), days(61)),
-        "the last third is for renewal"
-    );
-    assert!(!bundle.serves(&names(), days(100)));
-    assert!(!bundle.serves(&["other.example.com".to_owned()], now()));
-    assert!(!bundle.serves(&["10.0.0.1".to_owned()], now()));
+    assert_eq!(due(&staged, at, false), Step::AwaitTrust);
+
+    let signed = written(due(&staged, at, true));
+    assert_eq!(signed.ca, staged.ca, "others may serve the old leaf yet");
+    assert_ne!(signed.certificate, staged.certificate);
+    assert_eq!(due(&signed, at, false), Step::Rest(days(2434 + 60)));
+
+    let last = written(due(&signed, days(2434 + 60), true));
+    assert_eq!(certificates(&last.ca), 1);
+    assert!(staged.ca.starts_with(last.ca.trim_end()));
 }
 
 #[test]
-fn a_renewed_certificate_keeps_its_ca() {
-    let old = Bundle::create(&names(), now()).unwrap();
-    let new = old.renew(&["10.0.0.1".to_owned()], days(80)).unwrap();
-    assert_eq!(new.ca, old.ca);
-    assert_ne!(new.certificate, old.certificate);
-    assert_ne!(new.key, old.key);
-    assert!(new.serves(&["10.0.0.1".to_owned()], days(80)));
+fn a_secret_that_was_deleted_comes_back_with_the_leaf_that_is_served_and_a_new_ca() {
+    let known = new();
+    let back = step(None, Some(&known), &names(), LIVES, now(), true).unwrap();
+    let back = written(back);
+    assert_eq!(back.certificate, known.certificate);
+    assert_ne!(back.ca_key, known.ca_key);
+    assert_eq!(certificates(&back.ca), 2);
+    // Deleted again before the new CA was trusted: the one that has signed the leaf stays.
+    let again = written(step(None, Some(&back), &names(), LIVES, now(), false).unwrap());
+    assert_eq!(certificates(&again.ca), 2);
+    assert!(again.ca.ends_with(&known.ca));
+    assert_eq!(due(&again, now(), false), Step::AwaitTrust);
 }
 
 #[test]
-fn a_ca_that_would_end_before_the_leaf_is_replaced_too() {
-    let old = Bundle::create(&names(), now()).unwrap();
-    let new = old.renew(&names(), days(3600)).unwrap();
-    assert_ne!(new.ca, old.ca);
-    assert!(new.serves(&names(), days(3600)));
+fn what_cannot_be_served_is_replaced_at_once() {
+    let mut bad = Vec::new();
+    for damage in [
+        |it: &mut Bundle| it.certificate.clear(),
+        |it: &mut Bundle| it.key.clear(),
+        |it: &mut Bundle| it.certificate.truncate(300),
+        |it: &mut Bundle| it.ca = "no certificate".to_owned(),
+        |it: &mut Bundle| it.ca_key = "no key".to_owned(),
+    ] {
+        let mut bundle = new();
+        damage(&mut bundle);
+        bad.push(bundle);
+    }
+    let without_key = bad.pop().unwrap();
+    for bundle in bad {
+        assert!(written(due(&bundle, now(), false)).fit(&names(), now()));
+    }
+    // Its leaf is good yet, and then there is a new CA for the next one.
+    let next = written(due(&without_key, days(60), true));
+    assert!(next.fit(&names(), days(60)));
+    assert_eq!(certificates(&next.ca), 2);
+
+    let other = ["other.example.com".to_owned()];
+    let renamed = step(Some(&new()), None, &other, LIVES, now(), false).unwrap();
+    assert!(written(renamed).fit(&other, now()));
 }
 
 #[test]
-fn what_is_no_certificate_serves_nothing() {
-    let mut bundle = Bundle::create(&names(), now()).unwrap();
-    bundle.certificate =
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned();
-    assert!(!bundle.serves(&names(), now()));
-    bundle.certificate.clear();
-    assert!(!bundle.serves(&names(), now()));
+fn somebody_elses_certificate_is_left_alone_and_never_replaced() {
+    let mut theirs = new();
+    theirs.ca_key.clear();
+    assert_eq!(due(&theirs, days(80), true), Step::Rest(days(90)));
+    assert_eq!(due(&theirs, days(90), true), Step::NotOurs);
+}
+
+#[test]
+fn a_ca_always_outlives_its_leaves() {
+    let lives = Lives {
+        authority: Duration::from_secs(12),
+        leaf: Duration::from_secs(8),
+    };
+    let mut bundle = Bundle::create(&names(), lives, now()).unwrap();
+    let mut writes = 0;
+    for second in 0..120 {
+        let at = now().checked_add(second.seconds()).unwrap();
+        assert!(bundle.fit(&names(), at), "{second}");
+        if let Step::Write(next) = step(Some(&bundle), None, &names(), lives, at, true).unwrap() {
+            writes += 1;
+            bundle = next;
+        }
+    }
+    assert!((20..=80).contains(&writes), "{writes}");
+}
+
+#[test]
+fn a_bundle_survives_its_secret() {
+    let place = Place {
+        namespace: "canary-system".to_owned(),
+        name: "canary-webhook-tls".to_owned(),
+    };
+    let made = new();
+    let secret = place.secret(&made, None);
+    assert_eq!(secret.type_.as_deref(), Some("kubernetes.io/tls"));
+    assert_eq!(bundle(&secret), made);
 }
 
 #[test]
 fn a_certificate_in_a_log_shows_no_key() {
-    let shown = format!(
-        "{:?}",
-        Bundle::create(&names(), now()).unwrap().certificate()
-    );
-    assert_eq!(shown, "Certificate { .. }");
-}
-
-// === The Secret, and replicas that race for it ===
-
-/// One Secret, with the concurrency rules of an API server.
-#[derive(Clone, Default)]
-struct Store(Arc<Mutex<Stored>>);
-
-#[derive(Default)]
-struct Stored {
-    secret: Option<Value>,
-    version: u64,
-    /// What somebody else writes just before our next write.
-    rival: Option<Value>,
-    forbidden: bool,
-}
-
-impl Store {
-    fn client(&self) -> Client {
-        let store = self.clone();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let store = store.clone();
-            async move {
-                let (parts, body) = request.into_parts();
-                let body = body.collect().await?.to_bytes();
-                let (status, answer) = store.answer(&parts.method, &body);
-                let answer = Body::from(serde_json::to_vec(&answer)?);
-                Ok::<_, tower::BoxError>(Response::builder().status(status).body(answer)?)
-            }
-        });
-        Client::new(service, NAMESPACE)
-    }
-
-    fn answer(&self, method: &Method, body: &[u8]) -> (StatusCode, Value) {
-        let mut stored = self.0.lock().unwrap();
-        if stored.forbidden {
-            return refuse(StatusCode::FORBIDDEN, "Forbidden");
-        }
-        if *method == Method::GET {
-            return stored.secret.clone().map_or_else(
-                || refuse(StatusCode::NOT_FOUND, "NotFound"),
-                |it| (StatusCode::OK, it),
-            );
-        }
-        if let Some(rival) = stored.rival.take() {
-            stored.put(rival);
-        }
-        let new: Value = serde_json::from_slice(body).unwrap();
-        match &stored.secret {
-            Some(_) if *method == Method::POST => refuse(StatusCode::CONFLICT, "AlreadyExists"),
-            Some(old)
-                if old["metadata"]["resourceVersion"] != new["metadata"]["resourceVersion"] =>
-            {
-                refuse(StatusCode::CONFLICT, "Conflict")
-            }
-            _ => (StatusCode::OK, stored.put(new)),
-        }
-    }
-
-    fn secret(&self) -> Value {
-        self.0.lock().unwrap().secret.clone().unwrap()
-    }
-}
-
-impl Stored {
-    fn put(&mut self, mut secret: Value) -> Value {
-        self.version += 1;
-        secret["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        self.secret = Some(secret.clone());
-        secret
-    }
-}
-
-fn refuse(code: StatusCode, reason: &str) -> (StatusCode, Value) {
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "status": "Failure",
-        "message": reason, "reason": reason, "code": code.as_u16(),
-    });
-    (code, status)
-}
-
-fn secret_of(bundle: &Bundle) -> Value {
-    serde_json::to_value(super::to_secret(bundle, NAMESPACE, None)).unwrap()
-}
-
-async fn ask(store: &Store, now: Timestamp) -> Result<Certificate, TlsError> {
-    certificate(&store.client(), NAMESPACE, &names(), now).await
-}
-
-#[tokio::test]
-async fn the_first_start_makes_a_certificate_and_the_second_reads_it() {
-    let store = Store::default();
-    let first = ask(&store, now()).await.unwrap();
-    assert_eq!(store.secret()["type"], "kubernetes.io/tls");
-    let second = ask(&store, days(10)).await.unwrap();
-    assert_eq!(
-        (first.ca_pem, first.chain_pem),
-        (second.ca_pem, second.chain_pem)
-    );
-    assert_eq!(
-        store.secret()["metadata"]["resourceVersion"],
-        "1",
-        "written once"
-    );
-}
-
-#[tokio::test]
-async fn of_two_replicas_that_start_together_both_serve_what_one_has_made() {
-    let store = Store::default();
-    let rival = Bundle::create(&names(), now()).unwrap();
-    store.0.lock().unwrap().rival = Some(secret_of(&rival));
-    let ours = ask(&store, now()).await.unwrap();
-    assert_eq!(ours.chain_pem, rival.certificate);
-}
-
-#[tokio::test]
-async fn of_two_replicas_that_renew_together_both_serve_what_one_has_made() {
-    let store = Store::default();
-    let old = Bundle::create(&names(), now()).unwrap();
-    let rival = old.renew(&names(), days(80)).unwrap();
-    store.0.lock().unwrap().put(secret_of(&old));
-    store.0.lock().unwrap().rival = Some(secret_of(&rival));
-    let ours = ask(&store, days(80)).await.unwrap();
-    assert_eq!(
-        (&ours.ca_pem, &ours.chain_pem),
-        (&old.ca, &rival.certificate)
-    );
-}
-
-#[tokio::test]
-async fn an_old_leaf_is_replaced_at_start() {
-    let store = Store::default();
-    let first = ask(&store, now()).await.unwrap();
-    let later = ask(&store, days(89)).await.unwrap();
-    assert_eq!(first.ca_pem, later.ca_pem);
-    assert_ne!(first.chain_pem, later.chain_pem);
-    assert_eq!(
-        ask(&store, days(89)).await.unwrap().chain_pem,
-        later.chain_pem
-    );
-}
-
-#[tokio::test]
-async fn somebody_elses_certificate_is_served_but_never_replaced() {
-    let store = Store::default();
-    let mut theirs = Bundle::create(&names(), now()).unwrap();
-    theirs.ca_key.clear();
-    store.0.lock().unwrap().put(secret_of(&theirs));
-    assert_eq!(
-        ask(&store, now()).await.unwrap().chain_pem,
-        theirs.certificate
-    );
-    let error = ask(&store, days(89)).await.unwrap_err().to_string();
-    assert!(
-        error.contains("canary-system/canary-webhook-tls"),
-        "{error}"
-    );
-    assert!(error.contains("renew it"), "{error}");
-}
-
-#[tokio::test]
-async fn a_secret_without_certificate_is_filled() {
-    let store = Store::default();
-    store.0.lock().unwrap().put(json!({
-        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
-        "metadata": {"name": "canary-webhook-tls"}, "data": {"tls.crt": "", "tls.key": ""},
-    }));
-    let made = ask(&store, now()).await.unwrap();
-    assert_eq!(ask(&store, now()).await.unwrap().chain_pem, made.chain_pem);
-}
-
-#[tokio::test]
-async fn a_missing_right_is_named() {
-    let store = Store::default();
-    store.0.lock().unwrap().forbidden = true;
-    let error = ask(&store, now()).await.unwrap_err().to_string();
-    assert!(
-        error.starts_with("cannot get Secret canary-system/canary-webhook-tls"),
-        "{error}"
-    );
-    assert!(error.contains("rbac.yaml"), "{error}");
+    assert_eq!(format!("{:?}", new().certificate()), "Certificate { .. }");
 }
 
 // === Serving ===
@@ -287,32 +218,97 @@ fn client_of(ca: &str) -> reqwest::Client {
         .unwrap()
 }
 
-#[tokio::test]
-async fn a_client_that_knows_the_ca_reaches_the_router_and_another_does_not() {
+fn today() -> Bundle {
     #[allow(clippy::disallowed_methods)] // the client compares with its own clock
     let today = Timestamp::now();
-    let bundle = Bundle::create(&names(), today).unwrap();
-    let stranger = Bundle::create(&names(), today).unwrap();
+    Bundle::create(&names(), LIVES, today).unwrap()
+}
+
+/// A server of `/healthz` on a free port, for as long as the sender lives.
+fn serving(served: Arc<Served>, limits: Limits) -> (u16, tokio::sync::oneshot::Sender<()>) {
     let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
     let port = listener.local_addr().unwrap().port();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let router = Router::new().route("/healthz", get(|| async { "ok" }));
-    let certificate = bundle.certificate();
-    let served = tokio::spawn(async move {
-        let shutdown = async {
+    tokio::spawn(async move {
+        let told = async {
             stopped.await.ok();
         };
-        serve(listener, router, &certificate, shutdown).await
+        serve(listener, router, served, limits, told).await
     });
+    (port, stop)
+}
 
-    for host in ["localhost", "127.0.0.1"] {
-        let url = format!("https://{host}:{port}/healthz");
-        let answer = client_of(&bundle.ca).get(&url).send().await.unwrap();
-        assert_eq!(answer.text().await.unwrap(), "ok");
-        assert!(client_of(&stranger.ca).get(&url).send().await.is_err());
+async fn answers(client: &reqwest::Client, host: &str, port: u16) -> bool {
+    let url = format!("https://{host}:{port}/healthz");
+    match client.get(&url).send().await {
+        Ok(answer) => answer.text().await.unwrap() == "ok",
+        Err(_) => false,
     }
-    stop.send(()).unwrap();
-    served.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_knows_the_ca_reaches_the_router_and_another_does_not() {
+    let (bundle, stranger) = (today(), today());
+    let served = Arc::new(Served::default());
+    let (port, _stop) = serving(served.clone(), Limits::default());
+    assert!(
+        !answers(&client_of(&bundle.ca), "localhost", port).await,
+        "there is no certificate yet"
+    );
+    served.load(&bundle.certificate()).unwrap();
+    for host in ["localhost", "127.0.0.1"] {
+        assert!(answers(&client_of(&bundle.ca), host, port).await);
+        assert!(!answers(&client_of(&stranger.ca), host, port).await);
+    }
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_for_new_connections_and_open_ones_stay() {
+    let (first, second) = (today(), today());
+    let served = Arc::new(Served::default());
+    served.load(&first.certificate()).unwrap();
+    let (port, _stop) = serving(served.clone(), Limits::default());
+    let kept = client_of(&first.ca);
+    assert!(answers(&kept, "localhost", port).await);
+
+    served.load(&second.certificate()).unwrap();
+    assert!(
+        answers(&kept, "localhost", port).await,
+        "the same connection"
+    );
+    assert!(answers(&client_of(&second.ca), "localhost", port).await);
+    assert!(!answers(&client_of(&first.ca), "localhost", port).await);
+
+    let mut torn = today().certificate();
+    torn.key = second.certificate().key;
+    assert!(served.load(&torn).is_err(), "a key of another certificate");
+    assert!(answers(&client_of(&second.ca), "localhost", port).await);
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_or_are_too_many_are_closed() {
+    let bundle = today();
+    let served = Arc::new(Served::default());
+    served.load(&bundle.certificate()).unwrap();
+    let limits = Limits {
+        connections: 2,
+        handshake: Duration::from_millis(300),
+        silence: Duration::from_secs(60),
+    };
+    let (port, _stop) = serving(served, limits);
+    let connect = || tokio::net::TcpStream::connect(("127.0.0.1", port));
+    let (mut one, _two) = (connect().await.unwrap(), connect().await.unwrap());
+    // Connections are taken in order, so that the third finds no room.
+    let mut third = connect().await.unwrap();
+    let mut buffer = [0; 1];
+    let closed = async |stream: &mut tokio::net::TcpStream, buffer: &mut [u8]| {
+        let read = tokio::time::timeout(Duration::from_secs(5), stream.read(buffer));
+        !matches!(read.await.unwrap(), Ok(1..))
+    };
+    assert!(closed(&mut third, &mut buffer).await);
+    assert!(closed(&mut one, &mut buffer).await, "no handshake in time");
+    assert!(answers(&client_of(&bundle.ca), "localhost", port).await);
 }
 
 #[test]

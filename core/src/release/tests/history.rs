@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::holds::governance;
 use super::scripts::canary;
 use super::sim::{Health, Sim};
 use super::world::{FIRST, World};
@@ -67,6 +68,8 @@ pub enum Step {
     LosePrimary,
     /// Somebody deletes the target and creates it again.
     Recreate,
+    /// What `CanaryPolicies` hold from now on: start, going on, promotion, approval.
+    Policy([bool; 4]),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -223,7 +226,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Default),
         1 => Just(Step::LosePrimary),
         1 => Just(Step::Recreate),
+        2 => policy().prop_map(Step::Policy),
     ]
+}
+
+/// Mostly nothing, or no history gets anywhere.
+fn policy() -> impl Strategy<Value = [bool; 4]> {
+    prop_oneof![1 => Just([false; 4]), 1 => any::<[bool; 4]>()]
 }
 
 fn reading() -> impl Strategy<Value = Reading> {
@@ -324,6 +333,10 @@ impl World {
                 self.hooks.insert(*kind, answer);
             }
             Step::Metric(index, reading) => drop(self.metrics.insert(*index, reading.measured())),
+            Step::Policy(holds) => {
+                self.policy = governance(*holds);
+                self.stirred = true;
+            }
             Step::Ask(verb, aim) => self.be_asked(*verb, *aim, number),
             other => self.be_meddled_with(other),
         }

@@ -1,5 +1,9 @@
 //! What must hold of every plan, whatever the Canary and the facts.
 
+use super::holds::{
+    a_hold_keeps_no_rollback, held, no_advance_under_a_hold, no_promotion_under_a_hold,
+    no_start_under_a_hold,
+};
 use super::world::World;
 use crate::canary::{Canary, Strategy};
 use crate::release::weights::max_weight;
@@ -78,6 +82,19 @@ pub const INVARIANTS: &[(&str, Invariant)] = &[
         "the last ten releases are remembered, and no more",
         history_is_short,
     ),
+    (
+        "no release starts while a policy holds its start",
+        no_start_under_a_hold,
+    ),
+    (
+        "no canary gets more while a policy holds it",
+        no_advance_under_a_hold,
+    ),
+    (
+        "no promotion begins while a policy holds it",
+        no_promotion_under_a_hold,
+    ),
+    ("a hold never keeps a rollback", a_hold_keeps_no_rollback),
 ];
 
 // === impl Decision ===
@@ -115,11 +132,11 @@ impl Decision<'_> {
             .is_some_and(|primary| primary.ready > 0)
     }
 
-    fn release(&self) -> Option<&Release> {
+    pub fn release(&self) -> Option<&Release> {
         self.before.release.as_ref()
     }
 
-    fn on_trial(&self) -> bool {
+    pub fn on_trial(&self) -> bool {
         matches!(
             self.before.phase,
             Phase::Progressing | Phase::WaitingPromotion
@@ -127,7 +144,7 @@ impl Decision<'_> {
     }
 
     /// Taken over from Flagger in this very tick.
-    fn taken_over(&self) -> bool {
+    pub fn taken_over(&self) -> bool {
         self.before
             .last_applied_spec
             .as_deref()
@@ -144,6 +161,16 @@ impl Decision<'_> {
 
     fn asked(&self) -> bool {
         self.plan.status.last_request != self.before.last_request
+    }
+
+    /// The canary got no more than it had, and could not be given less: the primary has no ready
+    /// pods, or nothing but a person's wish or a name was looked at.
+    fn left_where_it_was(&self) -> bool {
+        let paused = self.release().is_some_and(|it| it.paused.is_some());
+        let looked_at = !paused && !self.canary.suspended() && !self.asked() && !self.renamed();
+        let before = self.before.canary_weight.max(self.routed_before());
+        let after = self.plan.status.canary_weight.max(self.routed_after());
+        after <= before && !(self.primary_ready() && looked_at)
     }
 
     /// Neither a person nor a change of what is released decides this tick.
@@ -234,7 +261,8 @@ fn at_most_its_maximum(d: &Decision<'_>) -> bool {
         .map(|to| to.canary)
         .max()
         .unwrap_or_default();
-    promoted || d.taken_over() || d.world.inherited || status.canary_weight.max(routed) <= max
+    let within = status.canary_weight.max(routed) <= max;
+    promoted || d.taken_over() || d.world.inherited || within || d.left_where_it_was()
 }
 
 fn primary_has_everything_after_rollback(d: &Decision<'_>) -> bool {
@@ -245,7 +273,10 @@ fn primary_has_everything_after_rollback(d: &Decision<'_>) -> bool {
             .release
             .as_ref()
             .is_some_and(|release| release.recovering);
+    // As above.
+    let ours = d.routed_before() == d.before.canary_weight || !d.plan.promotes();
     let possible = d.primary_ready()
+        && ours
         && !d.canary.suspended()
         && d.weighted()
         && !d.taken_over()
@@ -323,8 +354,8 @@ fn phases_follow_arrows(d: &Decision<'_>) -> bool {
             Initializing => to == Initialized,
             Initialized | Succeeded | Failed => matches!(to, Waiting | Progressing),
             Waiting => matches!(to, Progressing | Initialized | Failed),
-            Progressing => matches!(to, WaitingPromotion | Promoting | Failed),
-            WaitingPromotion => matches!(to, Progressing | Promoting | Failed),
+            Progressing => matches!(to, WaitingPromotion | Promoting | Failed) || held(d, to),
+            WaitingPromotion => matches!(to, Progressing | Promoting | Failed) || held(d, to),
             Promoting => matches!(to, Finalising | Failed),
             Finalising => matches!(to, Succeeded | Failed),
             Phase::Terminating | Phase::Terminated => false,

@@ -9,7 +9,7 @@ use super::invariants::{Decision, INVARIANTS};
 use super::sim::Health;
 use super::world::World;
 use crate::hook::HookKind;
-use crate::release::{Leaving, Measured};
+use crate::release::{Governance, Leaving, Measured};
 use crate::request::Verb;
 use crate::status::{CanaryStatus, Phase};
 
@@ -155,6 +155,7 @@ impl<'a> Player<'a> {
         let world = &mut self.world;
         self.crash = None;
         world.canary.spec.suspend = None;
+        world.policy = Governance::default();
         world.fresh = Health::Ready;
         world.set_target_health(Health::Ready);
         world.set_primary_health(Health::Ready);

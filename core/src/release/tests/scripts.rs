@@ -8,12 +8,15 @@ mod ending;
 mod failures;
 mod gates;
 mod hindrance;
+mod holds;
+mod metric_servers;
 mod pauses;
 mod promotions;
 mod requests;
 mod seed;
 mod story;
+mod stranded;
 mod takeover;
 mod weighted;
 
-pub use story::{canary, two_steps};
+pub use story::{SECOND, canary, two_steps, with_hooks, with_metric};

@@ -33,6 +33,7 @@ pub struct Sim {
     pub surges: bool,
     pub manager: String,
     pub changed_by: Option<String>,
+    pub break_glass: Option<String>,
 }
 
 // === impl Sim ===
@@ -49,6 +50,7 @@ impl Sim {
             surges: false,
             manager: "kubectl".to_owned(),
             changed_by: None,
+            break_glass: None,
         }
     }
 
@@ -94,6 +96,7 @@ impl Sim {
             images: BTreeMap::from([("podinfod".to_owned(), format!("podinfo:{}", self.revision))]),
             replicas_manager: self.manager.clone(),
             changed_by: self.changed_by.clone(),
+            break_glass: self.break_glass.clone(),
         }
     }
 

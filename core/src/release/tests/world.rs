@@ -10,8 +10,8 @@ use crate::canary::Canary;
 use crate::capability::{Capability, capability};
 use crate::hook::HookKind;
 use crate::release::{
-    Action, Answers, Facts, Leaving, Measured, Plan, Question, Routes, Serving, Settings, Wish,
-    decide, terminate,
+    Action, Answers, Facts, Governance, Leaving, Measured, Plan, Question, Routes, Serving,
+    Settings, Wish, decide, terminate,
 };
 use crate::request::Verb;
 use crate::revision::is_ours;
@@ -36,9 +36,13 @@ pub struct World {
     /// A Service of the user's served through the target before.
     pub adopted: bool,
     pub configs: BTreeMap<String, String>,
+    /// Configuration that the primary has copies of.
+    pub copied: BTreeMap<String, String>,
     pub scale_up_to: i32,
     pub first_address: i32,
     pub request: Option<Wish>,
+    /// What `CanaryPolicies` say.
+    pub policy: Governance,
     pub providers: Result<(), String>,
     /// What hooks of a kind answer; by default gates are open and nobody asks for a rollback.
     pub hooks: BTreeMap<HookKind, Result<(), String>>,
@@ -84,9 +88,11 @@ impl World {
             adopted: false,
             contested: false,
             configs: BTreeMap::new(),
+            copied: BTreeMap::new(),
             scale_up_to: 1,
             first_address: 0,
             request: None,
+            policy: Governance::default(),
             providers: Ok(()),
             hooks: BTreeMap::new(),
             metrics: BTreeMap::new(),
@@ -145,6 +151,7 @@ impl World {
             configs: self.configs.clone(),
             scale_up_to: self.scale_up_to,
             request: self.request.clone(),
+            policy: self.policy.clone(),
             canary_addresses: addresses.map(|n| format!("10.0.0.{n}")).collect(),
             answers: Answers::default(),
         }
@@ -273,10 +280,18 @@ impl World {
         self.routes = routes;
     }
 
+    /// New configuration rolls the primary as a new template does; one that is put back keeps its old.
     fn promote(&mut self, revision: &str) {
-        let fresh = self.fresh;
+        let (fresh, back) = (self.fresh, self.phase() == Phase::Failed);
         match &mut self.primary {
-            Some(primary) => self.stirred |= primary.set_template(revision, fresh),
+            Some(primary) => {
+                let renewed = !back && self.copied != self.configs;
+                self.stirred |= primary.set_template(revision, fresh) || renewed;
+                if renewed {
+                    primary.health = fresh;
+                    self.copied.clone_from(&self.configs);
+                }
+            }
             None => self.create_primary(revision),
         }
     }
@@ -295,6 +310,7 @@ impl World {
 
     fn create_primary(&mut self, revision: &str) {
         let replicas = self.target.replicas.max(1);
+        self.copied.clone_from(&self.configs);
         let mut primary = Sim::new("podinfo-primary", revision, replicas);
         primary.health = self.fresh;
         self.primary = Some(primary);

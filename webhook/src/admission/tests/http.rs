@@ -1,11 +1,13 @@
 //! Whatever arrives gets an `AdmissionReview` back, and no panic.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use http::{Request, StatusCode};
 use serde_json::json;
 use tower::ServiceExt as _;
 
-use super::{World, canary, deployment, update};
+use super::{Server, World, canary, deployment, update};
 
 #[tokio::test]
 async fn a_body_that_is_no_review_is_answered_with_400() {
@@ -63,10 +65,27 @@ async fn a_panic_is_answered_with_500_and_counted() {
     assert_eq!(answer["kind"], "AdmissionReview");
     assert_eq!(answer["response"]["status"]["code"], 500);
     assert!(
-        server.metrics().contains(r#"decision="panicked"} 1"#),
+        server.metrics().contains("canary_admission_panics_total 1"),
         "{}",
         server.metrics()
     );
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_longer_than_the_caller_waits_is_given_up() {
+    let server = World {
+        slow: Duration::from_millis(300),
+        ..World::of([canary()])
+    }
+    .serve();
+    let review = update("alice", &deployment("podinfo:1"), &deployment("podinfo:2"));
+    let path = "/mutate?timeout=50ms";
+    let (status, answer) = server.send(path, review.to_string()).await;
+    assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(answer["response"]["status"]["code"], 504);
+    // Its work is not forgotten: it counts against the capacity until it has ended.
+    let in_flight = "canary_admission_in_flight_requests 1";
+    assert!(server.metrics().contains(in_flight), "{}", server.metrics());
 }
 
 #[tokio::test]
@@ -125,21 +144,41 @@ async fn another_resource_or_subresource_is_allowed_as_it_is() {
 }
 
 #[tokio::test]
-async fn ready_means_that_the_caches_are_filled() {
-    for (synced, want) in [
-        (true, StatusCode::OK),
-        (false, StatusCode::SERVICE_UNAVAILABLE),
-    ] {
+async fn ready_means_certificate_caches_and_that_we_reach_ourselves() {
+    let ready = async |server: &Server, path: &str| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = server.router.clone().oneshot(request).await.unwrap();
+        response.status() == StatusCode::OK
+    };
+    for synced in [true, false] {
         let server = World {
             synced,
             ..World::default()
         }
         .serve();
-        for (path, want) in [("/readyz", want), ("/healthz", StatusCode::OK)] {
-            let request = Request::get(path).body(Body::empty()).unwrap();
-            let response = server.router.clone().oneshot(request).await.unwrap();
-            assert_eq!(response.status(), want, "{path}");
-        }
+        assert!(!ready(&server, "/readyz").await, "no certificate");
+        server.health.certified();
+        assert!(!ready(&server, "/readyz").await, "not reached");
+        server.health.reached();
+        assert_eq!(ready(&server, "/readyz").await, synced);
+        server.health.drain();
+        assert!(!ready(&server, "/readyz").await, "shutting down");
+        assert!(ready(&server, "/healthz").await, "alive all the time");
+    }
+}
+
+#[tokio::test]
+async fn while_shutting_down_reviews_are_answered_and_connections_are_given_up() {
+    let server = World::of([canary()]).serve();
+    let review = update("alice", &deployment("podinfo:1"), &deployment("podinfo:2")).to_string();
+    for draining in [false, true] {
+        let request = Request::post("/mutate").header("content-type", "application/json");
+        let request = request.body(Body::from(review.clone())).unwrap();
+        let response = server.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let closes = response.headers().get("connection").is_some();
+        assert_eq!(closes, draining);
+        server.health.drain();
     }
 }
 
@@ -152,9 +191,10 @@ async fn each_review_is_counted_by_webhook_operation_and_decision() {
     server.send("/validate", "{}").await;
     let text = server.metrics();
     for line in [
-        r#"canary_admission_requests_total{webhook="mutate",operation="UPDATE",decision="patched"} 1"#,
-        r#"canary_admission_requests_total{webhook="validate",operation="UPDATE",decision="allowed"} 1"#,
-        r#"canary_admission_requests_total{webhook="validate",operation="UNKNOWN",decision="invalid"} 1"#,
+        r#"canary_admission_requests_total{webhook="mutate",operation="UPDATE",decision="patched",reason=""} 1"#,
+        r#"canary_admission_requests_total{webhook="validate",operation="UPDATE",decision="allowed",reason=""} 1"#,
+        r#"canary_admission_requests_total{webhook="validate",operation="UNKNOWN",decision="failed",reason="unreadable"} 1"#,
+        "canary_admission_in_flight_requests 0",
         r#"canary_admission_duration_seconds_count{webhook="mutate"} 1"#,
         r#"canary_admission_duration_seconds_count{webhook="validate"} 2"#,
     ] {

@@ -19,7 +19,7 @@ fn webhooks() -> Vec<Value> {
 
 #[test]
 fn no_webhook_is_load_bearing() {
-    assert_eq!(webhooks().len(), 3);
+    assert_eq!(webhooks().len(), 5);
     for webhook in webhooks() {
         assert_eq!(webhook["failurePolicy"], "Ignore");
         assert_eq!(webhook["timeoutSeconds"], 3);
@@ -53,8 +53,23 @@ fn every_registered_path_is_served() {
 
 #[test]
 fn deployments_are_selected_by_the_label_of_the_controller() {
-    let labels = &webhooks()[0]["objectSelector"]["matchLabels"];
-    assert_eq!(labels[names::MANAGED_LABEL], names::MANAGED_VALUE);
+    let of_deployments = |webhook: &&Value| webhook["rules"][0]["resources"][0] == "deployments";
+    let all = webhooks();
+    let both: Vec<&Value> = all.iter().filter(of_deployments).collect();
+    assert_eq!(both.len(), 2);
+    for webhook in &both {
+        let labels = &webhook["objectSelector"]["matchLabels"];
+        assert_eq!(labels[names::MANAGED_LABEL], names::MANAGED_VALUE);
+    }
+    // What is stamped is what is judged.
+    for field in [
+        "rules",
+        "objectSelector",
+        "namespaceSelector",
+        "matchConditions",
+    ] {
+        assert_eq!(both[0][field], both[1][field], "{field}");
+    }
 }
 
 #[test]

@@ -173,3 +173,25 @@ fn of_a_service_that_was_handed_over_nothing_stays_but_the_service() {
         "no other write is undone"
     );
 }
+
+#[test]
+fn only_a_selector_that_somebody_changed_points_elsewhere() {
+    let canary = plain();
+    let wanted = desired(Side::Apex, &canary, SELECTOR, &[]);
+    let elsewhere = |live: &Value| was_pointed_elsewhere(live, &wanted, &canary);
+    assert!(!elsewhere(&wanted));
+
+    let mut edited = wanted.clone();
+    edited["spec"]["ports"][0]["port"] = json!(81);
+    edited["metadata"]["labels"] = json!({ "team": "web" });
+    assert!(!elsewhere(&edited), "spec.service was edited");
+
+    let mut changed = wanted.clone();
+    changed["spec"]["selector"] = json!({ "app": "podinfo" });
+    assert!(elsewhere(&changed));
+
+    changed["metadata"]["ownerReferences"] = json!([]);
+    assert!(!elsewhere(&changed), "the user's, and not taken over yet");
+    changed["metadata"]["annotations"] = json!({ names::ORIGINAL_SERVICE: "{}" });
+    assert!(elsewhere(&changed));
+}

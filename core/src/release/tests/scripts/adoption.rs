@@ -164,6 +164,7 @@ fn a_baseline_that_never_starts_gives_way_to_its_fix() {
         &mut world,
         "
         0 [record v1-000000000002]
+        0 podinfo-primary.test never became ready, podinfo.test as it is now takes its place
         0 [promote v1-000000000002]
         0 [point]
         0 [scale 0]
@@ -173,6 +174,68 @@ fn a_baseline_that_never_starts_gives_way_to_its_fix() {
     let status = world.status();
     assert_eq!(status.last_promoted_spec.as_deref(), Some(SECOND));
     assert_eq!(conditions::get(&status, READY), None);
+}
+
+#[test]
+fn a_fix_that_is_ready_before_its_baseline_takes_its_place_without_waiting_for_a_deadline() {
+    let mut world = new();
+    world.fresh = Health::Unavailable { ready: 0 };
+    world.run(10);
+    world.fresh = Health::Ready;
+    world.set_revision(SECOND);
+    world.log.clear();
+    world.run(10);
+    expect(
+        &mut world,
+        "
+        0 [record v1-000000000002]
+        0 podinfo-primary.test never became ready, podinfo.test as it is now takes its place
+        0 [promote v1-000000000002]
+        0 [point]
+        0 [scale 0]
+        0 Initialization done! podinfo.test
+        ",
+    );
+    assert!(world.status().history.is_empty());
+}
+
+#[test]
+fn a_baseline_that_its_configuration_keeps_from_starting_gives_way_to_another_configuration() {
+    let mut world = new();
+    world.fresh = Health::Stuck;
+    world.run(10);
+    world.fresh = Health::Ready;
+    world
+        .configs
+        .insert("configmap/podinfo".to_owned(), "fixed".to_owned());
+    world.stirred = true;
+    world.log.clear();
+    world.run(10);
+    let told = world.told();
+    assert!(told.contains("[promote v1-000000000001]"), "{told}");
+    assert_eq!(world.phase(), Phase::Initialized);
+    assert_eq!(conditions::get(&world.status(), READY), None);
+}
+
+#[test]
+fn a_crash_while_the_baseline_is_replaced_does_not_bring_the_broken_one_back() {
+    for done in 0..2 {
+        let mut world = new();
+        world.fresh = Health::Stuck;
+        world.run(10);
+        world.fresh = Health::Ready;
+        world.set_revision(SECOND);
+        world.tick(None);
+        world.log.clear();
+        world.tick(Some(done));
+        world.run(10);
+        let told = world.told();
+        assert!(!told.contains("[promote v1-000000000001]"), "{told}");
+        assert_eq!(
+            (world.phase(), world.primary_revision()),
+            (Phase::Initialized, SECOND)
+        );
+    }
 }
 
 #[test]

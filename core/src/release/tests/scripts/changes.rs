@@ -78,27 +78,6 @@ fn a_newer_revision_starts_again_from_the_primary() {
 }
 
 #[test]
-fn a_newer_revision_waits_while_the_primary_cannot_take_the_traffic_back() {
-    let mut world = World::at_weight(&two_steps(), 20);
-    world.set_primary_health(Health::Unavailable { ready: 0 });
-    world.set_revision(THIRD);
-    world.run(30);
-    assert_eq!(
-        (
-            world.weight(),
-            world.status().release.unwrap().revision.as_str()
-        ),
-        (20, SECOND)
-    );
-    world.set_primary_health(Health::Ready);
-    world.run(60);
-    assert_eq!(
-        (world.phase(), world.primary_revision()),
-        (Phase::Succeeded, THIRD)
-    );
-}
-
-#[test]
 fn a_release_that_status_has_lost_begins_anew() {
     let mut world = World::at_weight(&two_steps(), 40);
     let mut status = world.status();

@@ -296,3 +296,41 @@ fn a_canary_that_blinks_while_a_gate_is_closed_has_its_deadline_anew() {
     world.run(30);
     assert_eq!(world.phase(), Phase::Progressing);
 }
+
+/// What a release has got past.
+fn passed(world: &World) -> Vec<String> {
+    world.status().release.unwrap().passed
+}
+
+#[test]
+fn what_a_release_got_past_holds_no_url() {
+    let mut world = held_by(HookKind::ConfirmRollout);
+    let hook = &mut world.canary.spec.analysis.webhooks[0];
+    hook.url = "http://alice:secret@gate/?token=secret".to_owned();
+    world.hooks_answer(HookKind::ConfirmRollout, Ok(()));
+    world.run(10);
+    let passed = passed(&world);
+    assert!(passed[0].starts_with("confirm-rollout gate "), "{passed:?}");
+    assert!(!passed.concat().contains("secret"), "{passed:?}");
+}
+
+#[test]
+fn urls_that_were_kept_once_are_forgotten_and_their_gates_stay_open() {
+    let mut world = held_by(HookKind::ConfirmPromotion);
+    world.hooks_answer(HookKind::ConfirmPromotion, Err("closed"));
+    world.run(25);
+    assert_eq!(world.phase(), Phase::WaitingPromotion);
+    let mut status = world.status();
+    let release = status.release.as_mut().unwrap();
+    release
+        .passed
+        .push("confirm-promotion gate http://gate".to_owned());
+    world.canary.status = Some(status);
+    world.run(60);
+    assert!(
+        !passed(&world).concat().contains("://"),
+        "{:?}",
+        passed(&world)
+    );
+    assert_eq!(world.phase(), Phase::Succeeded);
+}

@@ -296,3 +296,62 @@ fn a_crash_as_the_pods_go_does_not_forget_the_step() {
     world.settle();
     assert_eq!(world.weight(), 40);
 }
+
+#[test]
+fn a_revision_that_nobody_analysed_gets_nothing_when_the_promotion_fails() {
+    let mut world = promoting();
+    world.fresh = Health::Ready;
+    world.set_revision(THIRD);
+    world.set_primary_health(Health::Stuck);
+    world.settle();
+    let told = world.told();
+    assert!(told.contains("Promotion of podinfo.test failed"), "{told}");
+    assert!(!told.contains("[route 0/100]"), "{told}");
+}
+
+#[test]
+fn a_primary_that_is_ready_at_its_deadline_is_promoted() {
+    let mut world = promoting();
+    let since = world.status().release.unwrap().rolling_since.unwrap();
+    world.now = since + SignedDuration::from_secs(60);
+    world.set_primary_health(Health::Ready);
+    world.run(10);
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn configuration_that_failed_its_promotion_is_put_back_although_the_template_is_the_same() {
+    let mut world = World::at_rest(&two_steps());
+    world
+        .configs
+        .insert("configmap/settings".to_owned(), "new".to_owned());
+    world.stirred = true;
+    world.settle();
+    world.advance_to(40);
+    world.fresh = Health::Rolling;
+    world.run(10);
+    world.log.clear();
+    world.set_primary_health(Health::Stuck);
+    world.settle();
+    let told = world.told();
+    assert_eq!(told.matches("[promote v1-000000000001]").count(), 1, "{told}");
+}
+
+#[test]
+fn people_sent_to_the_canary_while_a_promotion_ends_are_brought_back_and_drained_before_its_pods_go() {
+    let mut world = World::at_weight(&two_steps(), 40);
+    world.run(10);
+    assert_eq!((world.phase(), world.weight()), (Phase::Finalising, 0));
+    world.log.clear();
+    world.routes = Some(crate::release::Routes::to_canary(10));
+    world.stirred = true;
+    world.run(20);
+    expect(
+        &mut world,
+        "
+        0 [route 100/0]
+        2 [scale 0]
+        2 Promotion completed! Scaling down podinfo.test
+        ",
+    );
+}

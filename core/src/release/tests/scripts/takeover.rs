@@ -51,6 +51,19 @@ fn a_canary_at_rest_is_taken_over_without_a_release() {
 }
 
 #[test]
+fn an_image_that_was_changed_while_neither_ran_is_a_release() {
+    for phase in [Phase::Initialized, Phase::Succeeded] {
+        let mut world = flagger(phase, 0, SECOND);
+        world.run(60);
+        assert_eq!(world.status().history[0].from, FIRST);
+        assert_eq!(
+            (world.phase(), world.primary_revision()),
+            (Phase::Succeeded, SECOND)
+        );
+    }
+}
+
+#[test]
 fn a_failed_canary_never_becomes_the_baseline() {
     let mut world = flagger(Phase::Failed, 0, SECOND);
     world.run(60);
@@ -141,4 +154,51 @@ fn a_release_that_waits_for_approval_starts_when_its_gate_opens() {
         (world.phase(), world.primary_revision()),
         (Phase::Succeeded, SECOND)
     );
+}
+
+#[test]
+fn events_of_a_canary_without_a_primary_are_numbered_on() {
+    let mut world = flagger(Phase::Succeeded, 0, FIRST);
+    world.primary = None;
+    world.canary.status.as_mut().unwrap().events.sequence = 7;
+    world.tick(None);
+    assert!(world.events.keys().all(|sequence| *sequence > 7));
+    assert!(world.status().events.sequence > 7);
+}
+
+#[test]
+fn a_weight_left_in_the_route_is_not_that_of_a_canary_at_rest() {
+    let mut world = flagger(Phase::Succeeded, 0, FIRST);
+    world.routes = Some(Routes::to_canary(30));
+    world.tick(None);
+    assert_eq!(world.status().canary_weight, 0);
+}
+
+#[test]
+fn a_release_that_flagger_began_is_our_first_and_has_the_steps_that_it_took() {
+    let begun = |weight: i64, iterations: i64| {
+        let mut world = flagger(Phase::Progressing, weight, SECOND);
+        world.canary.status.as_mut().unwrap().iterations = iterations;
+        world.tick(None);
+        let release = world.status().release.unwrap();
+        (release.number, release.step_since.is_some())
+    };
+    assert_eq!(begun(0, 0), (1, false));
+    assert_eq!(begun(0, 2), (1, true));
+    assert_eq!(begun(20, 0), (1, true));
+}
+
+#[test]
+fn a_release_that_flagger_began_has_the_time_of_the_takeover_and_flaggers_weight() {
+    let release = |phase, weight| {
+        let mut world = flagger(phase, weight, SECOND);
+        world.tick(None);
+        let release = world.status().release.unwrap();
+        assert_eq!(release.started_at, world.now);
+        let ended = release.ended_at.map(|at| at == world.now);
+        (release.peak_weight, ended, release.recovering)
+    };
+    assert_eq!(release(Phase::Progressing, 20), (20, None, false));
+    assert_eq!(release(Phase::Failed, 0), (0, Some(true), false));
+    assert_eq!(release(Phase::Failed, 100), (100, Some(true), true));
 }

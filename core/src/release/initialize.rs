@@ -1,0 +1,112 @@
+//! From a Canary that nobody has looked at to one whose primary serves.
+//!
+//! ```text
+//!  adopt ─► baseline ─► primary ready ─► Services and route point at it ─► drained ─► Initialized
+//!              ▲              │ never, and there is a newer template
+//!              └──────────────┘
+//! ```
+
+use crate::message::Message;
+use crate::release::begin::{self, Change};
+use crate::release::conditions;
+use crate::release::draft::Draft;
+use crate::release::facts::{Question, Readiness};
+use crate::release::plan::Action;
+use crate::release::providers;
+use crate::status::{AfterDrain, Phase};
+
+/// In the condition `Ready`: the primary is about to be given the new baseline.
+pub const REPLACED: &str = "BaselineReplaced";
+
+/// First sight: the template as it stands is the baseline.
+pub fn adopt(d: &mut Draft<'_>) -> Result<(), Question> {
+    providers::first(d)?;
+    baseline(d);
+    d.set_phase(Phase::Initializing);
+    Ok(())
+}
+
+fn baseline(d: &mut Draft<'_>) {
+    let revision = d.target().revision.clone();
+    d.act(Action::Record(revision.clone()));
+    d.status.last_applied_spec = Some(revision.clone());
+    d.status.last_promoted_spec = Some(revision);
+    d.status.tracked_configs = Some(d.facts.configs.clone());
+    begin::observe_target(d);
+}
+
+/// Make before break: the primary is ready, then Services and route point at it, and only when its
+/// addresses serve and connections have drained is the target scaled away.
+pub fn initializing(d: &mut Draft<'_>) {
+    let Some(primary) = &d.facts.primary else {
+        return;
+    };
+    let replaced =
+        conditions::get(&d.status, conditions::READY).is_some_and(|ready| ready.reason == REPLACED);
+    if replaced || primary.revision != d.promoted() {
+        // The other case: it is from an earlier life of the Canary.
+        d.clear_condition(conditions::READY);
+        let promoted = d.promoted().to_owned();
+        return d.act(Action::Promote(promoted));
+    }
+    if overtaken(d) {
+        return replace_baseline(d);
+    }
+    if let Readiness::Stuck(why) = &primary.readiness {
+        return baseline_stuck(d, why);
+    }
+    if !primary.is_ready() || primary.ready == 0 || d.facts.serving.primary == 0 {
+        return;
+    }
+    if !d.facts.serving.pointed {
+        let someone_was_served = d.facts.serving.adopted && d.target().replicas > 0;
+        d.act(Action::Point);
+        return d.drain(someone_was_served, AfterDrain::Initialized);
+    }
+    if d.status.drain.is_none() {
+        // A crash came after pointing: who was served before is not known any more.
+        d.drain(d.target().replicas > 0, AfterDrain::Initialized);
+    }
+    if d.facts.serving.apex == 0 || !d.drained(AfterDrain::Initialized) {
+        return;
+    }
+    d.status.drain = None;
+    d.clear_condition(conditions::READY);
+    d.scale_down();
+    d.say(Message::Initialized);
+    d.status.canary_weight = 0;
+    d.status.iterations = 0;
+    d.set_phase(Phase::Initialized);
+}
+
+/// A newer template has pods that are ready while those of the baseline are not: it is the fix that
+/// somebody waits for, and serves whoever is served at all.
+fn overtaken(d: &Draft<'_>) -> bool {
+    let target = d.target();
+    let without_pods = d.facts.primary.as_ref().is_some_and(|it| it.ready == 0);
+    without_pods && target.revision != d.promoted() && target.is_ready() && target.ready > 0
+}
+
+/// A baseline that never starts must not hold the fix hostage: until something serves, the newest
+/// template, with its newest configuration, is the baseline.
+fn baseline_stuck(d: &mut Draft<'_>, why: &str) {
+    if begin::change(d) != Change::None {
+        return replace_baseline(d);
+    }
+    let first = conditions::get(&d.status, conditions::READY).is_none();
+    d.condition(conditions::READY, "PrimaryNotReady", why);
+    if first {
+        d.say(Message::PrimaryNotReady(why.to_owned()));
+    }
+}
+
+/// Stored before the primary gets it: a primary that has the new baseline is never taken for one
+/// from an earlier life.
+fn replace_baseline(d: &mut Draft<'_>) {
+    baseline(d);
+    d.status.drain = None;
+    let text = Message::BaselineReplaced.text(d.canary);
+    d.clear_condition(conditions::READY);
+    d.condition(conditions::READY, REPLACED, &text);
+    d.say(Message::BaselineReplaced);
+}

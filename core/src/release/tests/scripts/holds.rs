@@ -1,0 +1,225 @@
+//! Releases that `CanaryPolicies` hold.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::story::{SECOND, canary, expect, two_steps, with_metric};
+use crate::names::BREAK_GLASS;
+use crate::release::tests::holds::governance;
+use crate::release::tests::world::World;
+use crate::release::{Governance, conditions};
+use crate::request::Verb;
+use crate::status::{Outcome, Phase, RequestOutcome};
+
+const START: [bool; 4] = [true, false, false, false];
+const GOING_ON: [bool; 4] = [false, true, true, false];
+const APPROVAL: [bool; 4] = [false, false, false, true];
+
+/// As a freeze that ends so many seconds from now.
+fn until(world: &World, holds: [bool; 4], seconds: i64) -> Governance {
+    let mut governance = governance(holds);
+    let end = world.now + SignedDuration::from_secs(seconds);
+    let holds = &mut governance.holds;
+    for objection in [&mut holds.start, &mut holds.advance, &mut holds.promote]
+        .into_iter()
+        .flatten()
+    {
+        objection.until = Some(end);
+    }
+    holds.edge = Some(end);
+    governance
+}
+
+fn govern(world: &mut World, policy: Governance) {
+    world.policy = policy;
+    world.stirred = true;
+}
+
+fn held(world: &World) -> Option<String> {
+    let status = world.status();
+    conditions::get(&status, conditions::HELD).map(|held| held.message.clone())
+}
+
+#[test]
+fn a_release_in_a_freeze_waits_without_pods_and_starts_when_it_ends() {
+    let mut world = World::at_rest(&two_steps());
+    let freeze = until(&world, START, 100);
+    govern(&mut world, freeze);
+    world.set_revision(SECOND);
+    world.settle();
+    expect(
+        &mut world,
+        "0 Halt podinfo.test advancement: CanaryPolicy prod: spec.start: not now",
+    );
+    assert_eq!((world.phase(), world.target.replicas), (Phase::Waiting, 0));
+    let release = world.status().release.unwrap();
+    assert_eq!(release.waiting_for.as_deref(), Some("CanaryPolicy prod"));
+    assert_eq!(
+        held(&world).as_deref(),
+        Some("CanaryPolicy prod: spec.start: not now")
+    );
+    let end: Timestamp = world.now + SignedDuration::from_secs(100);
+    assert_eq!(world.wake, Some(end), "by a timer, not by polls");
+
+    world.now = end;
+    govern(&mut world, Governance::default());
+    world.settle();
+    assert_eq!(world.phase(), Phase::Progressing);
+    assert_eq!(held(&world), None);
+}
+
+#[test]
+fn a_release_that_waits_is_aborted_when_its_target_is_set_back() {
+    let mut world = World::at_rest(&two_steps());
+    govern(&mut world, governance(START));
+    world.set_revision(SECOND);
+    world.settle();
+    let promoted = world.status().last_promoted_spec.unwrap();
+    world.set_revision(&promoted);
+    world.settle();
+    assert_eq!(world.phase(), Phase::Initialized);
+    let outcome = world.status().release.unwrap().outcome;
+    assert_eq!((outcome, held(&world)), (Some(Outcome::Aborted), None));
+}
+
+#[test]
+fn a_running_release_is_held_at_its_weight_and_goes_on_at_the_freezes_end() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    let freeze = until(&world, GOING_ON, 25);
+    govern(&mut world, freeze);
+    world.run(24);
+    expect(
+        &mut world,
+        "0 Halt podinfo.test advancement: CanaryPolicy prod: spec.advance: not now",
+    );
+    assert_eq!((world.weight(), world.phase()), (20, Phase::Progressing));
+    let end = world.now + SignedDuration::from_secs(1);
+    assert_eq!(
+        world.status().release.unwrap().next_check_at,
+        Some(end),
+        "the check that would go on is not later than the freeze"
+    );
+    world.now = end;
+    govern(&mut world, Governance::default());
+    world.settle();
+    assert_eq!((world.weight(), held(&world)), (40, None));
+}
+
+#[test]
+fn a_policy_that_is_deleted_lets_its_release_go_on_at_once() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    govern(&mut world, governance(GOING_ON));
+    world.run(23);
+    assert_eq!(world.weight(), 20);
+    govern(&mut world, Governance::default());
+    world.settle();
+    assert_eq!(world.weight(), 40);
+}
+
+#[test]
+fn a_held_release_whose_checks_fail_rolls_back() {
+    let mut world = World::at_weight(&with_metric(two_steps()), 20);
+    govern(&mut world, governance(GOING_ON));
+    world.run(10);
+    world.measure(1.0);
+    world.run(40);
+    assert_eq!((world.phase(), world.weight()), (Phase::Failed, 0));
+    assert_eq!(held(&world), None);
+}
+
+#[test]
+fn a_promotion_that_needs_a_persons_leave_waits_for_it() {
+    let mut world = World::at_rest(&two_steps());
+    govern(&mut world, governance(APPROVAL));
+    world.set_revision(SECOND);
+    world.run(60);
+    assert_eq!(
+        (world.phase(), world.weight()),
+        (Phase::WaitingPromotion, 40)
+    );
+    let said = world.said();
+    assert_eq!(
+        said.iter()
+            .filter(|text| text.ends_with("waiting for promotion approval CanaryPolicy prod"))
+            .count(),
+        1,
+        "{said:?}"
+    );
+    world.ask(Verb::Promote, "r1");
+    world.settle();
+    assert_eq!(
+        world.status().last_request.unwrap().outcome,
+        RequestOutcome::Done
+    );
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn a_canary_without_analysis_is_not_promoted_without_leave_either() {
+    let mut canary = canary(&json!({ "interval": "10s", "threshold": 3 }));
+    canary.spec.skip_analysis = Some(true);
+    let mut world = World::at_rest_behind("apisix", canary);
+    govern(&mut world, governance(APPROVAL));
+    world.set_revision(SECOND);
+    world.run(300);
+    assert_eq!(world.phase(), Phase::WaitingPromotion);
+    world.ask(Verb::Promote, "r1");
+    world.run(30);
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn a_request_that_a_policy_forbids_is_refused_in_its_words() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    let policy = Governance {
+        request: governance(GOING_ON).holds.advance,
+        ..Governance::default()
+    };
+    govern(&mut world, policy);
+    world.ask(Verb::Promote, "r1");
+    world.settle();
+    let record = world.status().last_request.unwrap();
+    assert_eq!(record.outcome, RequestOutcome::Refused);
+    assert_eq!(record.message, "CanaryPolicy prod: spec.advance: not now");
+    assert_eq!(world.weight(), 20);
+}
+
+#[test]
+fn a_break_glass_that_comes_with_a_template_lets_its_release_through_and_no_other() {
+    let all = [true, true, true, false];
+    let mut world = World::at_rest(&two_steps());
+    govern(&mut world, governance(all));
+    world.target.break_glass = Some("INC-7".to_owned());
+    world.set_revision(SECOND);
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Succeeded);
+    world.set_revision("v1-000000000003");
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Waiting, "it is stale by now");
+}
+
+#[test]
+fn a_break_glass_that_comes_alone_opens_nothing() {
+    let mut world = World::at_rest(&two_steps());
+    govern(&mut world, governance(START));
+    world.set_revision(SECOND);
+    world.settle();
+    world.target.break_glass = Some("INC-7".to_owned());
+    world.stirred = true;
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Waiting);
+}
+
+#[test]
+fn a_break_glass_that_comes_with_a_request_lets_the_release_through() {
+    let mut world = World::at_rest(&two_steps());
+    govern(&mut world, governance([true, true, true, false]));
+    world.set_revision(SECOND);
+    world.settle();
+    let annotations = world.canary.metadata.annotations.get_or_insert_default();
+    annotations.insert(BREAK_GLASS.to_owned(), "INC-7".to_owned());
+    world.ask(Verb::Promote, "r1");
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Succeeded);
+}

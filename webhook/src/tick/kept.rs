@@ -1,0 +1,165 @@
+//! Configuration of the primary that a promotion replaces: kept before, put back if it fails, forgotten
+//! once it has succeeded. Only what changed is kept, and nothing is asked for where nothing was.
+
+use canary_core::names;
+use canary_core::status::CanaryStatus;
+use serde_json::{Value, json};
+
+use crate::api::{ApiError, Kind};
+use crate::cache::Key;
+use crate::target::config::ConfigRef;
+use crate::target::{is_owned, kept};
+use crate::tick::{Context, TickError};
+use crate::world::World;
+
+// === impl Context ===
+
+impl Context {
+    /// Keeps a copy that is about to be replaced. What an attempt before a crash kept is the older,
+    /// and stays.
+    pub(super) async fn keep_config(
+        &self,
+        world: &World,
+        reference: &ConfigRef,
+        live: &Value,
+        release: i64,
+    ) -> Result<(), TickError> {
+        let (canary, kind) = (&world.canary, reference.kind());
+        let object = kept::keep(live, canary, reference, release);
+        match self.cluster.create(kind, &object).await {
+            Err(ApiError::Exists { .. }) => {}
+            created => {
+                self.caches.written(kind, created?);
+                return Ok(());
+            }
+        }
+        let name = kept::name(canary, reference);
+        let old = self.cluster.get(kind, &world.namespace, &name).await?;
+        if !is_owned(&old, canary) {
+            return Err(not_ours(&name));
+        }
+        if kept::mark_of(&old) == kept::mark(canary, release) {
+            return Ok(());
+        }
+        // An earlier release was interrupted before it could be forgotten.
+        self.delete_config(world, kind, &old).await?;
+        let created = self.cluster.create(kind, &object).await?;
+        self.caches.written(kind, created);
+        Ok(())
+    }
+
+    /// Puts back what the promotion of this release replaced.
+    pub(super) async fn put_back_configs(
+        &self,
+        world: &World,
+        status: &CanaryStatus,
+    ) -> Result<(), TickError> {
+        let canary = &world.canary;
+        let release = status.release.as_ref().map_or(0, |release| release.number);
+        for reference in self.kept_configs(world, status) {
+            let kind = reference.kind();
+            let name = kept::name(canary, &reference);
+            let kept = match self.cluster.get(kind, &world.namespace, &name).await {
+                Ok(kept) => kept,
+                Err(ApiError::NotFound { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if !is_owned(&kept, canary) || kept::mark_of(&kept) != kept::mark(canary, release) {
+                continue;
+            }
+            let name = names::primary_of(&reference.name);
+            let live = match self.cluster.get(kind, &world.namespace, &name).await {
+                Ok(live) => Some(live),
+                Err(ApiError::NotFound { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
+            let copy = kept::put_back(&kept, live.as_ref(), canary, &reference);
+            self.write_copy(world, kind, &copy, live.as_ref()).await?;
+            self.delete_config(world, kind, &kept).await?;
+        }
+        Ok(())
+    }
+
+    /// Nobody waits for it: what could not be deleted now is at the end of the next release.
+    pub(super) async fn forget_configs(&self, world: &World, status: &CanaryStatus) {
+        for reference in self.kept_configs(world, status) {
+            let kind = reference.kind();
+            let name = kept::name(&world.canary, &reference);
+            let deleted = match self.cluster.get(kind, &world.namespace, &name).await {
+                Ok(kept) if is_owned(&kept, &world.canary) => {
+                    self.delete_config(world, kind, &kept).await
+                }
+                Ok(_) | Err(ApiError::NotFound { .. }) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = deleted {
+                tracing::warn!(canary = world.canary.id(), "{name} stays for now: {error}");
+            }
+        }
+    }
+
+    /// Of what the release is tracked by, that of which something is kept.
+    fn kept_configs(&self, world: &World, status: &CanaryStatus) -> Vec<ConfigRef> {
+        let tracked = status.tracked_configs.iter().flat_map(|all| all.keys());
+        let is_kept = |reference: &ConfigRef| {
+            let name = kept::name(&world.canary, reference);
+            let meta = self.caches.configs(reference.kind());
+            let meta = meta.get(&world.namespace, &name);
+            meta.is_some_and(|meta| {
+                let mark = meta.annotations.get(names::KEPT);
+                mark.is_some_and(|mark| kept::is_of_canary(mark, &world.canary))
+            })
+        };
+        tracked
+            .filter_map(|id| ConfigRef::parse(id))
+            .filter(is_kept)
+            .collect()
+    }
+
+    /// Writes a `-primary` copy. One that is immutable cannot be changed, only made anew.
+    pub(super) async fn write_copy(
+        &self,
+        world: &World,
+        kind: Kind,
+        copy: &Value,
+        live: Option<&Value>,
+    ) -> Result<(), TickError> {
+        if let Some(live) = live.filter(|live| live["immutable"] == json!(true)) {
+            self.delete_config(world, kind, live).await?;
+        }
+        let applied = self.cluster.apply(kind, copy).await?;
+        self.caches.written(kind, applied);
+        Ok(())
+    }
+
+    async fn delete_config(
+        &self,
+        world: &World,
+        kind: Kind,
+        object: &Value,
+    ) -> Result<(), TickError> {
+        let metadata = &object["metadata"];
+        let name = metadata["name"].as_str().unwrap_or_default();
+        let uid = metadata["uid"].as_str().unwrap_or_default();
+        let deleted = self.cluster.delete(kind, &world.namespace, name, uid).await;
+        match deleted {
+            Ok(()) | Err(ApiError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.caches.removed(kind, &Key::new(&world.namespace, name));
+        Ok(())
+    }
+}
+
+/// Of a generated name that somebody else uses.
+pub(super) fn not_ours(name: &str) -> TickError {
+    let error = ApiError::Forbidden {
+        verb: "write",
+        resource: format!(
+            "{name} (it exists and belongs to somebody else; annotate it {}=true)",
+            names::ADOPT
+        ),
+        message: "not ours".to_owned(),
+    };
+    error.into()
+}
