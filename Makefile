@@ -4,6 +4,15 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 CARGO := cargo
 
+# Static, so that the image needs nothing besides.
+MUSL := $(shell uname -m)-unknown-linux-musl
+IMAGE := ghcr.io/kubectl-canary/canary-webhook:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+
+# What the chart renders is what kustomize installs. Copies, as a packaged chart holds no other files, and
+# GitOps tools leave symbolic links out.
+CHART_FILES := $(filter-out %/namespace.yaml %/kustomization.yaml,$(wildcard manifests/base/*.yaml)) \
+	manifests/components/cert-manager/certificates.yaml
+
 .PHONY: help
 help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +37,7 @@ test: programs ## Rules, plugin, server, and a real API server with simulated po
 e2e: programs ## The user's scenario on a real node (Linux, root; about six minutes)
 	@tests/tools/packages.sh
 	@tests/tools/build.sh node >/dev/null
+	@$(MAKE) --no-print-directory image
 	@echo "== built-in queries in Prometheus' own engine"
 	@$(CARGO) test --quiet -p canary-core --lib -- --ignored
 	@echo "== the user's scenario on a real node (six minutes)"
@@ -39,17 +49,38 @@ bench: ## Measure; writes target/bench/results.json. CANARIES=N measures at rest
 	$(CARGO) build --quiet --release -p canary-webhook -p canary-tests --bin canary-webhook --bin canary-bench
 	@target/release/canary-bench
 
+.PHONY: image
+image: ## Build the server's image, without Docker: target/image/canary-webhook.tar (OCI archive)
+	@command -v rustup >/dev/null && rustup target add $(MUSL) >/dev/null 2>&1 || true
+	@command -v musl-gcc >/dev/null || { echo "musl-gcc is missing (Debian: apt-get install musl-tools)"; exit 3; }
+	@echo "building canary-webhook for $(MUSL)"
+	@$(CARGO) build --quiet --release --target $(MUSL) -p canary-webhook --bin canary-webhook
+	@manifests/image/build.sh $(IMAGE) target/$(MUSL)/release/canary-webhook target/image/canary-webhook.tar
+	@du --apparent-size -h target/$(MUSL)/release/canary-webhook target/image/canary-webhook.tar
+
+.PHONY: chart
+chart: ## Lint the Helm chart and pack it into target/chart
+	@tests/tools/build.sh control-plane >/dev/null
+	@helm=$$(tests/tools/build.sh control-plane)/helm; $$helm lint --strict --quiet manifests/chart; \
+		$$helm package --destination target/chart manifests/chart
+
 .PHONY: check
 check: ## Format, lints, licences, generated files, dependencies of the core
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --workspace --all-targets
 	@tests/tools/core-is-pure.sh
 	@diff <($(CARGO) run --quiet -p canary-core --example crds) manifests/crds.yaml || { echo "manifests/crds.yaml is stale: make manifests"; exit 1; }
+	@for file in $(CHART_FILES); do cmp $$file manifests/chart/files/$${file##*/} || { echo "the chart's copy is stale: make manifests"; exit 1; }; done
+	@cmp manifests/crds.yaml manifests/chart/crds/crds.yaml || { echo "the chart's copy is stale: make manifests"; exit 1; }
+	@diff <($(CARGO) run --quiet -p canary-core --example policies) manifests/base/canary-policies.yaml || { echo "manifests/base/canary-policies.yaml is stale: make manifests"; exit 1; }
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check licenses bans sources; else echo "cargo-deny is not installed (cargo install cargo-deny): licences unchecked"; fi
 
 .PHONY: manifests
-manifests: ## Write the generated manifests
+manifests: ## Write the generated manifests, and the chart's copies
 	$(CARGO) run --quiet -p canary-core --example crds > manifests/crds.yaml
+	$(CARGO) run --quiet -p canary-core --example policies > manifests/base/canary-policies.yaml
+	@cp $(CHART_FILES) manifests/chart/files/
+	@cp manifests/crds.yaml manifests/chart/crds/
 
 .PHONY: mutants
 mutants: ## Mutate the rules: no survivor without a written reason (docs/mutants.md)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the programs that the tests run against (Kubernetes, etcd, kwok, podinfo, hey, CoreDNS) from
-# their Go modules, and keeps them by version in the user's cache folder, so that a second clone finds
-# them built. Prints the folder that holds them.
+# Builds the programs that the tests run against (Kubernetes, etcd, kwok, Helm, Flagger, podinfo, hey,
+# CoreDNS) from their Go modules, and keeps them by version in the user's cache folder, so that a second
+# clone finds them built. Prints the folder that holds them.
 #
 #   tests/tools/build.sh control-plane    what the cluster level needs
 #   tests/tools/build.sh node             also what a real node needs
@@ -13,12 +13,13 @@ cache=${CANARY_TOOLS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kubectl-canary/tools
 say() { printf '%s\n' "$*" >&2; }
 
 apisix=v1.8.4
+cert_manager=v1.21.2
 
-# A change of any version is another folder (a comment is not); an interrupted build leaves nothing
-# that looks complete.
+# A change of any version is another folder (a comment is not), which takes what did not change from
+# where it is kept; an interrupted build leaves nothing that looks complete.
 export LC_ALL=C
-key=$({ cat "$here"/*/go.mod && echo "apisix $apisix"; } | sed 's,[[:space:]]*//.*,,' | sha256sum | cut -c1-12)
-out=$cache/$key
+hash() { sed 's,[[:space:]]*//.*,,' | sha256sum | cut -c1-12; }
+out=$cache/$({ cat "$here"/*/go.mod && echo "apisix $apisix cert-manager $cert_manager"; } | hash)
 mkdir -p "$out"
 exec 9>"$out/.lock"
 flock 9
@@ -34,12 +35,17 @@ require_go() {
 
 # build GROUP BINARY PACKAGE [LDFLAGS]
 build() {
-  local group=$1 binary=$2 package=$3 flags=${4:-}
+  local group=$1 binary=$2 package=$3 flags=${4:-} kept
   [ -x "$out/$binary" ] && return 0
-  require_go
-  say "building $binary (once for this version)"
-  (cd "$here/$group" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $flags" -o "$out/.$binary" "$package")
-  mv "$out/.$binary" "$out/$binary"
+  kept=$cache/kept/$group-$(hash <"$here/$group/go.mod")
+  if [ ! -x "$kept/$binary" ]; then
+    require_go
+    say "building $binary (once for this version)"
+    mkdir -p "$kept"
+    (cd "$here/$group" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $flags" -o "$kept/.$binary" "$package")
+    mv "$kept/.$binary" "$kept/$binary"
+  fi
+  ln -f "$kept/$binary" "$out/$binary"
 }
 
 # copy_module_files MODULE SUBFOLDER NAME: files that a module ships, taken from the module cache.
@@ -62,7 +68,14 @@ for name in kube-apiserver kube-controller-manager kube-scheduler kubectl; do
 done
 build etcd etcd go.etcd.io/etcd/server/v3
 build kwok kwok sigs.k8s.io/kwok/cmd/kwok
+# Without the version of Kubernetes that it stands for, Helm renders as for 1.20.
+client=$(version_of helm k8s.io/client-go)
+client=${client#v0.}
+build helm helm helm.sh/helm/v3/cmd/helm "-X helm.sh/helm/v3/internal/version.version=$(version_of helm helm.sh/helm/v3) -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=${client%%.*}"
+# Who takes over what an uninstallation leaves.
+build flagger flagger github.com/fluxcd/flagger/cmd/flagger
 copy_module_files "github.com/apache/apisix-ingress-controller@$apisix" samples/deploy/crd/v1 apisix-crds
+copy_module_files "github.com/cert-manager/cert-manager@$cert_manager" deploy/crds cert-manager-crds
 
 if [ "$level" = node ]; then
   for name in kubelet kube-proxy; do build kubernetes "$name" "k8s.io/kubernetes/cmd/$name" "$stamp"; done
