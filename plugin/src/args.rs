@@ -1,11 +1,17 @@
 //! The command line. What kubectl has, has kubectl's names.
 
+pub mod install;
+pub mod policy;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+use self::install::{InstallArgs, UninstallArgs, UpgradeArgs};
+use self::policy::{CanIArgs, PolicyArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -14,7 +20,7 @@ Exit codes:
   2  the release failed or was rolled back
   3  timeout
   4  no such Canary
-  5  forbidden
+  5  forbidden, by a policy or for lack of rights
   6  superseded by a newer release
 
 kubectl takes no flags before a plugin's name: write `kubectl canary -n test …`.";
@@ -51,6 +57,16 @@ pub enum Command {
     Resume(RequestArgs),
     /// Start the revision that failed last once more
     Retry(RequestArgs),
+    /// Show the policies, or judge files by them
+    Policy(PolicyArgs),
+    /// Ask whether something could be done now
+    CanI(CanIArgs),
+    /// Install the server, its rights, policies and CRDs
+    Install(InstallArgs),
+    /// Bring an installation to this version, or change its settings
+    Upgrade(UpgradeArgs),
+    /// Remove the server; Canaries stay, and their applications are served on
+    Uninstall(UninstallArgs),
     /// Show the versions of the plugin and of the cluster's side
     Version(VersionArgs),
     /// Print a completion script for a shell

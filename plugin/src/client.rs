@@ -1,5 +1,8 @@
 //! The one way to the API server: each request has a limit, each error a cause and a hint.
 
+mod objects;
+mod policies;
+
 use std::fmt::Debug;
 use std::future::Future;
 use std::time::Duration;
@@ -13,6 +16,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use serde_json::Value;
 
+pub use self::policies::Review;
 use crate::args::Global;
 use crate::env::Env;
 use crate::exit::{Error, denial, one_line};

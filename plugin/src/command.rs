@@ -1,12 +1,17 @@
 //! The verbs.
 
+mod can_i;
 mod completion;
+mod install;
+mod policy;
 mod request;
 mod status;
+mod uninstall;
 mod version;
 
 use canary_core::request::Verb;
 
+use crate::args::policy::{CanI, CanIArgs};
 use crate::args::{Cli, Command};
 use crate::client::Cluster;
 use crate::env::Env;
@@ -20,6 +25,17 @@ pub async fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
     let (verb, request) = match cli.command {
         Command::Completion(args) => return completion::run(&args, &output),
         Command::Version(args) => return version::run(&args, &cli.global, env, &output).await,
+        Command::Install(args) => return install::run(&args, &cli.global, env, &output).await,
+        Command::Upgrade(args) => return install::upgrade(&args, &cli.global, env, &output).await,
+        Command::Uninstall(args) => {
+            return Box::pin(uninstall::run(&args, &cli.global, env, &output)).await;
+        }
+        Command::Policy(args) => {
+            return Box::pin(policy::run(&args, &cli.global, env, &output)).await;
+        }
+        Command::CanI(CanIArgs {
+            what: CanI::Release(args),
+        }) => return Box::pin(can_i::release(&args, &connect().await?, &output)).await,
         Command::Status(args) => return status::run(&args, connect().await?, &output).await,
         Command::Promote(args) if args.full => (Verb::PromoteFull, args.request),
         Command::Promote(args) => (Verb::Promote, args.request),

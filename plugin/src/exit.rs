@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::manifests::Malformed;
+
 /// Every verb's exit codes; scripts depend on them.
 pub mod code {
     pub const OK: u8 = 0;
@@ -37,6 +39,10 @@ pub enum Error {
     ReadForbidden(String),
     #[error("{0}")]
     WriteForbidden(String),
+    #[error("{0}")]
+    NotAdministrator(String),
+    #[error("{object} was changed by somebody else: {cause}")]
+    Applied { object: String, cause: String },
     #[error("the Canary CRD is not installed in this cluster")]
     NoCrd,
     #[error("canary {namespace}/{name} not found")]
@@ -69,6 +75,8 @@ pub enum Error {
     Api(String),
     #[error("canary {name} cannot be read by this version of the plugin: {cause}")]
     Unreadable { name: String, cause: String },
+    #[error(transparent)]
+    Manifest(#[from] Malformed),
     #[error("output: {0}")]
     Output(#[from] std::io::Error),
     #[error("interrupted")]
@@ -83,7 +91,7 @@ impl Error {
             Self::ReleaseFailed { .. } => code::RELEASE_FAILED,
             Self::Timeout { .. } => code::TIMEOUT,
             Self::NotFound { .. } | Self::Deleted(_) => code::NOT_FOUND,
-            Self::WriteForbidden(_) => code::FORBIDDEN,
+            Self::WriteForbidden(_) | Self::NotAdministrator(_) => code::FORBIDDEN,
             Self::Superseded { .. } => code::SUPERSEDED,
             Self::Interrupted => code::INTERRUPTED,
             // A reader that has seen enough (`| head`) is no failure.
@@ -108,7 +116,13 @@ impl Error {
             Self::WriteForbidden(_) => {
                 "see `kubectl auth can-i promote canaries.flagger.app` (or `rollback`); ClusterRole canary-operator has both"
             }
-            Self::NoCrd => "install kubectl-canary's manifests, or choose another --context",
+            Self::NotAdministrator(_) => {
+                "this takes the rights of a cluster administrator; nothing is undone: run it again with them"
+            }
+            Self::Applied { .. } => {
+                "keep to the tool that applied it, or take it over with --force-conflicts"
+            }
+            Self::NoCrd => "`kubectl canary install` installs it; or choose another --context",
             Self::Conflict(_) => "try again",
             Self::Refused(_) => "see `kubectl canary status`",
             Self::Unreadable { .. } => "`kubectl canary version` shows both versions",

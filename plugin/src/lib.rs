@@ -13,6 +13,7 @@ pub mod env;
 pub mod exit;
 pub mod follow;
 pub mod kubeconfig;
+pub mod manifests;
 pub mod output;
 pub mod render;
 pub mod report;

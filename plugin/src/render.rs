@@ -9,6 +9,7 @@
 pub mod change;
 pub mod detail;
 mod layout;
+pub mod policies;
 pub mod style;
 pub mod table;
 mod words;

@@ -6,6 +6,7 @@
 //!  two Deployments ───┘                             └─► render ─► terminal
 //! ```
 
+mod policy;
 mod progress;
 mod traffic;
 
@@ -14,6 +15,7 @@ use canary_core::status::{Outcome, Pause, Phase, Release, ReleaseRecord, Request
 use kube::api::DynamicObject;
 use serde::Serialize;
 
+pub use policy::PolicyReport;
 pub use progress::{Check, Progress};
 pub use traffic::{Source, Traffic, route_name};
 

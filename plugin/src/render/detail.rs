@@ -6,8 +6,8 @@ mod past;
 use canary_core::status::{ImageChange, Phase, RequestOutcome};
 use jiff::{SignedDuration, Timestamp};
 
-use super::layout::{Line, Row};
-use super::style::{Theme, Tone};
+use super::layout::{Line, Row, Tone};
+use super::style::Theme;
 use super::words::{self, age};
 use crate::report::{CanaryReport, ReleaseReport, Replicas};
 
@@ -219,6 +219,8 @@ impl Screen<'_> {
             .map(|attention| {
                 let what = match attention.type_.as_str() {
                     "Unread" | "Missing" => String::new(),
+                    // Flagger's sentence begins with the word.
+                    "Halted" if attention.message.starts_with("Halt ") => String::new(),
                     "Ready" => "not ready: ".to_owned(),
                     other => format!("{other}: "),
                 };

@@ -1,6 +1,15 @@
 //! Lines of spans, and how they fit into a width.
 
-use super::style::Tone;
+/// What a piece of text is; it only underlines what the words already say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    Plain,
+    Label,
+    Strong,
+    Good,
+    Bad,
+    Busy,
+}
 
 /// A piece of text and its tone.
 #[derive(Clone, Debug, PartialEq, Eq)]

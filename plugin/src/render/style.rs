@@ -1,8 +1,8 @@
-//! What text may look like here. A tone only underlines what the words already say.
+//! What text may look like here.
 
 use anstyle::{AnsiColor, Style};
 
-use super::layout::Line;
+use super::layout::{Line, Tone};
 
 /// What the output can show.
 #[derive(Clone, Copy, Debug)]
@@ -11,16 +11,6 @@ pub struct Theme {
     pub glyphs: &'static Glyphs,
     /// Columns of the terminal; none where output goes into a pipe or file.
     pub width: Option<usize>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    Plain,
-    Label,
-    Strong,
-    Good,
-    Bad,
-    Busy,
 }
 
 /// The few characters beyond ASCII, and what stands for them.

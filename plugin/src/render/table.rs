@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::layout::Line;
-use super::style::{Theme, Tone};
+use super::layout::{Line, Tone};
+use super::style::Theme;
 use super::words;
 use crate::report::CanaryReport;
 

@@ -3,7 +3,8 @@
 use canary_core::status::{ImageChange, Outcome, Phase};
 use jiff::Timestamp;
 
-use super::style::{Glyphs, Tone};
+use super::layout::Tone;
+use super::style::Glyphs;
 use crate::report::CanaryReport;
 
 /// `8s`, `3m`, `2h5m`, `4d`: kubectl's ages.

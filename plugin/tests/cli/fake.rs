@@ -99,6 +99,15 @@ impl FakeApi {
             .collect()
     }
 
+    /// `PATCH /path?query` of each call.
+    pub fn urls(&self) -> Vec<String> {
+        let calls = self.state.calls.lock().unwrap();
+        calls
+            .iter()
+            .map(|(method, url, _)| format!("{method} {url}"))
+            .collect()
+    }
+
     pub fn annotations(&self) -> Value {
         let canary = self.state.canary.borrow();
         canary.as_ref().map_or(Value::Null, |canary| {
@@ -123,6 +132,15 @@ impl FakeState {
                 canary["metadata"]["resourceVersion"] = json!((version + 1).to_string());
             }
         });
+    }
+
+    /// Body of the call that is being answered.
+    pub fn sent(&self) -> Value {
+        let calls = self.calls.lock().unwrap();
+        calls
+            .last()
+            .map(|(.., body)| body.clone())
+            .unwrap_or_default()
     }
 
     pub fn delete(&self) {

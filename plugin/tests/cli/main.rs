@@ -5,8 +5,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
+mod can_i;
 mod errors;
 mod fake;
+mod install;
+mod policy;
 mod requests;
 mod run;
 mod status;

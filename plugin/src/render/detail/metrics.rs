@@ -3,8 +3,7 @@
 use canary_core::status::{Phase, Verdict};
 
 use super::Screen;
-use crate::render::layout::{Line, Row, indent};
-use crate::render::style::Tone;
+use crate::render::layout::{Line, Row, Tone, indent};
 use crate::render::words::{bound, number};
 use crate::report::Check;
 

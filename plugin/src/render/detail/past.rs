@@ -1,8 +1,7 @@
 //! Releases that have ended.
 
 use super::Screen;
-use crate::render::layout::{Line, Row};
-use crate::render::style::Tone;
+use crate::render::layout::{Line, Row, Tone};
 use crate::render::words::{self, age};
 
 impl Screen<'_> {
