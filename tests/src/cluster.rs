@@ -14,15 +14,17 @@ use tokio::sync::OnceCell;
 
 use crate::clock::eventually;
 use crate::control_plane::ControlPlane;
-use crate::server::{Server, register};
+use crate::server::{Server, grant, register};
 
 mod namespace;
 mod objects;
 mod record;
+mod traffic;
 
 pub use namespace::{Namespace, group_of};
 pub use objects::{canary, deployment, route};
 pub use record::Recorder;
+pub use traffic::Traffic;
 
 /// How long a test waits for what takes a moment on an idle machine.
 pub const LIMIT: Duration = Duration::from_secs(40);
@@ -83,6 +85,12 @@ impl Cluster {
 /// Rights, policies, registrations, and what people may do: all but the server.
 pub async fn install(plane: &ControlPlane) -> Result<()> {
     register(plane).await?;
+    plane.apply(RIGHTS).await
+}
+
+/// The same without registrations: nobody is asked, and the policies hold all the same.
+pub async fn install_policies(plane: &ControlPlane) -> Result<()> {
+    grant(plane).await?;
     plane.apply(RIGHTS).await
 }
 

@@ -14,12 +14,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub mod app;
+pub mod balancer;
 pub mod failure;
 pub mod gateway;
 pub mod hooks;
 pub mod load;
 pub mod loadtester;
 pub mod prometheus;
+pub mod relay;
 pub mod serve;
 
 /// A fixture's state stays readable after a panic in one of its handlers: the test that caused it

@@ -14,6 +14,7 @@ pub mod control_plane;
 pub mod crds;
 pub mod fixtures;
 pub mod guard;
+pub mod held;
 pub mod image;
 pub mod kwok;
 pub mod node;

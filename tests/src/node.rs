@@ -129,10 +129,16 @@ impl Node {
         let path = self.plane.lab().folder().join(format!("{number}.tar"));
         let (image, file) = (image.clone(), path.clone());
         tokio::task::spawn_blocking(move || image.write(&file)).await??;
-        let archive = path.display().to_string();
+        self.import_archive(&path).await?;
+        std::fs::remove_file(path)?;
+        Ok(())
+    }
+
+    /// Makes the images of an archive known to the node: OCI's layout or Docker's.
+    pub async fn import_archive(&self, archive: &Path) -> Result<()> {
+        let archive = archive.display().to_string();
         let args = ["images", "import", "--snapshotter", "native", &archive];
         self.ctr(&args).await?;
-        std::fs::remove_file(path)?;
         Ok(())
     }
 

@@ -2,9 +2,10 @@
 //!
 //! `tests/seed` is the user's own YAML, which is applied as it is and never edited.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use futures::future::try_join_all;
 use serde_json::Value;
 
@@ -59,7 +60,28 @@ pub async fn prepare(node: &Node) -> Result<()> {
     Ok(())
 }
 
-/// Our server in a pod, installed into namespace `apisix` as a user would, and waits until it serves.
+/// What `make image` made: it must not be older than what it is made of.
+pub fn server_image() -> Result<PathBuf> {
+    let archive = folder("target/image/canary-webhook.tar");
+    let made = |path: &Path| path.metadata()?.modified();
+    let made_at = made(&archive).context("there is no image of the server: make image")?;
+    let mut folders = vec![folder("core/src"), folder("webhook/src")];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if made(&path)? > made_at {
+                let path = path.display();
+                bail!("the image of the server is older than {path}: make image");
+            }
+        }
+    }
+    Ok(archive)
+}
+
+/// Our server in a pod, as it was built last for the tests, installed into namespace `apisix` as a user
+/// would, and waits until it serves.
 pub async fn install(node: &Node) -> Result<()> {
     node.import_image(&program("canary-webhook", SERVER_IMAGE)?)
         .await?;

@@ -1,5 +1,6 @@
 //! Our server as a child process beside the control plane, as it runs outside a cluster.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use crate::clock::eventually;
 use crate::control_plane::{ControlPlane, free_port};
+use crate::fixtures::relay::Relay;
 use crate::guard::Lab;
 use crate::process::Process;
 use crate::tools::binary;
@@ -30,20 +32,26 @@ pub const NAMESPACE: &str = "canary-system";
 /// Its `ServiceAccount`.
 pub const ACCOUNT: &str = "canary-webhook";
 
-/// What a user installs, but for the pods: rights, policies and webhook registrations.
-pub async fn register(plane: &ControlPlane) -> Result<()> {
+/// Rights and policies: what holds without a server.
+pub async fn grant(plane: &ControlPlane) -> Result<()> {
     for file in [
         "namespace",
         "serviceaccount",
         "rbac",
         "policies",
-        "webhooks",
+        "canary-policies",
     ] {
         plane
             .apply_file(&format!("manifests/base/{file}.yaml"))
             .await?;
     }
     Ok(())
+}
+
+/// What a user installs, but for the pods: rights, policies and webhook registrations.
+pub async fn register(plane: &ControlPlane) -> Result<()> {
+    grant(plane).await?;
+    plane.apply_file("manifests/base/webhooks.yaml").await
 }
 
 impl Server {
@@ -67,6 +75,16 @@ impl Server {
         let mut server = Self::start(plane.lab(), &kubeconfig, &all)?;
         server.metrics = format!("http://127.0.0.1:{metrics}/metrics");
         Ok(server)
+    }
+
+    /// The same behind a relay, which is the only way that the API server knows to its webhook.
+    pub fn behind_relay(plane: &ControlPlane, args: &[&str]) -> Result<(Self, Relay)> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let relay = Relay::to(address)?;
+        let address = format!("--admission-address={address}");
+        let url = format!("--admission-url=https://{}", relay.address());
+        let all = [args, &[&address, &url]].concat();
+        Ok((Self::beside(plane, &all)?, relay))
     }
 
     /// Starts it with a kubeconfig and further arguments. It is not waited for: see [`Self::logged`].
@@ -98,6 +116,14 @@ impl Server {
         argument
             .and_then(|argument| argument.split_once('='))
             .map_or("", |(_, url)| url)
+    }
+
+    /// Where it listens for admission reviews, whatever is before it.
+    pub fn admission_address(&self) -> Result<SocketAddr> {
+        let address = |argument: &String| argument.starts_with("--admission-address=");
+        let argument = self.args.iter().rev().find(|argument| address(argument));
+        let address = argument.and_then(|argument| argument.split_once('='));
+        Ok(address.map_or("", |(_, address)| address).parse()?)
     }
 
     /// Its process: to kill, stop, continue, and to read what it printed.

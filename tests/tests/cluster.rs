@@ -5,8 +5,12 @@
 mod admission;
 #[path = "cluster/alone.rs"]
 mod alone;
+#[path = "cluster/availability.rs"]
+mod availability;
 #[path = "cluster/bad_input.rs"]
 mod bad_input;
+#[path = "cluster/certificates.rs"]
+mod certificates;
 #[path = "cluster/configs.rs"]
 mod configs;
 #[path = "cluster/control_plane.rs"]
@@ -19,16 +23,24 @@ mod drift;
 mod gates;
 #[path = "cluster/idle.rs"]
 mod idle;
+#[path = "cluster/install.rs"]
+mod install;
 #[path = "cluster/leader.rs"]
 mod leader;
 #[path = "cluster/lifecycle.rs"]
 mod lifecycle;
 #[path = "cluster/manifests.rs"]
 mod manifests;
+#[path = "cluster/migration.rs"]
+mod migration;
 #[path = "cluster/people.rs"]
 mod people;
 #[path = "cluster/policies.rs"]
 mod policies;
+#[path = "cluster/policy.rs"]
+mod policy;
+#[path = "cluster/policy_server.rs"]
+mod policy_server;
 #[path = "cluster/server.rs"]
 mod server;
 #[path = "cluster/setup.rs"]

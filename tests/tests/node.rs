@@ -1,13 +1,17 @@
 //! What needs real pods: kubelet, containerd, Services, DNS, load. Linux, root.
 //!
 //! ```text
-//!  lab ─────────────► a node of its own for each test
+//!  lab, install ────► a node of its own for each test
 //!  scenario … lost ─► play: one node where many applications are released at once;
 //!                     each test reads its sentence from what the play left behind
 //! ```
 
 #[path = "node/custom.rs"]
 mod custom;
+#[path = "node/drift.rs"]
+mod drift;
+#[path = "node/install.rs"]
+mod install;
 #[path = "node/lab.rs"]
 mod lab;
 #[path = "node/lost.rs"]

@@ -6,11 +6,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use canary_tests::clock::now;
-use canary_tests::fixtures::load::{Counts, Load, Plan};
+use canary_tests::cluster::Recorder;
+use canary_tests::fixtures::load::{Counts, Load, Plan, Report};
 use canary_tests::scenario;
 use canary_tests::stage::Stage;
 use canary_tests::tools::{binary, folder};
 use clap::Parser;
+use serde_json::Value;
+
+/// The canary's pods, as whoever routes to them is told.
+const CANARY_PODS: &str = "/apis/discovery.k8s.io/v1/namespaces/test/endpointslices?watch=true\
+    &labelSelector=kubernetes.io/service-name=podinfo-canary";
+/// Seconds from a pod's fault to the kubelet's word of it, and from there to the gateway.
+const NOTICED: usize = 3;
 
 /// Plays the user's scenario: a release that succeeds, and one that is rolled back.
 #[derive(Debug, Parser)]
@@ -25,14 +33,20 @@ struct Args {
 }
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
+async fn main() -> ExitCode {
     let args = Args::parse();
     // A drop, not an exit: it is the drop that cleans up.
     tokio::select! {
-        played = play(&args) => played.map(|()| ExitCode::SUCCESS),
+        played = play(&args) => match played {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
         _ = tokio::signal::ctrl_c() => {
             println!("\ninterrupted: everything is being removed");
-            Ok(ExitCode::from(130))
+            ExitCode::from(130)
         }
     }
 }
@@ -50,27 +64,49 @@ async fn play(args: &Args) -> Result<()> {
     let good = demo.release("6.0.1", false).await?;
     let bad = demo.release("6.0.2", true).await?;
     println!();
-    println!("6.0.1 promoted     {good}");
-    println!("6.0.2 rolled back  {bad}");
-    match good.lost() + bad.lost() {
-        0 => demo.say("no request was lost; errors are podinfo 6.0.2's own answers"),
-        lost => bail!("{lost} requests were lost"),
+    println!("{}", told("6.0.1 promoted", &good.traffic));
+    println!("{}", told("6.0.2 rolled back", &bad.traffic));
+    let lost = good.traffic.lost() + bad.traffic.lost();
+    let unready = bad.lost_while_unready;
+    if good.lost_while_unready > 0 || lost > unready {
+        bail!("{lost} requests were lost, {unready} of them by podinfo 6.0.2 itself");
+    }
+    demo.say("no request was lost by a release; errors are podinfo 6.0.2's own answers");
+    if unready > 0 {
+        demo.say(&format!(
+            "{unready} met podinfo 6.0.2 while it failed its own probes: it answers them with errors, too"
+        ));
     }
     Ok(())
+}
+
+/// What became of the requests; the details stand below their sum.
+fn told(what: &str, traffic: &Counts) -> String {
+    let text = traffic.to_string();
+    format!("{what:<18} {}", text.replace('\n', &format!("\n{:19}", "")))
 }
 
 async fn set_up(simulated: bool) -> Result<Stage> {
     match Stage::missing_for_real() {
         None if !simulated => {
             println!("A real node in namespaces of its own; nothing on this machine changes.");
+            println!("It takes half a minute to boot.");
             Stage::real().await
         }
         reason => {
             let reason = reason.unwrap_or_else(|| "as asked".to_owned());
             println!("A real API server with simulated pods ({reason}); the requests are real.");
+            println!("It takes half a minute to boot.");
             Stage::simulated().await
         }
     }
+}
+
+/// What a release did to the requests.
+struct Released {
+    traffic: Counts,
+    /// Requests lost around moments when a pod of the canary that was to stay was not ready.
+    lost_while_unready: u64,
 }
 
 struct Demo {
@@ -102,9 +138,12 @@ impl Demo {
     }
 
     /// A new image under load, followed to its end; answers with what became of the requests.
-    async fn release(&self, version: &str, faulty: bool) -> Result<Counts> {
+    async fn release(&self, version: &str, faulty: bool) -> Result<Released> {
         self.stage.publish(version, faulty).await?;
         println!();
+        let client = self.stage.plane().client().await?;
+        let pods = Recorder::start(&client, CANARY_PODS).await?;
+        let start = now();
         let load = Load::start(Plan {
             address: self.stage.gateway(),
             host: scenario::HOST.to_owned(),
@@ -122,7 +161,11 @@ impl Demo {
         }
         // Long enough for a request that the last change could still lose.
         tokio::time::sleep(Duration::from_secs(5)).await;
-        Ok(load.stop().await.total())
+        let report = load.stop().await;
+        Ok(Released {
+            traffic: report.total(),
+            lost_while_unready: lost_while_unready(&report, &pods.versions(), start),
+        })
     }
 
     /// Shows the release until it ends.
@@ -162,5 +205,72 @@ impl Demo {
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command
+    }
+}
+
+/// What was lost within moments of a canary's pod that stopped being ready by itself. A pod that is taken
+/// away is terminating; what is lost then is the release's fault.
+fn lost_while_unready(report: &Report, slices: &[(Instant, Value)], start: Instant) -> u64 {
+    let mut was_ready = false;
+    let mut blamed = vec![false; report.per_second.len()];
+    for (at, slice) in slices {
+        let endpoints = slice["endpoints"].as_array().cloned().unwrap_or_default();
+        let is = |endpoint: &Value, condition: &str| endpoint["conditions"][condition] == true;
+        was_ready |= endpoints.iter().any(|endpoint| is(endpoint, "ready"));
+        let failing = |endpoint: &Value| !is(endpoint, "ready") && !is(endpoint, "terminating");
+        if was_ready && endpoints.iter().any(failing) {
+            let second = at.saturating_duration_since(start).as_secs() as usize;
+            let around = second.saturating_sub(NOTICED)..=second + NOTICED;
+            for (number, blamed) in blamed.iter_mut().enumerate() {
+                *blamed |= around.contains(&number);
+            }
+        }
+    }
+    let seconds = report.per_second.iter().zip(blamed);
+    seconds
+        .filter(|(_, blamed)| *blamed)
+        .map(|(counts, _)| counts.lost())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Twenty seconds, in each of which one request was lost.
+    fn one_lost_a_second() -> Report {
+        let second = Counts {
+            gateway: [("no-endpoint".to_owned(), 1)].into(),
+            ..Counts::default()
+        };
+        Report {
+            per_second: vec![second; 20],
+        }
+    }
+
+    fn lost(seen: &[(u64, bool, bool)]) -> u64 {
+        let start = now();
+        let slice = |&(second, ready, terminating): &(u64, bool, bool)| {
+            let conditions = json!({"ready": ready, "terminating": terminating});
+            let slice = json!({"endpoints": [{"conditions": conditions}]});
+            (start + Duration::from_secs(second), slice)
+        };
+        let slices: Vec<_> = seen.iter().map(slice).collect();
+        lost_while_unready(&one_lost_a_second(), &slices, start)
+    }
+
+    #[test]
+    fn a_pod_that_fails_its_probes_is_to_blame_for_what_is_lost_around_it() {
+        assert_eq!(lost(&[(1, true, false), (10, false, false)]), 7);
+    }
+
+    #[test]
+    fn a_pod_that_is_not_ready_yet_or_is_taken_away_is_to_blame_for_nothing() {
+        assert_eq!(
+            lost(&[(1, false, false), (5, true, false), (10, false, true)]),
+            0
+        );
     }
 }

@@ -281,7 +281,11 @@ impl<'a> Namespace<'a> {
 
     /// A watch lags a little behind what a read has just shown: waits until every recorder has it.
     async fn catch_up(&self) -> Result<()> {
-        let recorded = locked(&self.recorded).clone();
+        let recorded = {
+            let mut recorded = locked(&self.recorded);
+            recorded.retain(|(_, progress)| progress.is_followed());
+            recorded.clone()
+        };
         for (object, progress) in recorded {
             let Some(stored) = self.find(&object).await? else {
                 continue;
@@ -306,6 +310,14 @@ impl<'a> Namespace<'a> {
         Ok(recorder)
     }
 
+    /// Records each stored version of the `EndpointSlices` of a Service from now on.
+    pub async fn record_endpoints(&self, service: &str) -> Result<Recorder> {
+        let path = self.path("endpointslices");
+        let label = "kubernetes.io/service-name";
+        let selected = format!("{path}?watch=true&labelSelector={label}={service}");
+        Recorder::start(&self.admin, &selected).await
+    }
+
     /// The generated route's weights of primary and canary.
     pub async fn weights(&self) -> Result<(i64, i64)> {
         let route = self.get("apisixroutes/podinfo-podinfo-canary").await?;
@@ -328,6 +340,13 @@ impl<'a> Namespace<'a> {
         let args: Vec<&str> = ["-n", &self.name].iter().chain(args).copied().collect();
         let kubeconfig = self.kubeconfig(user)?;
         self.plane.kubectl_with(&kubeconfig, &args, input).await
+    }
+
+    /// kubectl as the administrator in this namespace, with something on its stdin.
+    pub async fn kubectl_as_admin(&self, args: &[&str], input: &str) -> Result<Output> {
+        let args: Vec<&str> = ["-n", &self.name].iter().chain(args).copied().collect();
+        let kubeconfig = self.plane.admin_kubeconfig();
+        self.plane.kubectl_with(kubeconfig, &args, input).await
     }
 
     /// `kubectl canary` as `user` in this namespace.

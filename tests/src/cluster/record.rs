@@ -29,6 +29,11 @@ pub(crate) struct Progress(Weak<Versions>);
 // === impl Progress ===
 
 impl Progress {
+    /// Whether there still is a recorder.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
     /// Whether the recorder has the version of `object`, or a later one; a recorder that is gone misses
     /// nothing.
     pub(crate) fn has(&self, object: &Value) -> bool {
@@ -53,10 +58,12 @@ impl Recorder {
         let request = http::Request::get(path).body(Vec::new())?;
         let events = client.request_events::<DynamicObject>(request).await?;
         let seen = Arc::new(Versions::default());
-        let kept = Arc::clone(&seen);
+        // Weak, so that a recorder that is dropped is gone at once: see `Progress`.
+        let kept = Arc::downgrade(&seen);
         let task = tokio::spawn(async move {
             let mut events = events.boxed();
             while let Some(Ok(event)) = events.next().await {
+                let Some(kept) = kept.upgrade() else { return };
                 if let WatchEvent::Added(object) | WatchEvent::Modified(object) = event {
                     let value = serde_json::to_value(object).unwrap_or_default();
                     locked(&kept).push((now(), value));

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::control_plane::ControlPlane;
 use crate::fixtures::app::App;
-use crate::fixtures::gateway::redirect::{Redirects, ServiceRedirect};
+use crate::fixtures::gateway::redirect::Redirects;
 use crate::fixtures::gateway::{Config, Gateway};
 use crate::fixtures::loadtester::LoadTester;
 use crate::fixtures::prometheus::{Answer, Prometheus};
@@ -93,16 +93,11 @@ impl Drop for Simulated {
 }
 
 fn gateway_config(primary: &App, canary: &App) -> Config {
-    let mut redirects = Redirects::default();
-    for (service, app) in [("podinfo-primary", primary), ("podinfo-canary", canary)] {
-        let to = app.address().to_string();
-        redirects.service(ServiceRedirect("test".into(), service.into(), to));
-    }
     Config {
         listen: loopback(),
         metrics: loopback(),
         lag: Duration::from_secs(1),
-        redirects,
+        redirects: Redirects::of_release("test", primary, canary),
     }
 }
 

@@ -4,8 +4,9 @@
 #![cfg(test)] // so that helpers may unwrap as tests do
 
 use anyhow::Result;
-use canary_tests::cluster::{LIMIT, Namespace, QUICK, install};
+use canary_tests::cluster::{LIMIT, Namespace, QUICK, asked, install};
 use canary_tests::control_plane::ControlPlane;
+use canary_tests::fixtures::relay::Relay;
 use canary_tests::server::{NAMESPACE, Server};
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
@@ -38,6 +39,14 @@ impl Alone {
         let mut server = Server::beside(self.plane, &QUICK)?;
         server.logged(until, LIMIT).await?;
         Ok(server)
+    }
+
+    /// A quick server that leads, and the relay through which alone its webhook can be reached.
+    pub async fn behind_relay(&self) -> Result<(Server, Relay)> {
+        let (mut server, relay) = Server::behind_relay(self.plane, &QUICK)?;
+        server.logged("leading", LIMIT).await?;
+        asked(self.plane).await?;
+        Ok((server, relay))
     }
 
     /// A new namespace with a Canary at rest, whose releases have two steps of `interval`.

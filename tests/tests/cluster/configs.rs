@@ -2,9 +2,6 @@
 
 #![cfg(test)] // so that helpers may unwrap as tests do
 
-#[path = "configs/takeover.rs"]
-mod takeover;
-
 use anyhow::Result;
 use canary_tests::cluster::{Namespace, deployment, route};
 use canary_tests::fixtures::hooks::{Hooks, Reply};
@@ -218,7 +215,7 @@ async fn what_the_new_version_dropped_is_gone_from_the_primary() -> Result<()> {
 }
 
 /// The new version: another image, one env var, and no sidecar.
-async fn drop_from(test: &Namespace<'_>) -> Result<()> {
+pub async fn drop_from(test: &Namespace<'_>) -> Result<()> {
     let container = json!({
         "name": "podinfod", "image": "stefanprodan/podinfo:6.0.9",
         "env": [{"name": "KEPT", "value": "2"}],
@@ -230,7 +227,7 @@ async fn drop_from(test: &Namespace<'_>) -> Result<()> {
 }
 
 #[track_caller]
-fn assert_dropped(primary: &Value) {
+pub fn assert_dropped(primary: &Value) {
     let containers = &primary["spec"]["template"]["spec"]["containers"];
     assert_eq!(
         containers.as_array().map(Vec::len),

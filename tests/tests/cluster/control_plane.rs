@@ -1,14 +1,12 @@
 //! The harness itself: what every other cluster test relies on.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Result;
 use canary_tests::clock::{eventually, now};
 use canary_tests::control_plane::ControlPlane;
-use canary_tests::tools;
+use canary_tests::held::Held;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 
@@ -131,23 +129,15 @@ async fn the_audit_log_names_who_asked_for_what() {
 
 #[tokio::test]
 async fn a_run_that_is_killed_leaves_neither_processes_nor_files() {
-    let mut lab = Command::new(tools::binary("canary-lab").unwrap())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(lab.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let kubeconfig = line.trim().strip_prefix("export KUBECONFIG=").unwrap();
-    let folder = Path::new(kubeconfig).parent().unwrap();
-    assert!(processes_in(folder) >= 4, "{line}");
+    let mut lab = Held::start(&[]).unwrap();
+    let folder = lab.folder().to_owned();
+    let running = processes_in(&folder);
+    assert!(running >= 4, "{running} in {}", folder.display());
 
     lab.kill().unwrap();
-    lab.wait().unwrap();
 
     eventually("everything to go", Duration::from_secs(10), async || {
-        Ok((!folder.exists() && processes_in(folder) == 0).then_some(()))
+        Ok((!folder.exists() && processes_in(&folder) == 0).then_some(()))
     })
     .await
     .unwrap();

@@ -12,6 +12,8 @@ use canary_tests::server::Server;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 
+use crate::setup::story;
+
 /// Long enough to be killed in.
 const ARGS: [&str; 2] = ["--min-interval=1s", "--drain=1500ms"];
 const STEPS: [(i64, i64); 4] = [(100, 0), (80, 20), (60, 40), (100, 0)];
@@ -111,19 +113,6 @@ impl Watched {
         assert_eq!(target["spec"]["replicas"], 0);
         Ok(())
     }
-}
-
-fn story(namespace: &str) -> Vec<String> {
-    let id = format!("podinfo.{namespace}");
-    vec![
-        format!("New revision detected! Scaling up {id}"),
-        format!("Starting canary analysis for {id}"),
-        format!("Advance {id} canary weight 20"),
-        format!("Advance {id} canary weight 40"),
-        format!("Copying {id} template spec to podinfo-primary.{namespace}"),
-        "Routing all traffic to primary".to_owned(),
-        format!("Promotion completed! Scaling down {id}"),
-    ]
 }
 
 /// Pods of it take three seconds to be Ready.

@@ -5,10 +5,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use canary_tests::cluster::{ALICE, Namespace, deployment};
+use canary_tests::clock::now;
+use canary_tests::cluster::{ALICE, Namespace, Traffic, deployment, route};
 use serde_json::{Value, json};
 
-use crate::setup::initialized;
+use crate::setup::{initialized, namespace};
+
+/// How often the loop applies, and how long it does so before something new is released.
+const EVERY: Duration = Duration::from_secs(5);
+const AT_REST: Duration = Duration::from_secs(24);
 
 /// Applies the target as a GitOps tool does: its whole manifest, as its own field manager.
 async fn apply_as_gitops(test: &Namespace<'_>, image: &str) -> Result<()> {
@@ -56,26 +61,81 @@ async fn a_loop_that_scales_the_target_up_is_named_and_not_fought() -> Result<()
     assert_eq!(apex.changes(selector), ["podinfo-primary"]);
 
     // A release works all the same, and the loop goes on meanwhile.
-    let new = "stefanprodan/podinfo:6.0.1";
+    released_under_the_loop(&test, Duration::from_secs(1)).await?;
+    assert_eq!(route.weights(), [(100, 0), (80, 20), (60, 40), (100, 0)]);
+    Ok(())
+}
+
+/// Applies a new version again and again until it is promoted.
+async fn released_under_the_loop(test: &Namespace<'_>, every: Duration) -> Result<()> {
     let looped = async {
         loop {
-            apply_as_gitops(&test, new).await?;
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            apply_as_gitops(test, "stefanprodan/podinfo:6.0.1").await?;
+            tokio::time::sleep(every).await;
         }
     };
-    let released = async {
-        let released = |canary: &Value| {
-            canary["status"]["release"]["outcome"] == "Promoted"
-                && canary["status"]["phase"] == "Succeeded"
-        };
-        test.until("canaries/podinfo", released).await
+    let promoted = |canary: &Value| {
+        canary["status"]["release"]["outcome"] == "Promoted"
+            && canary["status"]["phase"] == "Succeeded"
     };
     let ended: Result<Value> = tokio::select! {
         ended = looped => ended,
-        ended = released => ended,
+        ended = test.until("canaries/podinfo", promoted) => ended,
     };
     ended.context("a release under the loop")?;
+    Ok(())
+}
+
+/// How many addresses of an `EndpointSlice` take requests.
+fn ready(slice: &Value) -> usize {
+    let endpoints = slice["endpoints"].as_array().into_iter().flatten();
+    endpoints
+        .filter(|endpoint| endpoint["conditions"]["ready"] == true)
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_loop_scales_the_target_up_traffic_stays_whole_at_rest_and_in_a_release()
+-> Result<()> {
+    const HOST: &str = "whole.example.com";
+    let test = namespace("whole").await?;
+    let mut own = route();
+    own["spec"]["http"][0]["match"]["hosts"] = json!([HOST]);
+    for object in [&deployment(), &own, &test.canary()] {
+        test.create(object).await?;
+    }
+    test.phase("Initialized").await?;
+    let route = test.record("apisixroutes/podinfo-podinfo-canary").await?;
+    let apex = test.record("services/podinfo").await?;
+    let endpoints = test.record_endpoints("podinfo-primary").await?;
+    let traffic = Traffic::start(&test, HOST).await?;
+
+    let start = now();
+    while start.elapsed() < AT_REST {
+        apply_as_gitops(&test, "stefanprodan/podinfo:6.0.0").await?;
+        tokio::time::sleep(EVERY).await;
+    }
+    test.condition("Drift", "True", "ReplicasNotZero").await?;
+    assert_eq!(route.weights(), [(100, 0)]);
+    released_under_the_loop(&test, EVERY).await?;
+
+    let report = traffic.stop().await;
+    let total = report.total();
+    println!("{report}");
+    let least = 50 * (report.per_second.len() as u64 - 1);
+    assert!(total.requests >= least, "{report}");
+    assert_eq!((total.lost(), total.errors()), (0, 0), "{report}");
+    assert!(total.percent("canary") > 1.0, "no release: {report}");
     assert_eq!(route.weights(), [(100, 0), (80, 20), (60, 40), (100, 0)]);
+    let selector = |apex: &Value| apex["spec"]["selector"]["app"].as_str().map(str::to_owned);
+    assert_eq!(apex.changes(selector), ["podinfo-primary"]);
+    let slices = endpoints.versions();
+    assert!(
+        slices.iter().all(|(_, slice)| ready(slice) > 0),
+        "the primary had no ready address for a while: {slices:#?}"
+    );
+    let uid = |slice: &Value| Some(slice["metadata"]["uid"].clone());
+    assert_eq!(endpoints.changes(uid).len(), 1, "one slice throughout");
     Ok(())
 }
 

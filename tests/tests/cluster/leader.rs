@@ -4,92 +4,118 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use canary_tests::clock::{eventually, now};
-use canary_tests::cluster::LIMIT;
+use canary_tests::cluster::{LIMIT, Namespace, Recorder};
+use canary_tests::server::Server;
+use serde_json::Value;
 
 use crate::alone::{Alone, Request};
 
 const STEPS: [(i64, i64); 4] = [(100, 0), (80, 20), (60, 40), (100, 0)];
-const FOLLOWS: &str = "another process leads";
+
+/// A leader, a Canary at rest, and a second server that waits.
+struct Two {
+    alone: Alone,
+    old: Server,
+    new: Server,
+    /// By which the API server knows the leader.
+    certificate: String,
+    test: Namespace<'static>,
+    route: Recorder,
+}
+
+// === impl Two ===
+
+impl Two {
+    async fn start(name: &str, interval: &str) -> Result<Self> {
+        let alone = Alone::turn().await?;
+        let old = alone.server("leading").await?;
+        let test = alone.at_rest(name, interval).await?;
+        let last = alone.requests()?.pop();
+        let certificate = last.context("the leader has asked something")?.certificate;
+        assert_ne!(certificate, "");
+        Ok(Self {
+            new: alone.server("another process leads").await?,
+            route: test.record("apisixroutes/podinfo-podinfo-canary").await?,
+            alone,
+            old,
+            certificate,
+            test,
+        })
+    }
+
+    /// A release in its first step.
+    async fn released_to_twenty_percent(&self) -> Result<()> {
+        self.test.set_image("6.0.1").await?;
+        let first_step = |canary: &Value| canary["status"]["canaryWeight"] == 20;
+        self.test.until("canaries/podinfo", first_step).await?;
+        Ok(())
+    }
+
+    /// Waits until the second server leads.
+    async fn taken_over(&mut self) -> Result<()> {
+        self.new.logged("leading", LIMIT).await?;
+        Ok(())
+    }
+
+    /// The release ends as if one server had done it all.
+    async fn assert_undisturbed(&self) -> Result<()> {
+        self.test.phase("Succeeded").await?;
+        assert_eq!(self.route.weights(), STEPS);
+        Ok(())
+    }
+
+    /// What the first leader has written so far, or everybody else.
+    fn writes(&self, of_old: bool) -> Result<Vec<Request>> {
+        let mut all = self.alone.requests()?;
+        let is_it = |request: &Request| (request.certificate == self.certificate) == of_old;
+        all.retain(|request| request.writes() && is_it(request));
+        Ok(all)
+    }
+}
 
 #[tokio::test]
 async fn a_leader_that_was_stopped_writes_nothing_once_another_leads() -> Result<()> {
-    let alone = Alone::turn().await?;
-    let mut old = alone.server("leading").await?;
-    let test = alone.at_rest("stopped", "2s").await?;
-    let certificate = alone.requests()?.pop().unwrap().certificate;
-    assert_ne!(certificate, "");
-    let writes_of_old = async || {
-        let all = alone.requests()?;
-        let mut of_old = all.into_iter();
-        let is_it = |request: &Request| request.certificate == certificate && request.writes();
-        anyhow::Ok(of_old.by_ref().filter(is_it).collect::<Vec<_>>())
-    };
-    let mut new = alone.server(FOLLOWS).await?;
-    let route = test.record("apisixroutes/podinfo-podinfo-canary").await?;
-
-    test.set_image("6.0.1").await?;
-    test.until("canaries/podinfo", |canary| {
-        canary["status"]["canaryWeight"] == 20
-    })
-    .await?;
-    old.process().stop()?;
-    new.logged("leading", LIMIT).await?;
-    let before = writes_of_old().await?;
+    let mut two = Two::start("stopped", "2s").await?;
+    two.released_to_twenty_percent().await?;
+    two.old.process().stop()?;
+    two.taken_over().await?;
+    let before = two.writes(true)?;
     assert!(!before.is_empty());
     // In the middle of the release: the old one has something to do, too.
-    old.process().cont()?;
+    two.old.process().cont()?;
 
     eventually("the old leader to end", LIMIT, async || {
-        Ok(old.process().check().err())
+        Ok(two.old.process().check().err())
     })
     .await?;
-    test.phase("Succeeded").await?;
-    assert_eq!(writes_of_old().await?, before);
-    assert_eq!(route.weights(), STEPS);
-    let others = alone.requests()?;
-    let others = others
-        .iter()
-        .filter(|request| request.certificate != certificate);
-    assert!(others.filter(|request| request.writes()).count() > 5);
+    two.assert_undisturbed().await?;
+    assert_eq!(two.writes(true)?, before);
+    assert!(two.writes(false)?.len() > 5);
     Ok(())
 }
 
 #[tokio::test]
 async fn when_the_leader_is_killed_another_goes_on_within_fifteen_seconds() -> Result<()> {
-    let alone = Alone::turn().await?;
-    let mut old = alone.server("leading").await?;
-    let test = alone.at_rest("killed", "1s").await?;
-    let mut new = alone.server(FOLLOWS).await?;
-    let route = test.record("apisixroutes/podinfo-podinfo-canary").await?;
-    test.set_image("6.0.1").await?;
-    test.until("canaries/podinfo", |canary| {
-        canary["status"]["canaryWeight"] == 20
-    })
-    .await?;
-    old.process().kill()?;
+    let mut two = Two::start("killed", "1s").await?;
+    two.released_to_twenty_percent().await?;
+    two.old.process().kill()?;
     let killed = now();
-    new.logged("leading", LIMIT).await?;
+    two.taken_over().await?;
     let took = killed.elapsed();
     assert!(took <= Duration::from_secs(15), "{took:?}");
-    test.phase("Succeeded").await?;
-    assert_eq!(route.weights(), STEPS);
-    Ok(())
+    two.assert_undisturbed().await
 }
 
 #[tokio::test]
 async fn a_leader_that_is_told_to_end_hands_over_at_once() -> Result<()> {
-    let alone = Alone::turn().await?;
-    let mut old = alone.server("leading").await?;
-    let test = alone.at_rest("terminated", "1s").await?;
-    let mut new = alone.server(FOLLOWS).await?;
-    old.process().terminate()?;
+    let mut two = Two::start("terminated", "1s").await?;
+    two.old.process().terminate()?;
     let ended = now();
-    new.logged("leading", LIMIT).await?;
+    two.taken_over().await?;
     let took = ended.elapsed();
     assert!(took <= Duration::from_secs(2), "{took:?}");
-    test.set_image("6.0.1").await?;
-    test.phase("Succeeded").await?;
-    Ok(())
+    two.test.set_image("6.0.1").await?;
+    two.assert_undisturbed().await
 }

@@ -6,9 +6,15 @@
 mod adoption;
 #[path = "lifecycle/changes.rs"]
 mod changes;
+#[path = "lifecycle/configuration.rs"]
+mod configuration;
 #[path = "lifecycle/ending.rs"]
 mod ending;
 #[path = "lifecycle/failure.rs"]
 mod failure;
+#[path = "lifecycle/fixes.rs"]
+mod fixes;
 #[path = "lifecycle/release.rs"]
 mod release;
+#[path = "lifecycle/takeovers.rs"]
+mod takeovers;

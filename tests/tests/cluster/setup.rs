@@ -27,6 +27,20 @@ pub async fn initialized_with(
     Ok(namespace)
 }
 
+/// The texts of a release in two steps, as Flagger says them.
+pub fn story(namespace: &str) -> Vec<String> {
+    let id = format!("podinfo.{namespace}");
+    vec![
+        format!("New revision detected! Scaling up {id}"),
+        format!("Starting canary analysis for {id}"),
+        format!("Advance {id} canary weight 20"),
+        format!("Advance {id} canary weight 40"),
+        format!("Copying {id} template spec to podinfo-primary.{namespace}"),
+        "Routing all traffic to primary".to_owned(),
+        format!("Promotion completed! Scaling down {id}"),
+    ]
+}
+
 /// The only controller owner of an object, as `Kind/name`.
 pub fn owner(object: &Value) -> String {
     let owners = object["metadata"]["ownerReferences"].as_array().unwrap();

@@ -1,14 +1,13 @@
 //! The harness itself: what every other node test relies on.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use canary_tests::clock::{eventually, now};
+use canary_tests::held::Held;
 use canary_tests::image::Image;
 use canary_tests::node::Node;
-use canary_tests::{scenario, tools};
+use canary_tests::scenario;
 
 use crate::play::machine;
 
@@ -109,17 +108,8 @@ async fn a_node_runs_pods_that_find_each_other_by_name_and_leaves_nothing_behind
 #[tokio::test]
 async fn a_node_whose_run_is_killed_leaves_nothing_behind() {
     let _machine = machine().await;
-    let mut lab = Command::new(tools::binary("canary-lab").unwrap())
-        .arg("node")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(lab.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    let kubeconfig = line.trim().strip_prefix("export KUBECONFIG=").unwrap();
-    let folder = Path::new(kubeconfig).parent().unwrap();
+    let mut lab = Held::start(&["node"]).unwrap();
+    let folder = lab.folder().to_owned();
     let name = folder.file_name().unwrap();
     let interface = format!(
         "canary-{}",
@@ -136,7 +126,6 @@ async fn a_node_whose_run_is_killed_leaves_nothing_behind() {
     assert!(folder.exists() && interface.exists() && cgroups() > 0);
 
     lab.kill().unwrap();
-    lab.wait().unwrap();
 
     eventually("everything to go", Duration::from_secs(15), async || {
         Ok((!folder.exists() && !interface.exists() && cgroups() == 0).then_some(()))

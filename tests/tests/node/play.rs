@@ -6,6 +6,7 @@
 //!        ├─ two            two replicas, steady load, an image that fails by itself
 //!        ├─ errors, delay  rolled back by what the load asks for
 //!        ├─ again          changed again while it is released
+//!        ├─ drift          its manifest is applied every five seconds, with a replica
 //!        ├─ lost, hasty    requests counted by the client, server with its usual drain
 //!        └─ undrained      the same, after all others, with --drain 0
 //! ```
@@ -29,11 +30,14 @@ use tokio::sync::{Mutex, MutexGuard};
 pub mod acts;
 #[path = "play/count.rs"]
 pub mod count;
+#[path = "play/drift.rs"]
+pub mod drift;
 #[path = "play/site.rs"]
 pub mod site;
 
 use acts::{Custom, TwoReleases, User};
 use count::Losses;
+use drift::Looped;
 use site::Seen;
 
 /// A node takes a machine: one at a time.
@@ -61,6 +65,7 @@ pub struct Played {
     errors: Act<Seen>,
     delay: Act<Seen>,
     again: Act<Seen>,
+    drift: Act<Looped>,
     lost: Act<Losses>,
     hasty: Act<Losses>,
     undrained: Act<Losses>,
@@ -92,7 +97,7 @@ macro_rules! acts {
 
 acts! {
     user: User, custom: Custom, two: TwoReleases, errors: Seen, delay: Seen, again: Seen,
-    lost: Losses, hasty: Losses, undrained: Losses,
+    drift: Looped, lost: Losses, hasty: Losses, undrained: Losses,
 }
 
 async fn play() -> Result<Played> {
@@ -103,7 +108,7 @@ async fn play() -> Result<Played> {
     scenario::install(&node).await?;
     println!("node, surroundings and server: {:?}", start.elapsed());
     // The user's own promotion is judged by how fast podinfo answers: hardly anything runs beside it.
-    let (two, (user, custom, errors, delay, again, lost, hasty)) =
+    let (two, (user, custom, errors, delay, again, drift, lost, hasty)) =
         tokio::join!(acts::two(&node), async {
             let promoted = acts::promoted(&node).await;
             tokio::join!(
@@ -112,6 +117,7 @@ async fn play() -> Result<Played> {
                 acts::errors(&node),
                 acts::delay(&node),
                 acts::again(&node),
+                drift::looped(&node),
                 count::with_a_hasty_canary(&node),
                 count::with_hasty_pods(&node, "hasty"),
             )
@@ -129,6 +135,7 @@ async fn play() -> Result<Played> {
         errors: told(errors),
         delay: told(delay),
         again: told(again),
+        drift: told(drift),
         lost: told(lost),
         hasty: told(hasty),
         undrained: told(undrained),

@@ -49,3 +49,29 @@ async fn a_webhook_that_answers_two_megabytes_is_not_listened_to() -> Result<()>
     )
     .await
 }
+
+#[tokio::test]
+async fn what_a_webhooks_url_holds_of_secrets_stands_nowhere() -> Result<()> {
+    let hooks = Hooks::start().await?;
+    hooks.reply("/check", Reply::status(500));
+    let secret = |path: &str| {
+        let url = hooks.url(path).replace("://", "://alice:hunter2@");
+        format!("{url}?token=hunter2")
+    };
+    let test = initialized_with("hook-url", |canary| {
+        let check = json!({
+            "name": "check", "type": "rollout", "url": secret("/check"), "timeout": "1s", "retries": 0,
+        });
+        let gate = json!({"name": "gate", "type": "confirm-rollout", "url": secret("/gate")});
+        canary["spec"]["analysis"]["webhooks"] = json!([gate, check]);
+    })
+    .await?;
+    test.set_image("6.0.1").await?;
+    test.phase("Failed").await?;
+    let canary = test.get("canaries/podinfo").await?;
+    let said = format!("{}{:?}", canary["status"], test.list("events").await?);
+    assert!(said.contains("/check?…"), "{said}");
+    assert!(said.contains("confirm-rollout gate "), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    Ok(())
+}

@@ -78,7 +78,7 @@ async fn with_flaggers_own_definition_nothing_is_done_but_to_say_so() -> Result<
 async fn a_write_that_the_roles_forbid_is_said_by_verb_and_resource() -> Result<()> {
     let cluster = Cluster::start(&[]).await?;
     let client = cluster.plane.client().await?;
-    let path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/canary-webhook";
+    let path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/canary-webhook-workloads";
     let mut role: Value = client
         .request(http::Request::get(path).body(Vec::new())?)
         .await?;

@@ -62,9 +62,36 @@ async fn a_metric_server_that_is_down_is_said_at_once_and_halts_releases() -> Re
         canary["spec"]["metricsServer"] = json!("http://127.0.0.1:9");
     })
     .await?;
-    test.event("Error checking metric providers: prometheus http://127.0.0.1:9 not available")
-        .await?;
+    told(
+        &test,
+        "Error checking metric providers: prometheus http://127.0.0.1:9 not available",
+    )
+    .await?;
     halts(&test, "connection refused").await
+}
+
+#[tokio::test]
+async fn a_metric_server_that_is_named_anew_is_asked_at_once_and_no_longer_spoken_of() -> Result<()>
+{
+    let test = initialized_with("renamed", |canary| {
+        canary["spec"]["metricsServer"] = json!("http://alice:secret@127.0.0.1:9/?token=secret");
+    })
+    .await?;
+    told(&test, "prometheus http://127.0.0.1:9/?… not available").await?;
+    let server = json!({"spec": {"metricsServer": test.prometheus.url()}});
+    test.patch("canaries/podinfo", &server).await?;
+    test.event("all the metrics providers are available!")
+        .await?;
+    let canary = test
+        .until("canaries/podinfo", |canary| {
+            !canary["status"]["conditions"]
+                .to_string()
+                .contains("Halted")
+        })
+        .await?;
+    let said = format!("{}{:?}", canary["status"], test.events().await?);
+    assert!(!said.contains("secret"), "{said}");
+    Ok(())
 }
 
 #[tokio::test]

@@ -2,17 +2,31 @@
 
 use anyhow::Result;
 use canary_tests::clock::eventually;
-use canary_tests::cluster::{BOB, LIMIT};
+use canary_tests::cluster::{BOB, LIMIT, Namespace};
 use canary_tests::fixtures::prometheus::Answer;
 use serde_json::json;
 
 use crate::setup::{image, initialized};
 
+/// What the checks of the success rate find from now on.
+fn success_rate(test: &Namespace<'_>, percent: f64) {
+    let answer = Answer::value(percent);
+    test.prometheus.answer("apisix_http_status", answer);
+}
+
+/// A Canary whose first release, of 6.0.2, has failed.
+async fn failed(name: &str) -> Result<Namespace<'static>> {
+    let test = initialized(name).await?;
+    success_rate(&test, 0.0);
+    test.set_image("6.0.2").await?;
+    test.phase("Failed").await?;
+    Ok(test)
+}
+
 #[tokio::test]
 async fn at_the_threshold_all_traffic_goes_back_and_the_canary_is_scaled_to_zero() -> Result<()> {
     let test = initialized("rollback").await?;
-    test.prometheus
-        .answer("apisix_http_status", Answer::value(0.0));
+    success_rate(&test, 0.0);
     let route = test.record("apisixroutes/podinfo-podinfo-canary").await?;
     test.set_image("6.0.2").await?;
     test.phase("Failed").await?;
@@ -51,13 +65,8 @@ async fn at_the_threshold_all_traffic_goes_back_and_the_canary_is_scaled_to_zero
 
 #[tokio::test]
 async fn after_a_failed_release_a_fix_starts_from_no_traffic_and_succeeds() -> Result<()> {
-    let test = initialized("fixed").await?;
-    test.prometheus
-        .answer("apisix_http_status", Answer::value(0.0));
-    test.set_image("6.0.2").await?;
-    test.phase("Failed").await?;
-    test.prometheus
-        .answer("apisix_http_status", Answer::value(100.0));
+    let test = failed("fixed").await?;
+    success_rate(&test, 100.0);
     let route = test.record("apisixroutes/podinfo-podinfo-canary").await?;
     test.set_image("6.0.3").await?;
     test.phase("Succeeded").await?;
@@ -87,11 +96,7 @@ async fn a_canary_that_is_never_ready_fails_at_its_deadline() -> Result<()> {
 
 #[tokio::test]
 async fn a_lost_primary_comes_back_with_the_promoted_version_not_the_failed_one() -> Result<()> {
-    let test = initialized("lost").await?;
-    test.prometheus
-        .answer("apisix_http_status", Answer::value(0.0));
-    test.set_image("6.0.2").await?;
-    test.phase("Failed").await?;
+    let test = failed("lost").await?;
     let lost = test.get("deployments/podinfo-primary").await?;
     test.delete("deployments/podinfo-primary").await?;
     let primary = test
@@ -110,13 +115,8 @@ async fn a_lost_primary_comes_back_with_the_promoted_version_not_the_failed_one(
 
 #[tokio::test]
 async fn a_failed_release_is_tried_again_on_request() -> Result<()> {
-    let test = initialized("retried").await?;
-    test.prometheus
-        .answer("apisix_http_status", Answer::value(0.0));
-    test.set_image("6.0.2").await?;
-    test.phase("Failed").await?;
-    test.prometheus
-        .answer("apisix_http_status", Answer::value(100.0));
+    let test = failed("retried").await?;
+    success_rate(&test, 100.0);
     let output = test.plugin(BOB, &["retry", "podinfo"]).await?;
     assert_eq!(output.code, Some(0), "{output:?}");
     eventually("the failed version on the primary", LIMIT, async || {

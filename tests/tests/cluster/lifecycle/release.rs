@@ -4,21 +4,7 @@ use anyhow::Result;
 use canary_tests::cluster::ALICE;
 use serde_json::json;
 
-use crate::setup::{image, initialized, initialized_with};
-
-/// The texts of a release in two steps, as Flagger says them.
-fn story(namespace: &str) -> Vec<String> {
-    let id = format!("podinfo.{namespace}");
-    vec![
-        format!("New revision detected! Scaling up {id}"),
-        format!("Starting canary analysis for {id}"),
-        format!("Advance {id} canary weight 20"),
-        format!("Advance {id} canary weight 40"),
-        format!("Copying {id} template spec to podinfo-primary.{namespace}"),
-        "Routing all traffic to primary".to_owned(),
-        format!("Promotion completed! Scaling down {id}"),
-    ]
-}
+use crate::setup::{image, initialized, initialized_with, story};
 
 /// How long a rollout takes is the machine's affair, and so are the texts that count its pods.
 fn without_waiting(texts: impl IntoIterator<Item = String>) -> Vec<String> {

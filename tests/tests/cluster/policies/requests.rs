@@ -27,7 +27,7 @@ async fn who_may_only_edit_a_canary_can_neither_promote_nor_roll_back() {
             .await;
         let why = format!(
             "user alice lacks verb {right} on canaries.flagger.app {}/podinfo",
-            namespace.name
+            namespace.test.name
         );
         assert_denied(&answer, &why);
     }
@@ -136,9 +136,9 @@ async fn what_has_not_the_form_of_a_request_is_denied_even_to_an_administrator()
             "canary/podinfo",
             &format!("{REQUEST}=promote now"),
             "-n",
-            &namespace.name,
+            &namespace.test.name,
         ];
-        namespace.plane.kubectl(&admin).await.unwrap()
+        namespace.test.plane.kubectl(&admin).await.unwrap()
     };
     assert_denied(&answer, "must read \"<verb> <revision> <canary uid> <id>\"");
     let options = format!("{} for=2h ticket=CHG-1/2", namespace.wish("pause", "2"));
@@ -209,11 +209,12 @@ async fn other_edits_and_a_replaced_manifest_pass() {
 
     // `kubectl replace` of the user's file drops every annotation that the file has not.
     let file = namespace
+        .test
         .plane
         .lab()
         .folder()
-        .join(format!("{}.yaml", namespace.name));
-    std::fs::write(&file, users_canary(&namespace.name)).unwrap();
+        .join(format!("{}.yaml", namespace.test.name));
+    std::fs::write(&file, users_canary(&namespace.test.name)).unwrap();
     let replace = ["replace", "-f", file.to_str().unwrap()];
     assert_allowed(&namespace.kubectl(ALICE, &replace).await);
     assert_eq!(
@@ -245,8 +246,8 @@ async fn the_server_may_write_its_canaries() {
     let finalizer = json!({"metadata": {"finalizers": ["kubectl-canary.dev/finalizer"]}});
     assert_allowed(&namespace.patch(SERVER, "canary", finalizer).await);
     // Not by kubectl, which reads the subresource first.
-    let client = namespace.plane.client_for(SERVER, &[]).await.unwrap();
-    let canaries: Api<Canary> = Api::namespaced(client, &namespace.name);
+    let client = namespace.test.plane.client_for(SERVER, &[]).await.unwrap();
+    let canaries: Api<Canary> = Api::namespaced(client, &namespace.test.name);
     let status = Patch::Merge(json!({"status": {"phase": "Initialized"}}));
     let written = canaries
         .patch_status("podinfo", &PatchParams::default(), &status)

@@ -90,11 +90,11 @@ async fn the_label_of_a_target_stays_until_the_server_takes_it() {
                     "deployment",
                     "podinfo",
                     "-n",
-                    &namespace.name,
+                    &namespace.test.name,
                     "-p",
                     &patch,
                 ];
-                namespace.plane.kubectl(&args).await.unwrap()
+                namespace.test.plane.kubectl(&args).await.unwrap()
             } else {
                 namespace.patch(user, "deployment", label(value)).await
             };
@@ -136,8 +136,8 @@ async fn a_namespace_with_a_canary_and_its_target_can_be_deleted() {
     }]}});
     assert_allowed(&namespace.patch(SERVER, "deployment", owner).await);
 
-    let delete = ["delete", "namespace", &namespace.name, "--timeout=60s"];
-    assert_allowed(&namespace.plane.kubectl(&delete).await.unwrap());
+    let delete = ["delete", "namespace", &namespace.test.name, "--timeout=60s"];
+    assert_allowed(&namespace.test.plane.kubectl(&delete).await.unwrap());
 }
 
 #[tokio::test]

@@ -1,0 +1,103 @@
+//! What the API server refuses in a policy by its schema alone.
+
+use serde_json::{Value, json};
+
+use super::Site;
+
+/// Creates a policy without storing it: what the API server says, or nothing if it takes it.
+async fn said(site: &Site, spec: Value) -> String {
+    let policy = json!({
+        "apiVersion": "policy.kubectl-canary.dev/v1alpha1", "kind": "CanaryPolicy",
+        "metadata": {"name": format!("{}-schema", site.name)}, "spec": spec,
+    });
+    let args = ["create", "--dry-run=server", "-f", "-"];
+    let kubeconfig = site.plane.admin_kubeconfig();
+    let input = policy.to_string();
+    let ran = site.plane.kubectl_with(kubeconfig, &args, &input);
+    let output = ran.await.unwrap();
+    match output.code {
+        Some(0) => String::new(),
+        _ => output.stderr,
+    }
+}
+
+fn window(fields: Value) -> Value {
+    let mut window = json!({"name": "w"});
+    window
+        .as_object_mut()
+        .unwrap()
+        .extend(fields.as_object().unwrap().clone());
+    json!({"release": {"freezeWindows": [window]}})
+}
+
+#[tokio::test]
+async fn a_policy_that_its_schema_shows_to_be_wrong_is_refused_with_what_to_write() {
+    let site = Site::new().await;
+    let recurring = json!({"schedule": "0 18 * * 5", "duration": "62h"});
+    let single = json!({"start": "2026-12-18T17:00:00Z", "end": "2027-01-03T08:00:00Z"});
+    let mut both = recurring.clone();
+    both.as_object_mut()
+        .unwrap()
+        .extend(single.as_object().unwrap().clone());
+    let registry = |prefix: &str| json!({"images": {"allowedRegistries": [prefix]}});
+    let twice = json!({"release": {"freezeWindows": [
+        {"name": "w", "schedule": "0 18 * * 5", "duration": "1h"},
+        {"name": "w", "schedule": "0 18 * * 4", "duration": "1h"},
+    ]}});
+    for (spec, why) in [
+        (registry("registry.acme.io"), "must end in /"),
+        (registry("acme/"), "must begin with a registry"),
+        (registry("https://registry.acme.io/"), "without https://"),
+        (window(json!({})), "is either recurring or single"),
+        (window(both), "is either recurring or single"),
+        (
+            window(json!({"schedule": "0 18 * * 5"})),
+            "give both or neither",
+        ),
+        (
+            window(json!({"start": "2026-12-18T17:00:00Z"})),
+            "give both or neither",
+        ),
+        (
+            window(json!({"schedule": "0 18 * * 5", "duration": "62 hours"})),
+            "duration",
+        ),
+        (twice, "Duplicate value"),
+        (
+            json!({"canary": {"maxStepWeight": 0}}),
+            "greater than or equal to 1",
+        ),
+        (
+            json!({"canary": {"maxWeight": 101}}),
+            "less than or equal to 100",
+        ),
+        (
+            json!({"canary": {"minMetrics": -1}}),
+            "greater than or equal to 0",
+        ),
+        (
+            json!({"release": {"maxConcurrentPerNamespace": 0}}),
+            "greater than or equal to 1",
+        ),
+        (json!({"release": {"minInterval": "soon"}}), "minInterval"),
+        (
+            json!({"enforcement": "Maybe"}),
+            "\"Deny\", \"Warn\", \"Audit\"",
+        ),
+    ] {
+        let said = said(&site, spec.clone()).await;
+        assert!(said.contains(why), "{spec}: {said}");
+    }
+    for spec in [
+        json!({}),
+        registry("docker.io/library/"),
+        registry("registry:5000/"),
+        registry("localhost/team/"),
+        window(recurring),
+        window(single),
+        json!({"canary": {"maxStepWeight": 1, "maxWeight": 100, "minMetrics": 0}}),
+        json!({"release": {"minInterval": "1h30m", "maxConcurrentPerNamespace": 1}}),
+    ] {
+        assert_eq!(said(&site, spec.clone()).await, "", "{spec}");
+    }
+}
