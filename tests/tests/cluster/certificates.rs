@@ -168,8 +168,8 @@ async fn a_certificate_of_somebody_elses_is_served_when_it_changes_and_nothing_i
         alone.plane.apply(&secret.to_string()).await?;
         kept(alone.plane).await
     };
-    let secret = format!("--tls-secret={SECRET}");
-    let mut server = Server::beside(alone.plane, &[QUICK.as_slice(), &[&secret]].concat())?;
+    let flag = format!("--tls-secret={SECRET}");
+    let mut server = Server::beside(alone.plane, &[QUICK.as_slice(), &[&flag]].concat())?;
     server.logged("leading", LIMIT).await?;
     // The certificate may come later than the server.
     let first = issue("first").await?;
@@ -183,7 +183,7 @@ async fn a_certificate_of_somebody_elses_is_served_when_it_changes_and_nothing_i
     )
     .await?;
     asked(alone.plane).await?;
-    let registrations = registered(alone.plane).await?;
+    let before = registered(alone.plane).await?;
 
     let second = issue("second").await?;
     assert_ne!(first["tls.crt"], second["tls.crt"]);
@@ -194,7 +194,7 @@ async fn a_certificate_of_somebody_elses_is_served_when_it_changes_and_nothing_i
     .await?;
     asked(alone.plane).await?;
     assert_eq!(kept(alone.plane).await?, second);
-    assert_eq!(registered(alone.plane).await?, registrations);
+    assert_eq!(registered(alone.plane).await?, before);
     drop(server);
     forget(alone.plane).await
 }

@@ -127,7 +127,8 @@ async fn set_image(plane: &ControlPlane, image: &str) -> Result<()> {
         &container,
         namespace,
     ];
-    plane.kubectl(&set).await?.ok().map(|_| ())
+    plane.kubectl(&set).await?.ok()?;
+    Ok(())
 }
 
 /// By kind and name, without definitions and namespaces.

@@ -1,4 +1,4 @@
-//! Before Kubernetes 1.30 there are no ValidatingAdmissionPolicies: the webhook asks for people's rights.
+//! Before Kubernetes 1.30 there is no `ValidatingAdmissionPolicy`: the webhook asks for people's rights.
 
 use anyhow::Result;
 use canary_tests::cluster::{ALICE, BOB, LIMIT, Namespace, QUICK, asked};
@@ -30,6 +30,26 @@ async fn install(plane: &ControlPlane) -> Result<()> {
             .to_string(),
         )
         .await
+}
+
+/// Setting `skipAnalysis` decides releases too.
+async fn skipping(test: &Namespace<'_>) -> Result<()> {
+    let skip = [
+        "patch",
+        "canary/podinfo",
+        "--type=merge",
+        "-p",
+        r#"{"spec":{"skipAnalysis":true}}"#,
+    ];
+    let refused = test.kubectl(ALICE, &skip).await?;
+    assert!(
+        refused
+            .stderr
+            .contains("which setting spec.skipAnalysis needs"),
+        "{refused:?}"
+    );
+    test.kubectl(BOB, &skip).await?.ok()?;
+    Ok(())
 }
 
 #[tokio::test]
@@ -84,21 +104,7 @@ async fn without_policies_the_webhook_asks_who_may_decide_a_release() -> Result<
             .await?
             .ok()?;
     }
-    let skip = [
-        "patch",
-        "canary/podinfo",
-        "--type=merge",
-        "-p",
-        r#"{"spec":{"skipAnalysis":true}}"#,
-    ];
-    let refused = test.kubectl(ALICE, &skip).await?;
-    assert!(
-        refused
-            .stderr
-            .contains("which setting spec.skipAnalysis needs"),
-        "{refused:?}"
-    );
-    test.kubectl(BOB, &skip).await?.ok()?;
+    skipping(&test).await?;
     // What decides nothing needs no such right.
     test.kubectl(ALICE, &["annotate", "canary/podinfo", "a=b"])
         .await?

@@ -11,6 +11,7 @@ use canary_tests::cluster::deployment;
 use canary_tests::control_plane::ControlPlane;
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::MissedTickBehavior;
 
 use crate::alone::Alone;
 
@@ -81,6 +82,8 @@ impl Stream {
 
 async fn send(client: kube::Client, namespace: String, ended: Arc<AtomicBool>) -> Missed {
     let mut tick = tokio::time::interval(Duration::from_secs(1) / RATE as u32);
+    // A pause of this process must not become a burst that nobody would send.
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut sent, slowest) = (0, Arc::new(AtomicU64::new(0)));
     let mut refused = 0;
     let mut requests = JoinSet::new();
