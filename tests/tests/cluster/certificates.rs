@@ -188,8 +188,8 @@ async fn a_certificate_of_somebody_elses_is_served_when_it_changes_and_nothing_i
     let second = issue("second").await?;
     assert_ne!(first["tls.crt"], second["tls.crt"]);
     eventually("the second certificate", LIMIT, async || {
-        let served = |line: &&Value| line["msg"] == "serving a certificate";
-        Ok((server.log().iter().filter(served).count() == 2).then_some(()))
+        let loads = |line: &&Value| line["msg"] == "serving a certificate";
+        Ok((server.log().iter().filter(loads).count() == 2).then_some(()))
     })
     .await?;
     asked(alone.plane).await?;

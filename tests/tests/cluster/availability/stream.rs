@@ -15,9 +15,10 @@ use tokio::time::MissedTickBehavior;
 
 use crate::alone::Alone;
 
-/// Changes a second, whatever becomes of those before.
+/// Changes a second.
 pub const RATE: u64 = 100;
 const TARGETS: u64 = 5;
+const AT_ONCE: usize = 50;
 
 /// What the stream met with.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -89,6 +90,12 @@ async fn send(client: kube::Client, namespace: String, ended: Arc<AtomicBool>) -
     let mut requests = JoinSet::new();
     while !ended.load(Ordering::Relaxed) {
         tick.tick().await;
+        // A machine that is too slow for the rate gets fewer, not a queue that no answer outruns.
+        if requests.len() >= AT_ONCE
+            && let Some(answered) = requests.join_next().await
+        {
+            refused += u64::from(was_refused(answered));
+        }
         sent += 1;
         let (client, slowest, name) = (client.clone(), slowest.clone(), sent % TARGETS);
         let path =
