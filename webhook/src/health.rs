@@ -1,6 +1,6 @@
 //! Whether anybody should send us anything.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What a readiness probe asks about. Nothing holds at the start.
 #[derive(Debug, Default)]
@@ -8,6 +8,8 @@ pub struct Health {
     certified: AtomicBool,
     reached: AtomicBool,
     draining: AtomicBool,
+    /// Reviews that came although we were not ready any more.
+    late: AtomicU64,
 }
 
 // === impl Health ===
@@ -30,6 +32,14 @@ impl Health {
 
     pub fn draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    pub fn came_late(&self) {
+        self.late.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn late(&self) -> u64 {
+        self.late.load(Ordering::Relaxed)
     }
 
     /// Ready, or why not.

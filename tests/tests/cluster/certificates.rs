@@ -120,6 +120,36 @@ async fn a_deleted_secret_is_written_again_and_a_new_certificate_follows_when_it
 }
 
 #[tokio::test]
+async fn certificates_and_cas_that_come_of_age_are_replaced_again_and_again() -> Result<()> {
+    let alone = Alone::turn().await?;
+    forget(alone.plane).await?;
+    let short = [
+        "--ca-duration=24s",
+        "--certificate-duration=10s",
+        "--ca-trusted-after=2s",
+    ];
+    let mut server = Server::beside(alone.plane, &[QUICK.as_slice(), &short].concat())?;
+    server.logged("leading", LIMIT).await?;
+    let (mut authorities, mut leaves) = (Vec::new(), Vec::new());
+    let note = |seen: &mut Vec<Value>, value: &Value| {
+        if !value.is_null() && !seen.contains(value) {
+            seen.push(value.clone());
+        }
+    };
+    eventually("two rotations", 3 * LIMIT, async || {
+        asked(alone.plane).await?;
+        let data = kept(alone.plane).await?;
+        note(&mut authorities, &data["ca.key"]);
+        note(&mut leaves, &data["tls.crt"]);
+        Ok((authorities.len() > 2 && leaves.len() > 4).then_some(()))
+    })
+    .await?;
+    // The next server shall not have to do with certificates that live for seconds.
+    drop(server);
+    forget(alone.plane).await
+}
+
+#[tokio::test]
 async fn what_somebody_breaks_in_our_registration_is_put_back() -> Result<()> {
     let alone = Alone::turn().await?;
     let _server = alone.server("leading").await?;

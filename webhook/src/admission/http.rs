@@ -102,6 +102,7 @@ async fn ready(FromState(state): FromState<State>) -> Response {
 async fn drain(FromState(state): FromState<State>, request: HttpRequest, next: Next) -> Response {
     let mut response = next.run(request).await;
     if state.health.draining() {
+        state.health.came_late();
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }

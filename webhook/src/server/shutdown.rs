@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  SIGTERM, or the work has ended      readiness false, connections given up one by one
-//!    │ --shutdown-delay                endpoints are removed meanwhile
+//!    │ --shutdown-delay, and until     endpoints are removed meanwhile
+//!    │ nobody comes any more
 //!    ▼
 //!  no new connections                  reviews that were begun are answered
 //!    ▼
@@ -17,6 +18,11 @@ use tracing::info;
 
 use super::admission::Admission;
 use crate::health::Health;
+
+/// Nobody comes any more if nobody came for so long.
+const QUIET: Duration = Duration::from_secs(1);
+/// With delay and grace it is less than the 30 seconds after which kubelet kills.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// Signals that tell us to end.
 struct Signals {
@@ -51,7 +57,7 @@ pub async fn until_told(
             info!("shutting down");
         }
         health.drain();
-        let mut drained = std::pin::pin!(tokio::time::sleep(delay));
+        let mut drained = std::pin::pin!(drained(health, delay));
         loop {
             tokio::select! {
                 () = &mut drained => break result.unwrap_or(Ok(())),
@@ -66,6 +72,20 @@ pub async fn until_told(
     tokio::select! {
         ended = admission.serve() => Ok(result.and(ended.context("admission"))),
         () = signals.next() => Err(AtOnce),
+    }
+}
+
+/// Endpoints may be removed later than we were promised: whoever still comes is waited for, too.
+async fn drained(health: &Health, delay: Duration) {
+    tokio::time::sleep(delay).await;
+    let mut waited = Duration::ZERO;
+    while waited < LONGEST {
+        let before = health.late();
+        tokio::time::sleep(QUIET).await;
+        if health.late() == before {
+            return;
+        }
+        waited += QUIET;
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use canary_tests::clock::now;
-use canary_tests::cluster::deployment;
+use canary_tests::clock::{eventually, now};
+use canary_tests::cluster::{LIMIT, deployment};
 use canary_tests::control_plane::ControlPlane;
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, JoinSet};
@@ -39,8 +39,12 @@ pub struct Stream {
     /// Reviewed, and failed open.
     before: (u64, u64),
     ended: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
     sending: JoinHandle<Missed>,
 }
+
+/// Fewer have proved nothing.
+const ENOUGH: u64 = 3 * RATE;
 
 impl Stream {
     pub async fn start(alone: &Alone, name: &str) -> Result<Self> {
@@ -55,24 +59,31 @@ impl Stream {
             let request = http::Request::post(path).body(serde_json::to_vec(&target)?)?;
             client.request::<Value>(request).await?;
         }
-        let ended = Arc::new(AtomicBool::new(false));
+        let (ended, sent) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicU64::new(0)),
+        );
         Ok(Self {
             plane: alone.plane,
             before: counts(alone.plane).await?,
-            sending: tokio::spawn(send(client, namespace, ended.clone())),
+            sending: tokio::spawn(send(client, namespace, ended.clone(), sent.clone())),
             ended,
+            sent,
         })
     }
 
-    /// Ends it, and says what was missed.
+    /// Ends it once there were enough, and says what was missed.
     pub async fn end(self) -> Result<Missed> {
+        eventually("enough changes", LIMIT, async || {
+            Ok((self.sent.load(Ordering::Relaxed) > ENOUGH).then_some(()))
+        })
+        .await?;
         self.ended.store(true, Ordering::Relaxed);
         let mut missed = self.sending.await?;
         let (reviewed, failed_open) = counts(self.plane).await?;
         missed.reviewed = reviewed - self.before.0;
         missed.failed_open = failed_open - self.before.1;
-        // A stream that ran dry, or past the webhook, has proved nothing.
-        assert!(missed.sent > 3 * RATE, "{missed:?}");
+        // Nor has a stream that ran past the webhook.
         assert!(
             missed.reviewed + missed.failed_open >= missed.sent,
             "{missed:?}"
@@ -81,7 +92,12 @@ impl Stream {
     }
 }
 
-async fn send(client: kube::Client, namespace: String, ended: Arc<AtomicBool>) -> Missed {
+async fn send(
+    client: kube::Client,
+    namespace: String,
+    ended: Arc<AtomicBool>,
+    count: Arc<AtomicU64>,
+) -> Missed {
     let mut tick = tokio::time::interval(Duration::from_secs(1) / RATE as u32);
     // A pause of this process must not become a burst that nobody would send.
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -97,6 +113,7 @@ async fn send(client: kube::Client, namespace: String, ended: Arc<AtomicBool>) -
             refused += u64::from(was_refused(answered));
         }
         sent += 1;
+        count.store(sent, Ordering::Relaxed);
         let (client, slowest, name) = (client.clone(), slowest.clone(), sent % TARGETS);
         let path =
             format!("/apis/apps/v1/namespaces/{namespace}/deployments/target-{name}?dryRun=All");
