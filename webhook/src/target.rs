@@ -46,7 +46,10 @@ pub fn owner_reference(canary: &Canary) -> Value {
 /// The owners that an object has besides this Canary. Only one may control it.
 pub fn demoted_owners(object: &Value, canary: &Canary) -> Vec<Value> {
     let owners = object.pointer("/metadata/ownerReferences");
-    let mut owners = owners.and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut owners = owners
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     owners.retain(|owner| owner["uid"].as_str() != canary.metadata.uid.as_deref());
     for owner in &mut owners {
         owner["controller"] = json!(false);

@@ -1,6 +1,7 @@
 //! Reviews go through the router as the API server sends them: JSON in, JSON out. What belongs
 //! here needs no cluster; the same rules on a real API server are in the workspace's `tests/`.
 
+mod answer;
 mod http;
 mod manifests;
 mod mutate;

@@ -42,7 +42,10 @@ fn services_do_not_point_at_a_primary_that_lacks_one_of_the_three() {
     });
     let without_pods = initializing(|facts| facts.primary.as_mut().unwrap().ready = 0);
     let without_addresses = initializing(|facts| facts.serving.primary = 0);
-    assert_eq!((waiting, without_pods, without_addresses), Default::default());
+    assert_eq!(
+        (waiting, without_pods, without_addresses),
+        Default::default()
+    );
 }
 
 #[test]
@@ -227,7 +230,10 @@ fn asked_of(health: Health, verb: Verb) -> (String, Phase) {
 
 #[test]
 fn promote_needs_a_canary_that_is_ready_and_has_ready_pods() {
-    for health in [Health::Unavailable { ready: 1 }, Health::Enough { ready: 0 }] {
+    for health in [
+        Health::Unavailable { ready: 1 },
+        Health::Enough { ready: 0 },
+    ] {
         let (message, _) = asked_of(health, Verb::Promote);
         assert!(message.starts_with("the canary is not ready"), "{message}");
     }
@@ -235,7 +241,10 @@ fn promote_needs_a_canary_that_is_ready_and_has_ready_pods() {
 
 #[test]
 fn promote_full_waits_for_a_canary_that_is_ready_and_has_ready_pods() {
-    for health in [Health::Unavailable { ready: 1 }, Health::Enough { ready: 0 }] {
+    for health in [
+        Health::Unavailable { ready: 1 },
+        Health::Enough { ready: 0 },
+    ] {
         let asked = asked_of(health, Verb::PromoteFull);
         let waits = "promotion starts when the canary is ready".to_owned();
         assert_eq!(asked, (waits, Phase::Progressing));

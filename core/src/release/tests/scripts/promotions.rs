@@ -334,11 +334,16 @@ fn configuration_that_failed_its_promotion_is_put_back_although_the_template_is_
     world.set_primary_health(Health::Stuck);
     world.settle();
     let told = world.told();
-    assert_eq!(told.matches("[promote v1-000000000001]").count(), 1, "{told}");
+    assert_eq!(
+        told.matches("[promote v1-000000000001]").count(),
+        1,
+        "{told}"
+    );
 }
 
 #[test]
-fn people_sent_to_the_canary_while_a_promotion_ends_are_brought_back_and_drained_before_its_pods_go() {
+fn people_sent_to_the_canary_while_a_promotion_ends_are_brought_back_and_drained_before_its_pods_go()
+ {
     let mut world = World::at_weight(&two_steps(), 40);
     world.run(10);
     assert_eq!((world.phase(), world.weight()), (Phase::Finalising, 0));
