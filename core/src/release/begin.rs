@@ -203,7 +203,7 @@ fn open_release(d: &mut Draft<'_>) {
         by: target.changed_by.clone(),
         started_at: d.now(),
         // Of connections that it finds open, somebody has to wait for the end.
-        peak_weight: d.routed(),
+        peak_weight: d.weight(),
         ..Release::default()
     });
     holds::open(d);

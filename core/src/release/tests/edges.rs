@@ -303,14 +303,3 @@ fn an_ab_test_that_has_all_its_traffic_asks_for_no_more() {
     world.run(10);
     assert_eq!((world.weight(), world.status().iterations), (100, 2));
 }
-
-/// Whoever was sent there has connections that must drain, also if the next look comes too late to
-/// find the route as it was.
-#[test]
-fn a_release_that_finds_people_on_the_canary_remembers_how_many() {
-    let mut world = World::at_rest(&two_steps());
-    world.routes = Some(Routes::to_canary(10));
-    world.set_revision(SECOND);
-    world.tick(None);
-    assert_eq!(world.status().release.unwrap().peak_weight, 10);
-}
