@@ -7,6 +7,16 @@ use crate::release::tests::world::{FIRST, World};
 use crate::request::Verb;
 use crate::status::Phase;
 
+/// A baseline that never became ready gives way to the second revision.
+const SECOND_TAKES_ITS_PLACE: &str = "
+    0 [record v1-000000000002]
+    0 podinfo-primary.test never became ready, podinfo.test as it is now takes its place
+    0 [promote v1-000000000002]
+    0 [point]
+    0 [scale 0]
+    0 Initialization done! podinfo.test
+";
+
 fn new() -> World {
     World::new(canary(&two_steps()), "apisix")
 }
@@ -160,17 +170,7 @@ fn a_baseline_that_never_starts_gives_way_to_its_fix() {
     world.fresh = Health::Ready;
     world.set_revision(SECOND);
     world.run(10);
-    expect(
-        &mut world,
-        "
-        0 [record v1-000000000002]
-        0 podinfo-primary.test never became ready, podinfo.test as it is now takes its place
-        0 [promote v1-000000000002]
-        0 [point]
-        0 [scale 0]
-        0 Initialization done! podinfo.test
-        ",
-    );
+    expect(&mut world, SECOND_TAKES_ITS_PLACE);
     let status = world.status();
     assert_eq!(status.last_promoted_spec.as_deref(), Some(SECOND));
     assert_eq!(conditions::get(&status, READY), None);
@@ -185,17 +185,7 @@ fn a_fix_that_is_ready_before_its_baseline_takes_its_place_without_waiting_for_a
     world.set_revision(SECOND);
     world.log.clear();
     world.run(10);
-    expect(
-        &mut world,
-        "
-        0 [record v1-000000000002]
-        0 podinfo-primary.test never became ready, podinfo.test as it is now takes its place
-        0 [promote v1-000000000002]
-        0 [point]
-        0 [scale 0]
-        0 Initialization done! podinfo.test
-        ",
-    );
+    expect(&mut world, SECOND_TAKES_ITS_PLACE);
     assert!(world.status().history.is_empty());
 }
 
