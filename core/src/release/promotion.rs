@@ -145,8 +145,9 @@ pub fn finalising(d: &mut Draft<'_>) {
     if primary_failed(d, primary) {
         return;
     }
+    // Routed anew even where nobody strayed: a crash may have kept the weight from being stored.
     let strayed = d.routed() > 0;
-    if strayed && !d.route(Routes::ALL_PRIMARY) {
+    if !d.route(Routes::ALL_PRIMARY) {
         return;
     }
     if strayed || d.status.drain.is_none() {

@@ -202,3 +202,22 @@ fn a_release_that_flagger_began_has_the_time_of_the_takeover_and_flaggers_weight
     assert_eq!(release(Phase::Failed, 0), (0, Some(true), false));
     assert_eq!(release(Phase::Failed, 100), (100, Some(true), true));
 }
+
+/// The next decision finds a route that nobody has to mend, and must not take the stored weight for
+/// the one that is wanted.
+#[test]
+fn traffic_that_was_brought_back_before_a_crash_stays_with_the_primary() {
+    let mut world = flagger(Phase::Finalising, 10, SECOND);
+    world.primary.as_mut().unwrap().revision = SECOND.to_owned();
+    world.tick(None);
+    assert_eq!(world.status().canary_weight, 10);
+    let (_, plan) = world.plan();
+    assert_eq!(plan.routes().collect::<Vec<_>>(), [Routes::ALL_PRIMARY]);
+    world.apply(&plan, Some(plan.actions.len()));
+    world.log.clear();
+    world.tick(None);
+    assert_eq!((world.weight(), world.status().canary_weight), (0, 0));
+    world.run(10);
+    assert!(!world.told().contains("[route"), "{}", world.told());
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
