@@ -23,8 +23,12 @@ pub fn body(rng: &mut Rng, corpus: &Corpus) -> Vec<u8> {
         twist(rng, &mut review, corpus);
     }
     if rng.usize(..4000) == 0 {
-        review["request"]["object"]["metadata"]["annotations"] =
-            json!({"a": "a".repeat(TOO_LARGE)});
+        let large = json!("a".repeat(TOO_LARGE));
+        put(
+            &mut review,
+            &["request", "object", "metadata", "annotations", "a"],
+            large,
+        );
     }
     // A reader of our own would refuse what is too deep before the server sees it.
     let mut body = serde_json::to_vec(&review).unwrap();
@@ -317,8 +321,9 @@ fn aim_policy(rng: &mut Rng, request: &mut Value) {
         ),
         2 => put(request, &["oldObject", "spec"], Value::Null),
         _ => {
-            let windows = &mut request["object"]["spec"]["release"]["freezeWindows"];
-            let Some(windows) = windows.as_array_mut().filter(|it| !it.is_empty()) else {
+            let windows = request.pointer_mut("/object/spec/release/freezeWindows");
+            let windows = windows.and_then(Value::as_array_mut);
+            let Some(windows) = windows.filter(|it| !it.is_empty()) else {
                 return;
             };
             let fields = ["schedule", "duration", "timeZone", "start", "end", "name"];
