@@ -45,10 +45,39 @@ impl std::fmt::Display for Strategy {
     }
 }
 
-/// A duration as Go writes it (`90s`, `1m30s`); none if it is negative or no duration.
+/// What Go can say: 292 years.
+const LONGEST: Duration = Duration::from_nanos(i64::MAX as u64);
+
+/// A duration as Go writes it (`90s`, `1m30s`); none if it is negative, no duration, or longer than Go
+/// can say. Not read by kube, whose reader panics at one that does not fit, and at `1h-5m`.
 pub fn duration(text: &str) -> Option<Duration> {
-    let parsed: kube::core::Duration = text.parse().ok()?;
-    (!parsed.is_negative()).then(|| parsed.into())
+    if text.starts_with('-') {
+        return None;
+    }
+    let mut rest = text.trim_start_matches('+');
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() && rest != "0" {
+        let (number, after) = rest.split_at(rest.find(char::is_alphabetic)?);
+        let end = after.find(|c: char| !c.is_alphabetic());
+        let (unit, after) = after.split_at(end.unwrap_or(after.len()));
+        let seconds = number.parse::<f64>().ok()? * seconds_of(unit)?;
+        total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
+        rest = after;
+    }
+    (total <= LONGEST).then_some(total)
+}
+
+fn seconds_of(unit: &str) -> Option<f64> {
+    Some(match unit {
+        "ns" => 1e-9,
+        // The micro sign, and the Greek letter.
+        "us" | "\u{b5}s" | "\u{3bc}s" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    })
 }
 
 /// An empty string is an absent one, as in Flagger.

@@ -347,3 +347,44 @@ fn a_canary_that_flagger_left_behind_can_be_read() {
     let read: CanaryStatus = serde_json::from_value(status.clone()).unwrap();
     assert_eq!(serde_json::to_value(read).unwrap(), status);
 }
+
+#[test]
+fn a_duration_is_read_as_go_reads_it_and_what_does_not_fit_is_none() {
+    let ms = |text: &str| duration(text).map(|it| it.as_millis());
+    for (text, read) in [
+        ("90s", Some(90_000)),
+        ("1m30s", Some(90_000)),
+        ("62h", Some(223_200_000)),
+        ("1.5h", Some(5_400_000)),
+        ("+250ms", Some(250)),
+        ("0", Some(0)),
+        ("0s", Some(0)),
+        ("1000us", Some(1)),
+        ("1000\u{b5}s", Some(1)),
+        ("2562047h", Some(9_223_369_200_000)),
+        ("2562048h", None),
+        ("18446744073709551615s", None),
+        // The schema of the cluster takes both of these.
+        ("18446744073709551615s1s", None),
+        ("1m-5s", None),
+        ("99999999999999999999999999h", None),
+        ("-1s", None),
+        ("-0s", None),
+        ("1", None),
+        ("s", None),
+        ("1 s", None),
+        ("1e5s", None),
+        ("infs", None),
+        ("1d", None),
+        ("é", None),
+    ] {
+        assert_eq!(ms(text), read, "{text:?}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_reading_a_duration_panic(text in "(-?[0-9.]{1,24}(h|m|s|ms|us|ns|\u{b5}s|d|)){0,4}") {
+        let _ = duration(&text);
+    }
+}

@@ -93,6 +93,18 @@ async fn an_answer_that_takes_longer_than_the_caller_waits_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_time_to_wait_that_fits_nowhere_is_not_waited_for() {
+    let server = World::of([canary()]).serve();
+    let review = update("alice", &deployment("podinfo:1"), &deployment("podinfo:2"));
+    for time in ["99999999999999999999h", "1m-5s", "18446744073709551615s1s"] {
+        let reply = server
+            .ask(&format!("/mutate?timeout={time}"), &review)
+            .await;
+        assert!(reply.allowed(), "{time}");
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_never_ends_is_given_up_after_the_time_that_the_caller_waits() {
     let server = World::default().serve();
     let body = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
