@@ -21,6 +21,8 @@ mod generated;
 mod images;
 #[path = "policy/lock.rs"]
 mod lock;
+#[path = "policy/modes.rs"]
+mod modes;
 #[path = "policy/requests.rs"]
 mod requests;
 #[path = "policy/schema.rs"]
@@ -138,6 +140,12 @@ impl Site {
         object["metadata"]["namespace"] = json!(&self.name);
         self.as_admin(&CREATE, &object).await;
         object
+    }
+
+    /// Creates an object of this namespace as somebody.
+    async fn as_user(&self, user: &str, object: Value) {
+        let output = self.kubectl(user, &CREATE, &object.to_string()).await;
+        assert_eq!(output.code, Some(0), "{output:?}");
     }
 
     async fn as_admin(&self, args: &[&str], object: &Value) {

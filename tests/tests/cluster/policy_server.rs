@@ -11,6 +11,8 @@ mod denials;
 mod freezes;
 #[path = "policy_server/marks.rs"]
 mod marks;
+#[path = "policy_server/modes.rs"]
+mod modes;
 #[path = "policy_server/places.rs"]
 mod places;
 #[path = "policy_server/status.rs"]

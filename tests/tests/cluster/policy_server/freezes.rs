@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use canary_tests::cluster::{ALICE, Namespace, deployment, route};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{freeze, held, known, policy, refused, set_image};
+use super::{freeze, held, known, now, policy, refused, set_image};
 use crate::setup::{initialized, initialized_with, namespace};
 
 fn config(color: &str) -> Value {
@@ -73,6 +74,35 @@ async fn a_freeze_begins_by_a_timer() -> Result<()> {
         &test.kubectl(ALICE, &dry).await?,
         &["spec.release.freezeWindows[year-end]"],
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn windows_that_overlap_are_one_freeze_until_the_last_ends() -> Result<()> {
+    let test = initialized("freeze-overlap").await?;
+    let mut windows = freeze(-60, 10);
+    let mut second = freeze(5, 14);
+    // The third only touches the second; the fourth does not.
+    let mut third = freeze(14, 18);
+    third["freezeWindows"][0]["start"] = second["freezeWindows"][0]["end"].clone();
+    let mut fourth = freeze(3600, 7200);
+    let all = windows["freezeWindows"].as_array_mut().unwrap();
+    for (name, other) in [("b", &mut second), ("c", &mut third), ("d", &mut fourth)] {
+        other["freezeWindows"][0]["name"] = json!(name);
+        all.push(other["freezeWindows"][0].take());
+    }
+    let end = all[2]["end"].as_str().unwrap().parse::<Timestamp>()?;
+    let name = policy(&test, "prod", json!({"release": windows})).await?;
+    let status = known(&test, &name, |status| status["frozen"] == true).await?;
+    let until: Timestamp = status["until"].as_str().unwrap().parse()?;
+    assert!(end.duration_since(until).abs().as_secs() < 1, "{status}");
+    assert_eq!(status["nextFreeze"]["name"], "d");
+    let output = set_image(&test, "6.0.1").await?;
+    let said = format!("releases are frozen until {until}");
+    refused(&output, &[&format!("CanaryPolicy {name}: "), &said]);
+    known(&test, &name, |status| status["frozen"] == false).await?;
+    assert!(now() >= until, "it was let go early");
+    set_image(&test, "6.0.1").await?.ok()?;
     Ok(())
 }
 

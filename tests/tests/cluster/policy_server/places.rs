@@ -8,7 +8,7 @@ use super::{policy, refused, set_image};
 use crate::setup::initialized;
 
 /// A target `other` with a Canary of its own, at rest; both targets read ConfigMap `config`.
-async fn two(name: &str) -> Result<Namespace<'static>> {
+pub async fn two(name: &str) -> Result<Namespace<'static>> {
     let test = initialized(name).await?;
     let config = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config"},
