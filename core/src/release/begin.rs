@@ -10,7 +10,7 @@ use crate::release::plan::Action;
 use crate::release::weights::Routes;
 use crate::release::{drift, gates, promotion, providers, stranded};
 use crate::revision::changed_images;
-use crate::status::{ImageChange, ObservedTarget, Outcome, Phase, Release};
+use crate::status::{AfterDrain, ImageChange, ObservedTarget, Outcome, Phase, Release};
 
 pub fn observe_target(d: &mut Draft<'_>) {
     let target = d.target();
@@ -109,10 +109,14 @@ pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
 }
 
 fn back_to_promoted(d: &mut Draft<'_>) {
+    take_as_applied(d);
+    d.scale_down();
+}
+
+fn take_as_applied(d: &mut Draft<'_>) {
     d.status.last_applied_spec = Some(d.target().revision.clone());
     d.status.iterations = 0;
     observe_target(d);
-    d.scale_down();
 }
 
 /// A new revision: gates first, then the canary is scaled up.
@@ -152,6 +156,8 @@ fn wait(d: &mut Draft<'_>) {
     d.status
         .tracked_configs
         .get_or_insert_with(|| d.facts.configs.clone());
+    // As when it starts: what was left on the canary does not wait with it.
+    d.route(Routes::ALL_PRIMARY);
     d.set_phase(Phase::Waiting);
 }
 
@@ -233,9 +239,7 @@ pub fn waiting(d: &mut Draft<'_>) -> Result<(), Question> {
         Change::New => false,
     };
     if nothing_left {
-        d.end(Outcome::Aborted);
-        back_to_promoted(d);
-        d.set_phase(Phase::Initialized);
+        give_up_waiting(d);
         return Ok(());
     }
     let due = d
@@ -252,6 +256,19 @@ pub fn waiting(d: &mut Draft<'_>) -> Result<(), Question> {
         return Ok(());
     }
     start(d)
+}
+
+/// What waited was taken back. Pods that people were on go once their connections have drained.
+fn give_up_waiting(d: &mut Draft<'_>) {
+    let served = d.served();
+    d.end(Outcome::Aborted);
+    take_as_applied(d);
+    if served {
+        d.drain(true, AfterDrain::Failed);
+    } else {
+        d.scale_down();
+    }
+    d.set_phase(Phase::Initialized);
 }
 
 /// The target changed while its canary was analysed: from the beginning, with the new revision.

@@ -44,8 +44,9 @@ pub fn initializing(d: &mut Draft<'_>) {
     let replaced =
         conditions::get(&d.status, conditions::READY).is_some_and(|ready| ready.reason == REPLACED);
     if replaced || primary.revision != d.promoted() {
-        // The other case: it is from an earlier life of the Canary.
-        d.clear_condition(conditions::READY);
+        // The other case: it is from an earlier life of the Canary. What was said of it stays, or it
+        // would be said again.
+        d.clear_condition_of(conditions::READY, REPLACED, false);
         let promoted = d.promoted().to_owned();
         return d.act(Action::Promote(promoted));
     }
