@@ -34,12 +34,24 @@ test: programs ## Rules, plugin, server, and a real API server with simulated po
 	@PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --quiet --workspace --lib
 	@echo "== the plugin as a program, against a scripted API"
 	@$(CARGO) test --quiet -p kubectl-canary --test cli
+	@echo "== admission reviews that nobody would send"
+	@$(CARGO) test --quiet -p canary-tests --test fuzz
 	@echo "== server and plugin on a real API server, pods simulated (four minutes)"
 	@$(CARGO) test --quiet -p canary-tests --test cluster -- --test-threads 6
 
 .PHONY: soak
 soak: ## Look for histories that break the rules: CASES=N of each property, others each time
 	PROPTEST_CASES=$(or $(CASES),200000) $(CARGO) test --quiet -p canary-core --lib properties
+
+.PHONY: fuzz
+fuzz: ## Send mutated admission reviews to the server, for ten minutes. FUZZ_SECONDS=N, FUZZ_SEED=N
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(CARGO) test --quiet -p canary-tests --test fuzz -- --ignored --nocapture
+
+.PHONY: corpus
+corpus: programs ## Record anew what the fuzzer begins with, from a real API server
+	@tests/tools/build.sh control-plane >/dev/null
+	@rm -f tests/corpus/admission/*.json
+	@$(CARGO) test --quiet -p canary-tests --test cluster -- --ignored corpus
 
 .PHONY: e2e
 e2e: programs ## The user's scenario on a real node (Linux, root; about six minutes)

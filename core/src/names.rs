@@ -9,7 +9,7 @@ pub const MANAGED_VALUE: &str = "true";
 pub const REVISION: &str = "kubectl-canary.dev/revision";
 /// On the Canary: what a person asks for, in the form of [`crate::request::Request`].
 pub const REQUEST: &str = "kubectl-canary.dev/request";
-/// On the Canary: why.
+/// On the Canary: why, after the id of the request that it is for.
 pub const REQUEST_REASON: &str = "kubectl-canary.dev/request-reason";
 /// On the Canary: who; only admission writes it.
 pub const REQUESTED_BY: &str = "kubectl-canary.dev/requested-by";

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The revision and the uid say what the person looked at: a wish about anything else is not
-//! granted. The id makes each wish one of its own.
+//! granted. The id makes each wish one of its own, and stands before its reason too, which is another
+//! annotation: an edit of the one leaves the other as it was.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -108,6 +109,20 @@ impl fmt::Display for Verb {
 }
 
 // === impl Request ===
+
+impl Request {
+    /// `reason`, as it is written beside this request: `<id> <reason>`.
+    pub fn with_reason(&self, reason: &str) -> String {
+        format!("{} {reason}", self.id)
+    }
+
+    /// The reason that `annotation` gives for this request. One that stands there since an earlier
+    /// request bears another id, and is none; nor is a blank one.
+    pub fn reason<'a>(&self, annotation: &'a str) -> Option<&'a str> {
+        let (id, reason) = annotation.split_once(' ')?;
+        Some(reason.trim()).filter(|reason| id == self.id && !reason.is_empty())
+    }
+}
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

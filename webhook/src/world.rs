@@ -328,10 +328,40 @@ fn choose_autoscaler(canary: &Canary, caches: &Caches, namespace: &str) -> Resul
 fn wish(canary: &Canary) -> Option<Wish> {
     let annotations = canary.metadata.annotations.as_ref()?;
     let raw = annotations.get(names::REQUEST)?;
+    let parsed = request::parse(raw);
+    let reason = annotations.get(names::REQUEST_REASON);
+    let reason = reason.and_then(|reason| parsed.as_ref().ok()?.reason(reason));
     Some(Wish {
         raw: raw.clone(),
-        parsed: request::parse(raw).map_err(|error| error.to_string()),
+        reason: reason.map(str::to_owned),
         by: annotations.get(names::REQUESTED_BY).cloned(),
-        reason: annotations.get(names::REQUEST_REASON).cloned(),
+        parsed: parsed.map_err(|error| error.to_string()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_reason_of_an_earlier_request_is_not_taken_for_that_of_this_one() {
+        let reason = |annotation: &str, request: &str| {
+            let canary = json!({
+                "metadata": { "name": "podinfo", "annotations": {
+                    names::REQUEST: request, names::REQUEST_REASON: annotation,
+                } },
+                "spec": { "targetRef": { "kind": "Deployment", "name": "podinfo" }, "service": { "port": 80 } },
+            });
+            wish(&serde_json::from_value(canary).unwrap())
+                .unwrap()
+                .reason
+        };
+        let request = "promote v1-1 uid 2";
+        assert_eq!(reason("2 lunch", request).as_deref(), Some("lunch"));
+        assert_eq!(reason("1 lunch", request), None);
+        assert_eq!(reason("lunch", request), None);
+        assert_eq!(reason("2 lunch", "promote"), None);
+    }
 }

@@ -40,6 +40,7 @@ pub struct Asked<'a> {
     pub request: &'a Request,
     /// Who asks, as admission knows; none if it never saw the request.
     pub by: Option<&'a str>,
+    /// Why, as [`Request::reason`] reads it.
     pub reason: Option<&'a str>,
     pub now: Timestamp,
 }
@@ -200,10 +201,13 @@ fn approval(policy: &Policy, asked: &Asked<'_>) -> Vec<Objection> {
         return Vec::new();
     };
     let mut found = Vec::new();
-    if rules.require_reason && asked.reason.is_none_or(|reason| reason.trim().is_empty()) {
+    if rules.require_reason && asked.reason.is_none() {
         found.push(policy.objection(
             "spec.approvals.promote.requireReason",
-            "a promotion needs a reason: add --reason".to_owned(),
+            format!(
+                "a promotion needs a reason: add --reason, or by hand annotation {} \"<request id> <reason>\"",
+                names::REQUEST_REASON
+            ),
         ));
     }
     let status = asked.canary.status.as_ref();

@@ -119,6 +119,7 @@ pub struct Wish {
     pub raw: String,
     pub parsed: Result<Request, String>,
     pub by: Option<String>,
+    /// Why, as [`Request::reason`] reads it.
     pub reason: Option<String>,
 }
 

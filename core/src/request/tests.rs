@@ -97,6 +97,28 @@ fn the_pattern_is_anchored_and_has_nothing_that_re2_lacks() {
     );
 }
 
+#[test]
+fn a_reason_counts_for_the_request_whose_id_it_bears() {
+    let request = parse("promote v1-0123456789ab 3f2a-uid 7c1e4d").unwrap();
+    assert_eq!(request.with_reason("looks good"), "7c1e4d looks good");
+    for (annotation, reason) in [
+        ("7c1e4d looks good", Some("looks good")),
+        ("7c1e4d   .\t", Some(".")),
+        // Of an earlier request, and of one whose id only begins alike.
+        ("5a0f33 looks good", None),
+        ("7c1e4d5 looks good", None),
+        ("looks good", None),
+        // No reason at all.
+        ("7c1e4d", None),
+        ("7c1e4d ", None),
+        ("7c1e4d \t\u{a0}", None),
+        ("", None),
+        (" 7c1e4d looks good", None),
+    ] {
+        assert_eq!(request.reason(annotation), reason, "{annotation:?}");
+    }
+}
+
 fn any_request() -> impl Strategy<Value = Request> {
     (
         prop::sample::select(Verb::ALL.to_vec()),
@@ -118,6 +140,15 @@ proptest! {
     #[test]
     fn what_is_written_is_read_back(request in any_request()) {
         prop_assert_eq!(parse(&request.to_string()), Ok(request));
+    }
+
+    #[test]
+    fn a_reason_is_read_back_by_its_own_request_and_by_no_other(
+        request in any_request(), other in any_request(), reason in "\\S.{0,40}"
+    ) {
+        let annotation = request.with_reason(&reason);
+        prop_assert_eq!(request.reason(&annotation), Some(reason.trim()).filter(|it| !it.is_empty()));
+        prop_assert!(other.id == request.id || other.reason(&annotation).is_none());
     }
 
     #[test]

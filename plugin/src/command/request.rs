@@ -125,7 +125,7 @@ fn superseded_meanwhile(first: Option<&str>, canary: &Canary) -> Option<Error> {
 fn annotations(request: &Request, reason: Option<&str>) -> Value {
     json!({
         (names::REQUEST): request.to_string(),
-        (names::REQUEST_REASON): reason,
+        (names::REQUEST_REASON): reason.map(|reason| request.with_reason(reason)),
         (names::REQUESTED_BY): null,
     })
 }
@@ -305,6 +305,9 @@ mod tests {
             id: random_id().unwrap(),
             options: std::collections::BTreeMap::new(),
         };
+        let given = annotations(&request, Some("looks good"));
+        let given = given[names::REQUEST_REASON].as_str().unwrap();
+        assert_eq!(request.reason(given), Some("looks good"));
         let written = annotations(&request, None);
         assert_eq!(
             parse(written[names::REQUEST].as_str().unwrap()),

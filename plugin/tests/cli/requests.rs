@@ -35,9 +35,11 @@ fn a_step_is_reported_when_it_was_taken() {
         request.starts_with("promote v1-bbbbbbbbbbbb uid-1 "),
         "{request}"
     );
+    // Behind the request's id, so that no later request takes it for its own.
+    let id = request.rsplit(' ').next().unwrap();
     assert_eq!(
         patch["metadata"]["annotations"]["kubectl-canary.dev/request-reason"],
-        "looks good"
+        format!("{id} looks good")
     );
     assert!(patch.get("spec").is_none() && patch.get("status").is_none());
 }

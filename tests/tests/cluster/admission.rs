@@ -7,6 +7,8 @@
 mod canaries;
 #[path = "admission/contract.rs"]
 mod contract;
+#[path = "admission/corpus.rs"]
+mod corpus;
 #[path = "admission/registration.rs"]
 mod registration;
 #[path = "admission/rights.rs"]

@@ -40,6 +40,8 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where the path of the call does not say how long the API server waits.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The one version that the registration names.
+const API_VERSION: &str = "admission.k8s.io/v1";
 const MUTATE: &str = "mutate";
 const VALIDATE: &str = "validate";
 
@@ -150,6 +152,12 @@ fn read(body: &Bytes) -> Result<Request, Failure> {
     review
         .map_err(|error| error.to_string())
         .and_then(|review| {
+            // Of another version the fields may mean something else, and so would those of our answer.
+            if review.types.api_version != API_VERSION || review.types.kind != "AdmissionReview" {
+                return Err(format!(
+                    "it is of another kind or version than {API_VERSION}"
+                ));
+            }
             review
                 .try_into()
                 .map_err(|_| "it has no request".to_owned())

@@ -2,11 +2,16 @@
 
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
-/// The smallest patch after which each key has the wanted value, or none.
+/// The smallest patch after which each key has the wanted value, or none. What has no metadata, not even
+/// a name, is nothing that an API server stores, and there is no place for annotations in it.
 pub fn annotations(object: &DynamicObject, wanted: &[(&str, Option<&str>)]) -> Patch {
+    if object.metadata == ObjectMeta::default() {
+        return Patch::default();
+    }
     let present = object.metadata.annotations.as_ref();
     let mut operations = Vec::new();
     for &(key, value) in wanted {

@@ -164,7 +164,7 @@ fn asked(
         canary,
         request: wish,
         by: request.user_info.username.as_deref(),
-        reason: reason.map(String::as_str),
+        reason: reason.and_then(|reason| wish.reason(reason)),
         now: moment.now,
     };
     review::request(policy, &asked)

@@ -32,7 +32,7 @@ fn of(rules: &CanaryRules) -> [Rule; 4] {
         Rule {
             field: "spec.canary.maxStepWeight",
             limit: rules.max_step_weight,
-            over: |canary, cap| largest_step(canary) - cap,
+            over: |canary, cap| largest_step(canary).saturating_sub(cap),
             say: |canary, cap| {
                 let field = match canary.step_weights() {
                     [] => "stepWeight",
@@ -45,7 +45,7 @@ fn of(rules: &CanaryRules) -> [Rule; 4] {
         Rule {
             field: "spec.canary.maxWeight",
             limit: rules.max_weight,
-            over: |canary, cap| highest_weight(canary) - cap,
+            over: |canary, cap| highest_weight(canary).saturating_sub(cap),
             say: |canary, cap| {
                 let field = match canary.analysis().step_weights.as_slice() {
                     [] => "maxWeight",
@@ -58,7 +58,7 @@ fn of(rules: &CanaryRules) -> [Rule; 4] {
         Rule {
             field: "spec.canary.minMetrics",
             limit: rules.min_metrics,
-            over: |canary, least| least - metrics(canary),
+            over: |canary, least| least.saturating_sub(metrics(canary)),
             say: |canary, least| {
                 let metrics = metrics(canary);
                 format!("spec.analysis.metrics has {metrics}: give it at least {least}")
@@ -93,7 +93,8 @@ fn largest_step(canary: &Canary) -> i64 {
     }
     let listed = canary.step_weights();
     let from = std::iter::once(&0).chain(listed);
-    let steps = from.zip(listed).map(|(from, to)| to - from);
+    // What no schema has looked at may be any number.
+    let steps = from.zip(listed).map(|(from, to)| to.saturating_sub(*from));
     steps.max().unwrap_or_else(|| canary.step_weight())
 }
 

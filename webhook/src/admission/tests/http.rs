@@ -21,9 +21,13 @@ async fn a_body_that_is_no_review_is_answered_with_400() {
         r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"x"}}"#,
         r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"x"}}"#,
     ];
+    let mut older = update("alice", &deployment("podinfo:1"), &deployment("podinfo:2"));
+    older["apiVersion"] = json!("admission.k8s.io/v1beta1");
+    let bodies = bodies.map(str::to_owned).into_iter();
+    let bodies = bodies.chain([older.to_string()]);
     for path in ["/mutate", "/validate"] {
-        for body in bodies {
-            let (status, answer) = World::default().serve().send(path, body).await;
+        for body in bodies.clone() {
+            let (status, answer) = World::default().serve().send(path, body.clone()).await;
             assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
             assert_eq!(answer["kind"], "AdmissionReview", "{body}");
             assert_eq!(answer["response"]["allowed"], false, "{body}");

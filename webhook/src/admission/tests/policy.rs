@@ -9,11 +9,19 @@ const GLASS: &str = "kubectl-canary.dev/break-glass";
 
 /// A year-end freeze around [`NOW`] unless a field says otherwise.
 fn policy(name: &str, enforcement: &str, release: &Value) -> Arc<Stated> {
+    stated(
+        name,
+        json!({ "enforcement": enforcement, "release": release }),
+    )
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "callers write it in place")]
+fn stated(name: &str, spec: Value) -> Arc<Stated> {
     let object = serde_json::from_value(json!({
         "apiVersion": "policy.kubectl-canary.dev/v1alpha1",
         "kind": "CanaryPolicy",
         "metadata": { "name": name },
-        "spec": { "enforcement": enforcement, "release": release },
+        "spec": spec,
     }))
     .unwrap();
     Arc::new(Stated {
@@ -172,6 +180,31 @@ async fn a_new_break_glass_opens_and_is_recorded_and_a_stale_one_opens_nothing()
     let reply = without.serve().ask("/validate", &new).await;
     let message = denial(&reply);
     assert!(message.contains("lacks verb bypass on canarypolicies.policy.kubectl-canary.dev prod"));
+}
+
+#[tokio::test]
+async fn a_reason_that_stands_there_since_an_earlier_request_is_none() {
+    let asked = |request: &str, reason: &str| {
+        with(&canary(), |it| {
+            it["metadata"]["annotations"] = json!({
+                "kubectl-canary.dev/request": request, "kubectl-canary.dev/request-reason": reason,
+            });
+        })
+    };
+    let rule = json!({ "approvals": { "promote": { "requireReason": true } } });
+    let server = world(canary(), [stated("prod", rule)]).serve();
+    let before = asked("pause v1-1 uid 1", "1 lunch");
+    let wish = "promote v1-1 uid 2";
+    for stale in ["1 lunch", "lunch", "2", "2 "] {
+        let review = update("bob", &before, &asked(wish, stale));
+        let reply = server.ask("/validate", &review).await;
+        assert_eq!(reply.0["status"]["code"], 403, "{stale:?}");
+        let field = "CanaryPolicy prod: spec.approvals.promote.requireReason: ";
+        assert!(denial(&reply).starts_with(field), "{stale:?}");
+    }
+    // The same text once more is a reason of its own.
+    let review = update("bob", &before, &asked(wish, "2 lunch"));
+    assert!(server.ask("/validate", &review).await.allowed());
 }
 
 #[tokio::test]

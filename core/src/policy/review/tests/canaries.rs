@@ -61,6 +61,20 @@ fn an_analysis_has_enough_metrics() {
 }
 
 #[test]
+fn a_number_of_any_size_is_judged() {
+    let caps = json!({ "maxStepWeight": 20, "maxWeight": 100 });
+    for steps in [
+        json!([i64::MIN, 10]),
+        json!([i64::MIN, i64::MAX]),
+        json!([i64::MAX, i64::MIN, i64::MAX]),
+    ] {
+        assert!(found(&caps, json!({ "stepWeights": steps })) > 0, "{steps}");
+    }
+    assert_eq!(found(&caps, json!({ "stepWeights": [i64::MIN] })), 0);
+    assert_eq!(found(&json!({ "minMetrics": i64::MIN }), json!({})), 0);
+}
+
+#[test]
 fn no_release_goes_without_analysis() {
     let forbid = json!({ "forbidSkipAnalysis": true });
     assert_eq!(found(&forbid, json!({ "stepWeight": 10 })), 0);

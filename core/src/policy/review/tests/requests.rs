@@ -47,12 +47,10 @@ fn a_promotion_gives_a_reason_and_nothing_else_has_to() {
     let policy = json!({ "approvals": { "promote": { "requireReason": true } } });
     let canary = releasing(None);
     let field = "spec.approvals.promote.requireReason".to_owned();
-    for none in [None, Some(""), Some("  \t")] {
-        assert_eq!(
-            against(&policy, &canary, Some("bob"), none),
-            [("promote", field.clone()), ("promote-full", field.clone())]
-        );
-    }
+    assert_eq!(
+        against(&policy, &canary, Some("bob"), None),
+        [("promote", field.clone()), ("promote-full", field)]
+    );
     assert!(against(&policy, &canary, Some("bob"), Some("ok")).is_empty());
 }
 
