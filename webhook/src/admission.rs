@@ -20,11 +20,13 @@ mod metrics;
 mod mutate;
 mod patch;
 mod policy;
+mod review;
 mod rights;
 mod sentence;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
