@@ -21,6 +21,7 @@
 
 mod analysis;
 mod begin;
+mod change;
 pub mod conditions;
 mod draft;
 mod drift;
@@ -61,26 +62,33 @@ use draft::Draft;
 /// that is run again after a crash does nothing new.
 pub fn decide(canary: &Canary, facts: &Facts) -> Result<Plan, Question> {
     let mut d = Draft::new(canary, facts);
-    if takeover::needed(&d) {
-        takeover::take_over(&mut d)?;
-        return Ok(d.finish());
+    gates::forget_urls(&mut d);
+    look(&mut d)?;
+    holds::remember_glass(&mut d);
+    Ok(d.finish())
+}
+
+fn look(d: &mut Draft<'_>) -> Result<(), Question> {
+    if takeover::needed(d) {
+        return takeover::take_over(d);
     }
-    d.clear_condition_of(conditions::READY, "Suspended", canary.suspended());
-    if canary.suspended() && d.phase() != Phase::New {
-        begin::suspended(&mut d);
-        requests::refuse_all(&mut d, "the Canary is suspended");
-        return Ok(d.finish());
+    let suspended = d.canary.suspended();
+    d.clear_condition_of(conditions::READY, "Suspended", suspended);
+    if suspended && d.phase() != Phase::New {
+        begin::suspended(d);
+        requests::refuse_all(d, "the Canary is suspended");
+        return Ok(());
     }
-    if d.phase() != Phase::New && begin::rebaseline(&mut d) {
-        return Ok(d.finish());
+    if d.phase() != Phase::New && change::rebaseline(d) {
+        return Ok(());
     }
     d.clear_problem();
-    holds::notice_glass(&mut d);
-    if !requests::serve(&mut d)? {
-        by_phase(&mut d)?;
+    holds::notice_glass(d);
+    if !requests::serve(d)? {
+        by_phase(d)?;
     }
     d.hold_weight();
-    Ok(d.finish())
+    Ok(())
 }
 
 fn by_phase(d: &mut Draft<'_>) -> Result<(), Question> {

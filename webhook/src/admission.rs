@@ -20,11 +20,13 @@ mod metrics;
 mod mutate;
 mod patch;
 mod policy;
+mod review;
 mod rights;
 mod sentence;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,8 +52,10 @@ pub type Request = AdmissionRequest<DynamicObject>;
 
 /// What the watch caches know. Tests answer from memory.
 pub trait View: Send + Sync + 'static {
-    /// The Canaries of a namespace.
-    fn canaries(&self, namespace: &str) -> Vec<Arc<Canary>>;
+    /// The Canaries of a namespace that name this target.
+    fn canaries_for(&self, namespace: &str, target: &str) -> Vec<Arc<Canary>>;
+    /// Canaries of a namespace whose release runs, but for the one of that name.
+    fn others_releasing(&self, namespace: &str, canary: Option<&str>) -> usize;
     /// `spec.strategy.type` of a Deployment; none if there is no such Deployment.
     fn target_strategy(&self, namespace: &str, name: &str) -> Option<String>;
     /// The `CanaryPolicies` that apply to a namespace, by name.

@@ -81,6 +81,14 @@ impl<T> Cache<T> {
             .collect()
     }
 
+    /// Whether one of a namespace is so; nothing is copied to find out.
+    pub fn any_in_namespace(&self, namespace: &str, is_so: impl Fn(&T) -> bool) -> bool {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries
+            .iter()
+            .any(|(key, entry)| key.namespace == namespace && is_so(&entry.value))
+    }
+
     pub fn keys(&self) -> Vec<Key> {
         self.entries
             .read()

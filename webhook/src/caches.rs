@@ -6,6 +6,7 @@
 
 mod interest;
 mod policies;
+mod targets;
 mod watch;
 
 use std::collections::{HashMap, HashSet};
@@ -26,6 +27,7 @@ use crate::target::view::{Deployment, strings};
 
 use interest::Interests;
 pub use policies::{Labels, Stated};
+use targets::Targets;
 pub use watch::watch;
 
 /// A ConfigMap or Secret as a metadata watch shows it.
@@ -63,6 +65,7 @@ pub struct Caches {
     schema: AtomicBool,
     schema_seen: AtomicBool,
     interests: Mutex<Interests>,
+    targets: Targets,
     /// Who wrote the status of a Canary last.
     status_managers: Mutex<HashMap<Key, String>>,
     /// A Canary came or went.
@@ -151,6 +154,7 @@ impl Caches {
             Kind::Canary => {
                 let before = self.canaries.get_key(&key);
                 let news = parsed(&self.canaries, key.clone(), &version, object, written);
+                self.targets.update(&key, &self.canaries);
                 self.pass_on_place(&key, before.as_deref());
                 news
             }
@@ -241,6 +245,7 @@ impl Caches {
             Kind::Canary => {
                 let before = self.canaries.get_key(key);
                 self.canaries.remove(key);
+                self.targets.update(key, &self.canaries);
                 self.pass_on_place(key, before.as_deref());
             }
             Kind::Policy => {
@@ -296,6 +301,9 @@ impl Caches {
             Kind::Revision | Kind::Event => Vec::new(),
         };
         if kind == Kind::Canary {
+            for key in &gone {
+                self.targets.update(key, &self.canaries);
+            }
             self.membership.notify_one();
         }
         if matches!(kind, Kind::Policy | Kind::Enforcer) {

@@ -9,7 +9,8 @@
 
 use crate::hook::HookKind;
 use crate::message::{Message, RollbackReason};
-use crate::release::begin::{self, Change};
+use crate::release::begin;
+use crate::release::change::{Change, change};
 use crate::release::conditions;
 use crate::release::draft::Draft;
 use crate::release::facts::{Question, Readiness, Wait};
@@ -24,7 +25,7 @@ pub fn progressing(d: &mut Draft<'_>) -> Result<(), Question> {
         promotion::go_back(d, outcome);
         return Ok(());
     }
-    match begin::change(d) {
+    match change(d) {
         Change::None if d.released_revision() == d.target().revision => {}
         Change::BackToPromoted => {
             begin::abort(d);

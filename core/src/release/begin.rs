@@ -2,6 +2,7 @@
 
 use crate::hook::HookKind;
 use crate::message::{Approval, Message, RollbackReason};
+use crate::release::change::{Change, change, observe_target};
 use crate::release::conditions;
 use crate::release::draft::Draft;
 use crate::release::facts::Question;
@@ -10,74 +11,7 @@ use crate::release::plan::Action;
 use crate::release::weights::Routes;
 use crate::release::{drift, gates, promotion, providers, stranded};
 use crate::revision::changed_images;
-use crate::status::{ImageChange, ObservedTarget, Outcome, Phase, Release};
-
-pub fn observe_target(d: &mut Draft<'_>) {
-    let target = d.target();
-    d.status.target = Some(ObservedTarget {
-        uid: target.uid.clone(),
-        generation: target.generation,
-        revision: target.revision.clone(),
-    });
-}
-
-/// What differs from what was last acted on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    None,
-    /// The target is what the primary runs.
-    BackToPromoted,
-    New,
-}
-
-pub fn change(d: &Draft<'_>) -> Change {
-    let target = &d.target().revision;
-    let configs_changed = d
-        .status
-        .tracked_configs
-        .as_ref()
-        .is_some_and(|old| *old != d.facts.configs);
-    let template_changed = d.status.last_applied_spec.as_deref() != Some(target.as_str());
-    match (template_changed, configs_changed) {
-        (false, false) => Change::None,
-        (true, false) if target == d.promoted() => Change::BackToPromoted,
-        _ => Change::New,
-    }
-}
-
-/// An API server that starts to fill in a new default changes the hash of every template: the
-/// same object at the same generation is the same template, whatever its hash. True if all that was
-/// known under the old name has to be looked at again under the new one.
-pub fn rebaseline(d: &mut Draft<'_>) -> bool {
-    let target = d.target();
-    let Some(seen) = d.status.target.clone() else {
-        observe_target(d);
-        return false;
-    };
-    if seen.uid != target.uid
-        || seen.generation != target.generation
-        || seen.revision == target.revision
-    {
-        return false;
-    }
-    let (from, to) = (seen.revision, target.revision.clone());
-    for revision in [
-        &mut d.status.last_applied_spec,
-        &mut d.status.last_promoted_spec,
-    ] {
-        if revision.as_deref() == Some(from.as_str()) {
-            *revision = Some(to.clone());
-        }
-    }
-    if let Some(release) = &mut d.status.release
-        && release.revision == from
-    {
-        release.revision.clone_from(&to);
-    }
-    d.act(Action::Rebaseline { from, to });
-    observe_target(d);
-    true
-}
+use crate::status::{AfterDrain, ImageChange, Outcome, Phase, Release};
 
 pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
     if d.status
@@ -109,10 +43,14 @@ pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
 }
 
 fn back_to_promoted(d: &mut Draft<'_>) {
+    take_as_applied(d);
+    d.scale_down();
+}
+
+fn take_as_applied(d: &mut Draft<'_>) {
     d.status.last_applied_spec = Some(d.target().revision.clone());
     d.status.iterations = 0;
     observe_target(d);
-    d.scale_down();
 }
 
 /// A new revision: gates first, then the canary is scaled up.
@@ -152,6 +90,8 @@ fn wait(d: &mut Draft<'_>) {
     d.status
         .tracked_configs
         .get_or_insert_with(|| d.facts.configs.clone());
+    // As when it starts: what was left on the canary does not wait with it.
+    d.route(Routes::ALL_PRIMARY);
     d.set_phase(Phase::Waiting);
 }
 
@@ -233,9 +173,7 @@ pub fn waiting(d: &mut Draft<'_>) -> Result<(), Question> {
         Change::New => false,
     };
     if nothing_left {
-        d.end(Outcome::Aborted);
-        back_to_promoted(d);
-        d.set_phase(Phase::Initialized);
+        give_up_waiting(d);
         return Ok(());
     }
     let due = d
@@ -252,6 +190,19 @@ pub fn waiting(d: &mut Draft<'_>) -> Result<(), Question> {
         return Ok(());
     }
     start(d)
+}
+
+/// What waited was taken back. Pods that people were on go once their connections have drained.
+fn give_up_waiting(d: &mut Draft<'_>) {
+    let served = d.served();
+    d.end(Outcome::Aborted);
+    take_as_applied(d);
+    if served {
+        d.drain(true, AfterDrain::Failed);
+    } else {
+        d.scale_down();
+    }
+    d.set_phase(Phase::Initialized);
 }
 
 /// The target changed while its canary was analysed: from the beginning, with the new revision.

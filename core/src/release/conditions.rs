@@ -7,6 +7,8 @@ use crate::status::{CanaryCondition, CanaryStatus, Phase};
 pub const PROMOTED: &str = "Promoted";
 /// False while something outside keeps the Canary from being acted on.
 pub const READY: &str = "Ready";
+/// Reason of `Ready`: the primary is about to be given a new baseline.
+pub const BASELINE_REPLACED: &str = "BaselineReplaced";
 pub const PAUSED: &str = "Paused";
 pub const DRIFT: &str = "Drift";
 /// True while a `CanaryPolicy` keeps the release from starting, going on or being promoted.

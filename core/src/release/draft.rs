@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::canary::Canary;
 use crate::message::Message;
+use crate::release::conditions;
 use crate::release::facts::{Facts, Workload};
 use crate::release::plan::{Action, Ended, Plan};
 use crate::release::weights::Routes;
-use crate::release::{conditions, gates, holds, initialize};
 use crate::status::{AfterDrain, CanaryStatus, Drain, Outcome, Phase, Release, ReleaseRecord};
 
 /// How many ended releases status remembers.
@@ -45,9 +45,6 @@ impl<'a> Draft<'a> {
             .filter(|release| release.ended_at.is_none());
         if let (Some(release), Some(routed)) = (running, routed) {
             release.peak_weight = release.peak_weight.max(routed);
-        }
-        if let Some(release) = &mut status.release {
-            gates::forget_urls(&mut release.passed);
         }
         Self {
             canary,
@@ -272,7 +269,11 @@ impl<'a> Draft<'a> {
     /// What hindered before was found in order this time. What the rules themselves watch (a primary
     /// that does not start, a suspension) is cleared where it is watched.
     pub fn clear_problem(&mut self) {
-        let watched = ["Suspended", "PrimaryNotReady", initialize::REPLACED];
+        let watched = [
+            "Suspended",
+            "PrimaryNotReady",
+            conditions::BASELINE_REPLACED,
+        ];
         self.status
             .conditions
             .retain(|old| old.type_ != conditions::READY || watched.contains(&old.reason.as_str()));
@@ -354,7 +355,6 @@ impl<'a> Draft<'a> {
     /// Status is stamped only if something in it changed: an idle Canary is never written. Whatever
     /// changed is looked at again at once, so that no phase has to know what the next one needs.
     pub fn finish(mut self) -> Plan {
-        holds::remember_glass(&mut self);
         self.status.observed_generation = self.canary.metadata.generation;
         let before = self.canary.status.clone().unwrap_or_default();
         let changed = self.status != before;

@@ -57,8 +57,9 @@ fn gate_mark(gate: &str, url: &str) -> String {
 }
 
 /// Marks were kept with the whole URL once.
-pub fn forget_urls(passed: &mut [String]) {
-    for mark in passed {
+pub fn forget_urls(d: &mut Draft<'_>) {
+    let release = d.status.release.as_mut();
+    for mark in release.into_iter().flat_map(|release| &mut release.passed) {
         if let Some((gate, url)) = mark.rsplit_once(' ').filter(|(_, url)| url.contains("://")) {
             *mark = gate_mark(gate, url);
         }

@@ -7,16 +7,13 @@
 //! ```
 
 use crate::message::Message;
-use crate::release::begin::{self, Change};
-use crate::release::conditions;
+use crate::release::change::{Change, change, observe_target};
+use crate::release::conditions::{self, BASELINE_REPLACED};
 use crate::release::draft::Draft;
 use crate::release::facts::{Question, Readiness};
 use crate::release::plan::Action;
 use crate::release::providers;
 use crate::status::{AfterDrain, Phase};
-
-/// In the condition `Ready`: the primary is about to be given the new baseline.
-pub const REPLACED: &str = "BaselineReplaced";
 
 /// First sight: the template as it stands is the baseline.
 pub fn adopt(d: &mut Draft<'_>) -> Result<(), Question> {
@@ -32,7 +29,7 @@ fn baseline(d: &mut Draft<'_>) {
     d.status.last_applied_spec = Some(revision.clone());
     d.status.last_promoted_spec = Some(revision);
     d.status.tracked_configs = Some(d.facts.configs.clone());
-    begin::observe_target(d);
+    observe_target(d);
 }
 
 /// Make before break: the primary is ready, then Services and route point at it, and only when its
@@ -41,11 +38,12 @@ pub fn initializing(d: &mut Draft<'_>) {
     let Some(primary) = &d.facts.primary else {
         return;
     };
-    let replaced =
-        conditions::get(&d.status, conditions::READY).is_some_and(|ready| ready.reason == REPLACED);
+    let replaced = conditions::get(&d.status, conditions::READY)
+        .is_some_and(|ready| ready.reason == BASELINE_REPLACED);
     if replaced || primary.revision != d.promoted() {
-        // The other case: it is from an earlier life of the Canary.
-        d.clear_condition(conditions::READY);
+        // The other case: it is from an earlier life of the Canary. What was said of it stays, or it
+        // would be said again.
+        d.clear_condition_of(conditions::READY, BASELINE_REPLACED, false);
         let promoted = d.promoted().to_owned();
         return d.act(Action::Promote(promoted));
     }
@@ -90,7 +88,7 @@ fn overtaken(d: &Draft<'_>) -> bool {
 /// A baseline that never starts must not hold the fix hostage: until something serves, the newest
 /// template, with its newest configuration, is the baseline.
 fn baseline_stuck(d: &mut Draft<'_>, why: &str) {
-    if begin::change(d) != Change::None {
+    if change(d) != Change::None {
         return replace_baseline(d);
     }
     let first = conditions::get(&d.status, conditions::READY).is_none();
@@ -107,6 +105,6 @@ fn replace_baseline(d: &mut Draft<'_>) {
     d.status.drain = None;
     let text = Message::BaselineReplaced.text(d.canary);
     d.clear_condition(conditions::READY);
-    d.condition(conditions::READY, REPLACED, &text);
+    d.condition(conditions::READY, BASELINE_REPLACED, &text);
     d.say(Message::BaselineReplaced);
 }

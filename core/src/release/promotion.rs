@@ -9,7 +9,7 @@
 //! take a primary that was given the new revision for one that still has the old.
 
 use crate::message::{Message, RollbackReason};
-use crate::release::begin::{self, Change};
+use crate::release::change::{Change, change};
 use crate::release::draft::Draft;
 use crate::release::facts::{Readiness, Workload};
 use crate::release::plan::Action;
@@ -280,7 +280,7 @@ pub fn go_back(d: &mut Draft<'_>, outcome: Outcome) {
     if !d.route(Routes::ALL_PRIMARY) {
         // The primary has no ready pods: a change of its readiness wakes us. A newer revision is
         // not made to wait for that.
-        if begin::change(d) == Change::New {
+        if change(d) == Change::New {
             failed(d, outcome);
         }
         return;

@@ -5,6 +5,7 @@
 //!  watch ─────► every change of it                                    of the script
 //! ```
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+
+use crate::run::wait_until;
 
 const CANARIES: &str = "/canaries";
 
@@ -32,6 +35,8 @@ pub struct Call {
 pub struct FakeState {
     canary: watch::Sender<Option<Value>>,
     calls: Mutex<Vec<(Method, String, Value)>>,
+    /// So many events of watches were sent.
+    told: AtomicUsize,
     script: Script,
     /// Statuses that the controller writes, one after the other, once a request is there.
     reactions: Vec<Reaction>,
@@ -77,6 +82,7 @@ impl FakeApi {
         let state = Arc::new(FakeState {
             canary: watch::Sender::new(Some(canary)),
             calls: Mutex::default(),
+            told: AtomicUsize::new(0),
             script,
             reactions,
         });
@@ -146,6 +152,11 @@ impl FakeState {
     pub fn delete(&self) {
         self.canary.send_replace(None);
     }
+
+    /// Until so many events of watches were sent; the first is the Canary as the watch finds it.
+    pub fn until_told(&self, events: usize) {
+        wait_until(|| self.told.load(Ordering::Acquire) >= events);
+    }
 }
 
 async fn answer(
@@ -176,7 +187,7 @@ async fn answer(
     }
     match method {
         Method::PATCH => patched(&state, &serde_json::from_slice(&body).unwrap()),
-        _ if watching => watched(&state),
+        _ if watching => watched(state),
         _ if uri.path().ends_with(CANARIES) => listed(&state),
         _ => got(&state, uri.path()),
     }
@@ -202,21 +213,22 @@ fn listed(state: &FakeState) -> Response {
 }
 
 /// Every change from now on, without end.
-fn watched(state: &FakeState) -> Response {
+fn watched(state: Arc<FakeState>) -> Response {
     let mut changes = state.canary.subscribe();
     changes.mark_changed();
     let lines = stream::unfold(
-        (changes, None::<Value>),
-        |(mut changes, before)| async move {
+        (state, changes, None::<Value>),
+        |(state, mut changes, before)| async move {
             changes.changed().await.ok()?;
             let now = changes.borrow_and_update().clone();
+            state.told.fetch_add(1, Ordering::Release);
             let event = match &now {
                 Some(canary) => json!({"type": "MODIFIED", "object": canary}),
                 None => json!({"type": "DELETED", "object": before}),
             };
             Some((
                 Ok::<_, std::io::Error>(format!("{event}\n")),
-                (changes, now),
+                (state, changes, now),
             ))
         },
     );

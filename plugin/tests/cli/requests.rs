@@ -1,13 +1,12 @@
 //! Verbs that ask the controller for something, and wait until it has happened.
 
 use std::process::Command;
-use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::{Value, json};
 
 use crate::fake::{FakeApi, answer_to, canary, conflict, ended, progressing, status};
-use crate::run::{finish, on, start};
+use crate::run::{finish, on, start, wait_until};
 
 const REQUEST: &str = "kubectl-canary.dev/request";
 
@@ -279,7 +278,7 @@ fn ctrl_c_withdraws_what_nobody_has_answered() {
     let api = FakeApi::new(canary(&progressing()));
     let child = start(&api, &["promote", "podinfo"]);
     wait_until(|| api.annotations()[REQUEST].is_string());
-    std::thread::sleep(Duration::from_millis(200));
+    api.state.until_told(1);
     assert!(
         Command::new("kill")
             .args(["-INT", &child.id().to_string()])
@@ -300,7 +299,7 @@ fn a_canary_that_is_deleted_meanwhile_is_4() {
     let api = FakeApi::new(canary(&progressing()));
     let child = start(&api, &["promote", "podinfo"]);
     wait_until(|| api.annotations()[REQUEST].is_string());
-    std::thread::sleep(Duration::from_millis(200));
+    api.state.until_told(1);
     api.state.delete();
     finish(child).failed(4, "canary podinfo.test was deleted");
 }
@@ -316,14 +315,4 @@ fn silence_is_explained_while_it_lasts() {
         ran.stderr
     );
     ran.failed(3, "did not answer");
-}
-
-fn wait_until(condition: impl Fn() -> bool) {
-    for _ in 0..200 {
-        if condition() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("it did not come to pass within 4 s");
 }

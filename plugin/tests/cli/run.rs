@@ -102,3 +102,14 @@ impl Ran {
         );
     }
 }
+
+/// Long enough for a machine that does much else.
+pub fn wait_until(condition: impl Fn() -> bool) {
+    for _ in 0..1500 {
+        if condition() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("it did not come to pass within 30 s");
+}

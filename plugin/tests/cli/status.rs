@@ -103,10 +103,10 @@ fn a_canary_of_another_version_is_named() {
 fn watched(words: &[&str], changes: &[Value]) -> crate::run::Ran {
     let api = FakeApi::new(canary(&progressing()));
     let child = start(&api, &[&["status", "podinfo", "--watch"], words].concat());
-    std::thread::sleep(Duration::from_millis(500));
-    for change in changes {
+    api.state.until_told(1);
+    for (number, change) in changes.iter().enumerate() {
         api.state.merge(&json!({"status": change}));
-        std::thread::sleep(Duration::from_millis(100));
+        api.state.until_told(number + 2);
     }
     finish(child)
 }
@@ -171,13 +171,15 @@ fn watched_from_rest(pause: Duration) -> Ran {
     at_rest["release"]["outcome"] = json!("Promoted");
     let api = FakeApi::new(canary(&at_rest));
     let child = start(&api, &["status", "podinfo", "-w"]);
+    api.state.until_told(1);
     std::thread::sleep(pause);
-    for change in [
+    let changes = [
         json!({"phase": "Progressing", "release": {"number": 3, "outcome": null}}),
         json!({"phase": "Succeeded", "release": {"outcome": "Promoted"}}),
-    ] {
+    ];
+    for (number, change) in changes.iter().enumerate() {
         api.state.merge(&json!({"status": change}));
-        std::thread::sleep(Duration::from_millis(100));
+        api.state.until_told(number + 2);
     }
     finish(child)
 }
@@ -192,7 +194,7 @@ fn a_watch_right_after_a_change_shows_the_new_release_and_not_the_last() {
 
 #[test]
 fn a_watch_at_rest_waits_for_the_next_release() {
-    let ran = watched_from_rest(Duration::from_millis(1800));
+    let ran = watched_from_rest(Duration::from_secs(3));
     assert_eq!(ran.code, 0);
     assert!(
         ran.stderr.contains("waiting for the next one"),
@@ -206,7 +208,7 @@ fn a_watch_at_rest_waits_for_the_next_release() {
 fn a_watched_canary_that_is_deleted_is_4() {
     let api = FakeApi::new(canary(&progressing()));
     let child = start(&api, &["status", "podinfo", "-w"]);
-    std::thread::sleep(Duration::from_millis(500));
+    api.state.until_told(1);
     api.state.delete();
     finish(child).failed(4, "was deleted");
 }

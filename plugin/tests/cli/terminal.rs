@@ -67,13 +67,13 @@ impl Terminal {
     }
 
     fn wait_for(&self, text: &str) {
-        for _ in 0..250 {
+        for _ in 0..1500 {
             if self.text().contains(text) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("`{text}` did not show within 5 s: {}", self.text());
+        panic!("`{text}` did not show within 30 s: {}", self.text());
     }
 
     /// Exit code, and everything that was shown.

@@ -1,8 +1,8 @@
 //! The HTTP rim: bytes in, `AdmissionReview` out, whatever happens.
 //!
 //! ```text
-//!  guard: room? deadline ─► body ≤ 7 MiB ─► read ─► decide ─► rights ─► AdmissionReview, 200
-//!    └ 503      └ 504          └ 413        └ 400   └ 500 (a panic)
+//!  guard: room? deadline ─► body ≤ 7 MiB ─► line? ─► read ─► decide ─► rights ─► AdmissionReview, 200
+//!    └ 503      └ 504          └ 413         └ 503    └ 400   └ 500 (a panic)
 //! ```
 //!
 //! Whatever is no decision of ours has an HTTP status that is no 2xx: the API server takes that for a
@@ -23,27 +23,28 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::header::CONNECTION;
 use http::{HeaderValue, StatusCode};
-use kube::core::DynamicObject;
-use kube::core::admission::{AdmissionResponse, AdmissionReview, Operation};
+use kube::core::admission::{AdmissionResponse, Operation};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::metrics::InFlight;
-use super::{Answer, Config, Request, State, View, mutate, rights, validate};
+use super::workers::{NoResult, Workers};
+use super::{Answer, Config, Request, State, View, mutate, review, rights, validate};
 
 /// A review holds the object twice, and the API server takes objects of up to 3 MiB.
 const BODY_LIMIT: usize = 7 << 20;
-/// Reviews answered at once; beyond that the API server is told so at once.
+/// Reviews that are here at once, from their first byte on; beyond that the API server is told so at once.
+/// Of those that are here in full, fewer may wait for their turn.
 const CONCURRENCY: usize = 128;
 /// What the API server waits at most for any webhook.
 const MAX_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where the path of the call does not say how long the API server waits.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The one version that the registration names.
-const API_VERSION: &str = "admission.k8s.io/v1";
 const MUTATE: &str = "mutate";
 const VALIDATE: &str = "validate";
+
+const TOO_MANY: &str = "too many reviews at once";
 
 type Decide = fn(&Request, &dyn View, &Config) -> Answer;
 
@@ -55,6 +56,7 @@ struct Webhook {
     /// Whether people need rights for what it sees.
     guards_rights: bool,
     permits: Arc<Semaphore>,
+    workers: Workers,
     state: State,
 }
 
@@ -76,11 +78,13 @@ struct Failure {
 /// Both webhooks, and the probes that say whether to send them anything.
 pub fn router(state: State) -> Router {
     let permits = Arc::new(Semaphore::new(CONCURRENCY));
+    let workers = Workers::start();
     let webhook = |name, decide, guards_rights| Webhook {
         name,
         decide,
         guards_rights,
         permits: permits.clone(),
+        workers: workers.clone(),
         state: state.clone(),
     };
     let draining = middleware::from_fn_with_state(state.clone(), drain);
@@ -118,8 +122,7 @@ async fn guard(
     next: Next,
 ) -> Response {
     let Ok(permit) = webhook.permits.clone().try_acquire_owned() else {
-        let (status, message) = (StatusCode::SERVICE_UNAVAILABLE, "too many reviews at once");
-        return webhook.failed(Failure::new(status, "overload", message));
+        return webhook.failed(Failure::overload());
     };
     let room = Arc::new(Room {
         _permit: permit,
@@ -148,24 +151,10 @@ fn timeout(query: Option<&str>) -> Duration {
 }
 
 fn read(body: &Bytes) -> Result<Request, Failure> {
-    let review: Result<AdmissionReview<DynamicObject>, _> = serde_json::from_slice(body);
-    review
-        .map_err(|error| error.to_string())
-        .and_then(|review| {
-            // Of another version the fields may mean something else, and so would those of our answer.
-            if review.types.api_version != API_VERSION || review.types.kind != "AdmissionReview" {
-                return Err(format!(
-                    "it is of another kind or version than {API_VERSION}"
-                ));
-            }
-            review
-                .try_into()
-                .map_err(|_| "it has no request".to_owned())
-        })
-        .map_err(|error| {
-            let message = format!("not an AdmissionReview: {error}");
-            Failure::new(StatusCode::BAD_REQUEST, "unreadable", message)
-        })
+    review::read(body).map_err(|error| {
+        let message = format!("not an AdmissionReview: {error}");
+        Failure::new(StatusCode::BAD_REQUEST, "unreadable", message)
+    })
 }
 
 fn operation(request: &Request) -> &'static str {
@@ -217,20 +206,19 @@ impl Webhook {
             self.state.view.clone(),
             self.state.config.clone(),
         );
-        // Apart from the threads that drive connections: a review of megabytes holds up no other, and the
-        // deadline is kept whatever an answer takes.
-        let worked = tokio::task::spawn_blocking(move || {
+        let worked = self.workers.run(move || {
             let _room = room;
             let request = read(&body)?;
             let answer = decide(&request, view.as_ref(), &config);
             Ok((request, answer))
         });
-        let (request, answer) = worked.await.unwrap_or_else(|error| {
-            if error.is_panic() {
-                std::panic::resume_unwind(error.into_panic());
+        let (request, answer) = worked.await.unwrap_or_else(|none| match none {
+            NoResult::Full => Err(Failure::overload()),
+            NoResult::Panicked(panic) => std::panic::resume_unwind(panic),
+            NoResult::Gone => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Err(Failure::new(status, "shutdown", "nobody is here to answer"))
             }
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            Err(Failure::new(status, "shutdown", "shutting down"))
         })?;
         if !self.guards_rights {
             return Ok((request, answer));
@@ -296,6 +284,10 @@ impl Failure {
             reason,
             message: message.into(),
         }
+    }
+
+    fn overload() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overload", TOO_MANY)
     }
 
     fn rejected(rejection: &BytesRejection) -> Self {

@@ -99,11 +99,8 @@ pub(super) fn is_generated(object: &DynamicObject) -> bool {
 /// The Canary of a Deployment; of several the oldest, as the controller has it.
 pub(super) fn acting_canary(request: &Request, view: &dyn View) -> Option<Arc<Canary>> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
-    view.canaries(namespace)
+    view.canaries_for(namespace, &request.name)
         .into_iter()
-        .filter(|canary| {
-            let target = &canary.spec.target_ref;
-            target.kind == "Deployment" && target.name == request.name
-        })
+        .filter(|canary| canary.spec.target_ref.kind == "Deployment")
         .min_by_key(|canary| (canary.creation_timestamp(), canary.name_any()))
 }

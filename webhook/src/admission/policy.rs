@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use canary_core::canary::Canary;
 use canary_core::policy::review::{self, Asked, Change, break_glass};
-use canary_core::policy::{
-    CanaryPolicy, Moment, Objection, Policy, Verdict, is_releasing, validate, warnings,
-};
+use canary_core::policy::{CanaryPolicy, Moment, Objection, Policy, Verdict, validate, warnings};
 use canary_core::validate::Violation;
 use canary_core::{names, request};
 use kube::ResourceExt as _;
@@ -28,9 +26,8 @@ pub fn on_deployment(request: &Request, view: &dyn View) -> Answer {
     let Some(new) = present(request) else {
         return Answer::allow();
     };
-    let template = |object: &DynamicObject| object.data["spec"]["template"].clone();
     let (after, before) = (template(new), request.old_object.as_ref().map(template));
-    if before.as_ref() == Some(&after) || is_generated(new) {
+    if before == Some(after) || is_generated(new) {
         return Answer::allow();
     }
     let namespace = request.namespace.as_deref().unwrap_or_default();
@@ -41,9 +38,10 @@ pub fn on_deployment(request: &Request, view: &dyn View) -> Answer {
     let canary = acting_canary(request, view);
     let change = Change {
         name: &request.name,
-        before: before.as_ref(),
-        after: &after,
-        served: view.is_served(namespace, &pod_labels(&after)),
+        before,
+        after,
+        // Only asked of what no Canary manages: a look at every Service of the namespace.
+        served: canary.is_none() && view.is_served(namespace, &pod_labels(after)),
         moment: Moment {
             canary: canary.as_deref(),
             others_releasing: others_releasing(view, namespace, canary.as_deref()),
@@ -128,13 +126,13 @@ fn present(request: &Request) -> Option<&DynamicObject> {
     new.metadata.deletion_timestamp.is_none().then_some(new)
 }
 
+fn template(deployment: &DynamicObject) -> &Value {
+    &deployment.data["spec"]["template"]
+}
+
 fn others_releasing(view: &dyn View, namespace: &str, canary: Option<&Canary>) -> usize {
-    let name = canary.map(Canary::name_any);
-    let all = view.canaries(namespace);
-    let others = all
-        .iter()
-        .filter(|other| Some(other.name_any()) != name && is_releasing(other));
-    others.count()
+    let name = canary.and_then(|canary| canary.metadata.name.as_deref());
+    view.others_releasing(namespace, name)
 }
 
 fn pod_labels(template: &Value) -> BTreeMap<String, String> {
@@ -205,13 +203,10 @@ fn judged(
 
 /// The reason of a break-glass that this request writes.
 fn glass(request: &Request) -> Option<&str> {
-    let of = |object: &'_ Option<DynamicObject>| {
-        let object = object.as_ref();
-        object.and_then(|object| object.metadata.annotations.clone())
-    };
-    let before = of(&request.old_object);
+    let old = request.old_object.as_ref();
+    let before = old.and_then(|old| old.metadata.annotations.as_ref());
     let new = request.object.as_ref()?;
-    break_glass(before.as_ref(), new.metadata.annotations.as_ref())
+    break_glass(before, new.metadata.annotations.as_ref())
 }
 
 /// The verb was asked for: by a policy of the API server, or by [`super::rights`] after this.

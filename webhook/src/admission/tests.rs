@@ -50,11 +50,18 @@ struct World {
 }
 
 impl View for World {
-    fn canaries(&self, namespace: &str) -> Vec<Arc<Canary>> {
-        assert!(!self.broken, "the cache is broken");
-        std::thread::sleep(self.slow);
-        let there = |canary: &&Arc<Canary>| canary.namespace_name() == namespace;
-        self.canaries.iter().filter(there).cloned().collect()
+    fn canaries_for(&self, namespace: &str, target: &str) -> Vec<Arc<Canary>> {
+        let mut found = self.canaries(namespace);
+        found.retain(|canary| canary.target_name() == target);
+        found
+    }
+
+    fn others_releasing(&self, namespace: &str, canary: Option<&str>) -> usize {
+        let mut others = self.canaries(namespace);
+        others.retain(|other| {
+            other.metadata.name.as_deref() != canary && canary_core::policy::is_releasing(other)
+        });
+        others.len()
     }
 
     fn target_strategy(&self, _namespace: &str, name: &str) -> Option<String> {
@@ -79,6 +86,13 @@ impl View for World {
 }
 
 impl World {
+    fn canaries(&self, namespace: &str) -> Vec<Arc<Canary>> {
+        assert!(!self.broken, "the cache is broken");
+        std::thread::sleep(self.slow);
+        let there = |canary: &&Arc<Canary>| canary.namespace_name() == namespace;
+        self.canaries.iter().filter(there).cloned().collect()
+    }
+
     fn of(canaries: impl IntoIterator<Item = Value>) -> Self {
         let read = |value| Arc::new(serde_json::from_value(value).unwrap());
         Self {

@@ -88,11 +88,11 @@ fn violations(
 /// Of two Canaries for one target the older acts, so the newer would never do anything.
 fn second_canary(canary: &Canary, namespace: &str, view: &dyn View) -> Option<Violation> {
     let target = &canary.spec.target_ref;
-    let other = view.canaries(namespace).into_iter().find(|other| {
+    let of_it = view.canaries_for(namespace, &target.name);
+    let other = of_it.into_iter().find(|other| {
         other.name_any() != canary.name_any()
             && other.metadata.deletion_timestamp.is_none()
             && other.spec.target_ref.kind == target.kind
-            && other.spec.target_ref.name == target.name
     })?;
     Some(violation(
         "spec.targetRef.name",

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use canary_core::canary::Canary;
 use canary_core::policy::{CanaryPolicy, Policy, is_releasing};
-use kube::ResourceExt as _;
 use serde_json::Value;
 use tracing::warn;
 
@@ -35,20 +34,22 @@ impl Caches {
         found
     }
 
-    /// Other Canaries of the namespace whose release runs.
-    pub fn others_releasing(&self, namespace: &str, canary: &str) -> usize {
-        let all = self.canaries.in_namespace(namespace);
-        let others = all.iter().filter(|other| other.name_any() != canary);
-        others.filter(|other| is_releasing(other)).count()
+    /// Canaries of the namespace whose release runs, but for that one.
+    pub fn others_releasing(&self, namespace: &str, canary: Option<&str>) -> usize {
+        self.targets.releasing_but(namespace, canary)
     }
 
     /// Whether a Service selects pods with these labels.
     pub fn is_served(&self, namespace: &str, labels: &Labels) -> bool {
-        let services = self.services.in_namespace(namespace);
-        services.iter().any(|service| {
-            let selector = strings(service.pointer("/spec/selector"));
-            let selects = |(key, value): (&String, &String)| labels.get(key) == Some(value);
-            !selector.is_empty() && selector.iter().all(selects)
+        self.services.any_in_namespace(namespace, |service| {
+            let selector = service
+                .pointer("/spec/selector")
+                .and_then(Value::as_object)
+                .filter(|selector| !selector.is_empty());
+            let selects = |(key, value): (&String, &Value)| {
+                labels.get(key).is_some_and(|label| value == label.as_str())
+            };
+            selector.is_some_and(|selector| selector.iter().all(selects))
         })
     }
 

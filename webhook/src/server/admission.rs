@@ -189,8 +189,12 @@ impl MaybeKeeper {
 // === impl CacheView ===
 
 impl View for CacheView {
-    fn canaries(&self, namespace: &str) -> Vec<Arc<Canary>> {
-        self.0.canaries.in_namespace(namespace)
+    fn canaries_for(&self, namespace: &str, target: &str) -> Vec<Arc<Canary>> {
+        self.0.canaries_for(namespace, target)
+    }
+
+    fn others_releasing(&self, namespace: &str, canary: Option<&str>) -> usize {
+        self.0.others_releasing(namespace, canary)
     }
 
     fn target_strategy(&self, namespace: &str, name: &str) -> Option<String> {

@@ -46,7 +46,7 @@ impl Context {
         let name = canary.metadata.name.as_deref().unwrap_or_default();
         let moment = Moment {
             canary: Some(canary),
-            others_releasing: self.caches.others_releasing(namespace, name),
+            others_releasing: self.caches.others_releasing(namespace, Some(name)),
             now: facts.now,
         };
         Governance {

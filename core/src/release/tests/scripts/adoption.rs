@@ -254,3 +254,24 @@ fn without_a_router_the_services_are_all_that_is_pointed() {
     world.run(10);
     assert_eq!((world.phase(), world.routes), (Phase::Initialized, None));
 }
+
+#[test]
+fn a_primary_that_does_not_start_is_told_of_once_although_somebody_changes_it_meanwhile() {
+    let mut world = new();
+    world.fresh = Health::Stuck;
+    world.run(10);
+    let told = |world: &mut World| {
+        let said = world.said();
+        said.iter().filter(|it| it.contains("not ready")).count()
+    };
+    assert_eq!(told(&mut world), 1);
+    world
+        .primary
+        .as_mut()
+        .unwrap()
+        .set_template(THIRD, Health::Stuck);
+    world.stirred = true;
+    world.run(10);
+    assert_eq!(told(&mut world), 0);
+    assert_eq!(world.primary_revision(), FIRST);
+}

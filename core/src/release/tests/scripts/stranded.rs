@@ -2,6 +2,7 @@
 
 use super::story::{SECOND, THIRD, expect, two_steps, with_hooks, with_metric};
 use crate::hook::HookKind;
+use crate::release::tests::holds::governance;
 use crate::release::tests::sim::Health;
 use crate::release::tests::world::{FIRST, World};
 use crate::request::Verb;
@@ -210,4 +211,52 @@ fn a_paused_release_stays_where_it_is_when_the_primary_serves_again() {
     world.settle();
     world.run(60);
     assert_eq!(ended(&world), (Phase::Succeeded, THIRD, 0));
+}
+
+/// The promotion failed, the canary serves everybody, and the primary comes back with a newer revision
+/// already waiting.
+fn waiting_with_everybody_on_the_canary() -> World {
+    let mut world = World::at_weight(&two_steps(), 40);
+    world.fresh = Health::Stuck;
+    world.run(10);
+    assert_eq!(ended(&world), (Phase::Failed, FIRST, 100));
+    world.policy = governance([true, false, false, false]);
+    world.set_primary_health(GONE);
+    world.fresh = Health::Ready;
+    world.set_revision(THIRD);
+    // Until the primary has had its time to come back.
+    world.run(60);
+    assert_eq!(ended(&world), (Phase::Waiting, FIRST, 100));
+    world.log.clear();
+    world
+}
+
+#[test]
+fn what_waits_and_is_taken_back_keeps_its_pods_until_connections_have_drained() {
+    let mut world = waiting_with_everybody_on_the_canary();
+    world.set_primary_health(Health::Ready);
+    world.set_revision(FIRST);
+    world.run(10);
+    expect(
+        &mut world,
+        "
+        0 [route 100/0]
+        0 Primary of podinfo.test has ready pods again, routing all traffic to primary
+        2 [scale 0]
+        ",
+    );
+    assert_eq!(world.phase(), Phase::Initialized);
+}
+
+#[test]
+fn a_release_that_has_to_wait_leaves_nobody_on_the_canary_that_it_replaces() {
+    let mut world = World::at_weight(&two_steps(), 40);
+    world.fresh = Health::Stuck;
+    world.run(10);
+    assert_eq!(ended(&world), (Phase::Failed, FIRST, 100));
+    world.policy = governance([true, false, false, false]);
+    world.fresh = Health::Ready;
+    world.set_revision(THIRD);
+    world.tick(None);
+    assert_eq!(ended(&world), (Phase::Waiting, FIRST, 0));
 }
