@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use canary_core::canary::Canary;
-use canary_core::policy::Policy;
+use canary_core::policy::{Policy, is_releasing};
 use canary_webhook::admission::{AdmissionMetrics, Config, Request, Right, Rights, State, View};
 use canary_webhook::caches::{Labels, Stated};
 use fastrand::Rng;
@@ -38,8 +38,16 @@ pub struct Server {
 }
 
 impl View for World {
-    fn canaries(&self, _: &str) -> Vec<Arc<Canary>> {
-        self.canaries.clone()
+    fn canaries_for(&self, _: &str, target: &str) -> Vec<Arc<Canary>> {
+        let mut found = self.canaries.clone();
+        found.retain(|canary| canary.spec.target_ref.name == target);
+        found
+    }
+
+    fn others_releasing(&self, _: &str, canary: Option<&str>) -> usize {
+        let mut others = self.canaries.clone();
+        others.retain(|it| it.metadata.name.as_deref() != canary && is_releasing(it));
+        others.len()
     }
 
     fn target_strategy(&self, _: &str, _: &str) -> Option<String> {
