@@ -266,7 +266,7 @@ pub struct PromoteApproval {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Bypass {
-    /// The annotation must say why.
+    /// The annotation says why: it always has to, so that this states it and changes nothing.
     #[serde(skip_serializing_if = "is_default")]
     pub require_reason: bool,
 }
