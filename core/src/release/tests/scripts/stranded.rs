@@ -259,4 +259,6 @@ fn a_release_that_has_to_wait_leaves_nobody_on_the_canary_that_it_replaces() {
     world.set_revision(THIRD);
     world.tick(None);
     assert_eq!(ended(&world), (Phase::Waiting, FIRST, 0));
+    // They have connections that must drain.
+    assert_eq!(world.status().release.unwrap().peak_weight, 100);
 }
