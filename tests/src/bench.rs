@@ -6,8 +6,13 @@
 //!  sights  ◄──watch──┘   time of arrival here: stored timestamps have only seconds
 //!  usage   ◄── /metrics, /proc of the server
 //!     └─► report: figures, sample counts, bars
+//!
+//!  with a thousand Canaries and twenty policies (herd):
+//!  recorder ◄── reviews of the API server ──► caller, at a pace ──TLS──► server, and one on a single CPU
+//!  apiserver: dry-run changes at a pace, and what the API server's histogram says of our webhooks
 //! ```
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -16,9 +21,17 @@ use crate::control_plane::ControlPlane;
 use crate::fixtures::prometheus::{Answer, Prometheus};
 use crate::server::{Server, register};
 
+mod admission;
+mod apiserver;
 mod apps;
+mod caller;
 mod changes;
+mod cores;
+mod herd;
+mod pace;
+mod recorder;
 mod report;
+mod reviews;
 mod sights;
 mod usage;
 
@@ -42,11 +55,12 @@ struct Bench {
     server: Server,
     apps: Apps,
     _prometheus: Prometheus,
-    _plane: ControlPlane,
+    plane: ControlPlane,
 }
 
-/// Measures with that many Canaries, telling on stderr what it is at.
-pub async fn run(canaries: usize) -> Result<Report> {
+/// Measures with that many Canaries, telling on stderr what it is at; releases and admission, or only the
+/// latter.
+pub async fn run(canaries: usize, releases: bool, builds: &[PathBuf]) -> Result<Report> {
     let total = canaries.max(CHANGED);
     eprintln!("starting a control plane and the server");
     let mut bench = Bench::start().await?;
@@ -54,20 +68,14 @@ pub async fn run(canaries: usize) -> Result<Report> {
 
     eprintln!("creating {total} Canaries");
     report.init(&bench.adopt(CHANGED, total).await?);
-    tokio::time::sleep(SETTLE).await;
-    eprintln!("watching the idle server for {IDLE:?}");
-    bench.idle(&mut report).await?;
-    eprintln!("changing images of {CHANGED} Canaries, and setting them back");
-    report.detect(&changes::detect(&bench.apps, &bench.sights, CHANGED).await?);
-    eprintln!("{CHANGED} releases at the usual interval of 10 s");
-    let routes = bench.sights.weights.len();
-    let (releases, steps) = tokio::try_join!(
-        changes::release(&bench.apps, &bench.sights, CHANGED),
-        usage::of_steps(&mut bench.server, &bench.sights, CHANGED, routes),
-    )?;
-    report.releases(&releases);
-    report.steps(&steps);
-    Ok(report)
+    if releases {
+        bench.releases(&mut report).await?;
+    }
+    let measured = admission::measure(&mut bench, total, builds, &mut report).await;
+    if measured.is_err() {
+        eprint!("{report}");
+    }
+    measured.map(|()| report)
 }
 
 // === impl Bench ===
@@ -90,7 +98,7 @@ impl Bench {
             server,
             apps,
             _prometheus: prometheus,
-            _plane: plane,
+            plane,
         })
     }
 
@@ -100,6 +108,24 @@ impl Bench {
         let times = changes::adopt(&self.apps, &self.sights, 0..measured, 2).await?;
         changes::adopt(&self.apps, &self.sights, measured..total, 16).await?;
         Ok(times)
+    }
+
+    /// What releases take, and what the server takes for them.
+    async fn releases(&mut self, report: &mut Report) -> Result<()> {
+        tokio::time::sleep(SETTLE).await;
+        eprintln!("watching the idle server for {IDLE:?}");
+        self.idle(report).await?;
+        eprintln!("changing images of {CHANGED} Canaries, and setting them back");
+        report.detect(&changes::detect(&self.apps, &self.sights, CHANGED).await?);
+        eprintln!("{CHANGED} releases at the usual interval of 10 s");
+        let routes = self.sights.weights.len();
+        let (releases, steps) = tokio::try_join!(
+            changes::release(&self.apps, &self.sights, CHANGED),
+            usage::of_steps(&mut self.server, &self.sights, CHANGED, routes),
+        )?;
+        report.releases(&releases);
+        report.steps(&steps);
+        Ok(())
     }
 
     async fn idle(&mut self, report: &mut Report) -> Result<()> {

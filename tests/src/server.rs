@@ -1,7 +1,7 @@
 //! Our server as a child process beside the control plane, as it runs outside a cluster.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,16 +15,26 @@ use crate::control_plane::{ControlPlane, free_port};
 use crate::fixtures::relay::Relay;
 use crate::guard::Lab;
 use crate::process::Process;
-use crate::tools::binary;
+use crate::tools::{binary, require};
 
 /// A running `canary-webhook`, and how to start it again.
 #[derive(Debug)]
 pub struct Server {
     lab: Arc<Lab>,
     name: String,
+    build: Build,
     args: Vec<String>,
     metrics: String,
     process: Process,
+}
+
+/// Which build of the server is run, and where.
+#[derive(Clone, Debug, Default)]
+pub struct Build {
+    /// None: the one beside this program.
+    pub program: Option<PathBuf>,
+    /// The only CPU that it may use; none: all of them.
+    pub core: Option<usize>,
 }
 
 /// Where the manifests put the server, and as whom it runs.
@@ -58,6 +68,11 @@ impl Server {
     /// Starts it beside a control plane where [`register`] was called, with the rights that the manifests
     /// give and free ports of its own; further arguments come last.
     pub fn beside(plane: &ControlPlane, args: &[&str]) -> Result<Self> {
+        Self::of_build(plane, Build::default(), args)
+    }
+
+    /// The same of another build, or on one CPU.
+    pub fn of_build(plane: &ControlPlane, build: Build, args: &[&str]) -> Result<Self> {
         let kubeconfig = plane.service_account_kubeconfig(NAMESPACE, ACCOUNT)?;
         let (admission, metrics) = (free_port()?, free_port()?);
         let own = [
@@ -72,7 +87,7 @@ impl Server {
             .map(String::as_str)
             .chain(args.iter().copied())
             .collect();
-        let mut server = Self::start(plane.lab(), &kubeconfig, &all)?;
+        let mut server = Self::start_build(plane.lab(), build, &kubeconfig, &all)?;
         server.metrics = format!("http://127.0.0.1:{metrics}/metrics");
         Ok(server)
     }
@@ -89,6 +104,10 @@ impl Server {
 
     /// Starts it with a kubeconfig and further arguments. It is not waited for: see [`Self::logged`].
     pub fn start(lab: &Arc<Lab>, kubeconfig: &Path, args: &[&str]) -> Result<Self> {
+        Self::start_build(lab, Build::default(), kubeconfig, args)
+    }
+
+    fn start_build(lab: &Arc<Lab>, build: Build, kubeconfig: &Path, args: &[&str]) -> Result<Self> {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let name = format!("server-{}", STARTED.fetch_add(1, Ordering::Relaxed));
         let args: Vec<String> = [format!("--kubeconfig={}", kubeconfig.display())]
@@ -96,9 +115,10 @@ impl Server {
             .chain(args.iter().map(|&argument| argument.to_owned()))
             .collect();
         Ok(Self {
-            process: spawn(lab, &name, &args)?,
+            process: spawn(lab, &name, &build, &args)?,
             lab: Arc::clone(lab),
             name,
+            build,
             args,
             metrics: String::new(),
         })
@@ -134,7 +154,7 @@ impl Server {
     /// SIGKILL if it still runs, and a new process with the same arguments; the log goes on.
     pub fn restart(&mut self) -> Result<()> {
         self.process.kill()?;
-        self.process = spawn(&self.lab, &self.name, &self.args)?;
+        self.process = spawn(&self.lab, &self.name, &self.build, &self.args)?;
         Ok(())
     }
 
@@ -169,8 +189,20 @@ impl Server {
     }
 }
 
-fn spawn(lab: &Lab, name: &str, args: &[String]) -> Result<Process> {
-    let mut command: Command = lab.command(&binary("canary-webhook")?);
+fn spawn(lab: &Lab, name: &str, build: &Build, args: &[String]) -> Result<Process> {
+    let program = match &build.program {
+        Some(program) => program.clone(),
+        None => binary("canary-webhook")?,
+    };
+    let mut command: Command = match build.core {
+        None => lab.command(&program),
+        // From the start: a server sizes itself by the CPUs that it may use.
+        Some(core) => {
+            let mut command = lab.command(&require("taskset")?);
+            command.arg("-c").arg(core.to_string()).arg(program);
+            command
+        }
+    };
     command.args(args);
     lab.spawn(name, command)
 }

@@ -52,7 +52,7 @@ pub fn folder(inside: &str) -> PathBuf {
 }
 
 /// Programs of the operating system, with the Debian package that brings each.
-const SYSTEM: [(&str, &str); 12] = [
+const SYSTEM: [(&str, &str); 13] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
@@ -64,6 +64,7 @@ const SYSTEM: [(&str, &str); 12] = [
     ("ldd", "libc-bin"),
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),
+    ("taskset", "util-linux"),
     ("prometheus", "prometheus"),
 ];
 

@@ -11,6 +11,7 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
+use super::{CHANGED, herd};
 use crate::clock::{eventually, now};
 use crate::control_plane::ControlPlane;
 
@@ -22,6 +23,7 @@ const PERSON: &str = "person";
 const STAMP: &str = "kubectl-canary.dev/triggered-by";
 const AT_A_TIME: usize = 16;
 
+#[derive(Clone)]
 pub struct Apps {
     deployments: Api<Deployment>,
     routes: Api<DynamicObject>,
@@ -63,7 +65,11 @@ impl Apps {
 
     async fn create_one(&self, number: usize) -> Result<()> {
         let (name, params) = (name(number), PostParams::default());
-        let deployment = serde_json::from_value(deployment(&name))?;
+        let mut deployment = deployment(&name);
+        if number >= CHANGED {
+            deployment = herd::grown(deployment);
+        }
+        let deployment = serde_json::from_value(deployment)?;
         self.deployments.create(&params, &deployment).await?;
         let route = serde_json::from_value(route(&name))?;
         self.routes.create(&params, &route).await?;
@@ -89,14 +95,25 @@ impl Apps {
 
     /// Changes the image as `kubectl set image` does; the time is that of the answer.
     pub async fn set_image(&self, number: usize, image: &str) -> Result<Instant> {
+        self.patch(number, image, &PatchParams::default()).await
+    }
+
+    /// The same by a server-side dry-run: everybody is asked, and nothing is stored.
+    pub async fn try_image(&self, number: usize, image: &str) -> Result<()> {
+        let params = PatchParams {
+            dry_run: true,
+            ..PatchParams::default()
+        };
+        self.patch(number, image, &params).await?;
+        Ok(())
+    }
+
+    async fn patch(&self, number: usize, image: &str, params: &PatchParams) -> Result<Instant> {
         let patch = json!({ "spec": { "template": { "spec": { "containers": [
             { "name": "app", "image": image },
         ] } } } });
         let (name, patch) = (name(number), Patch::Strategic(patch));
-        let patched = self
-            .deployments
-            .patch(&name, &PatchParams::default(), &patch)
-            .await;
+        let patched = self.deployments.patch(&name, params, &patch).await;
         let stored = patched.with_context(|| format!("image {image}"))?;
         let answered = now();
         let stamps = stored.metadata.annotations.unwrap_or_default();

@@ -26,10 +26,11 @@ struct Figure {
     bar: Bar,
 }
 
-/// What a figure may be at most, and the samples that it takes to say so.
+/// What a figure may be at most or has to be at least, and the samples that it takes to say so.
 #[derive(Clone, Copy, Debug)]
-enum Bar {
+pub(super) enum Bar {
     AtMost { limit: f64, samples: usize },
+    AtLeast { limit: f64, samples: usize },
     None,
 }
 
@@ -102,7 +103,7 @@ impl Report {
         self.add("requests_per_step", each, steps.count, at_most(3.0, 20));
     }
 
-    fn add(&mut self, name: &'static str, value: f64, samples: usize, bar: Bar) {
+    pub(super) fn add(&mut self, name: &'static str, value: f64, samples: usize, bar: Bar) {
         self.figures.push(Figure {
             name,
             value,
@@ -134,21 +135,24 @@ impl fmt::Display for Report {
         writeln!(f, "{} Canaries", self.canaries)?;
         writeln!(
             f,
-            "{:22} {:>10} {:>8} {:>8}",
+            "{:38} {:>10} {:>8} {:>8}",
             "FIGURE", "VALUE", "BAR", "SAMPLES"
         )?;
         for figure in &self.figures {
-            let (bar, verdict) = match figure.bar {
-                Bar::None => ("-".to_owned(), ""),
-                Bar::AtMost { limit, .. } if figure.passes() => (format!("{limit}"), "  ok"),
-                Bar::AtMost { limit, samples } if figure.samples < samples => {
-                    (format!("{limit}"), "  TOO FEW SAMPLES")
-                }
-                Bar::AtMost { limit, .. } => (format!("{limit}"), "  MISSED"),
+            let (bar, enough) = match figure.bar {
+                Bar::None => ("-".to_owned(), 0),
+                Bar::AtMost { limit, samples } => (format!("{limit}"), samples),
+                Bar::AtLeast { limit, samples } => (format!(">= {limit}"), samples),
+            };
+            let verdict = match figure.bar {
+                Bar::None => "",
+                _ if figure.passes() => "  ok",
+                _ if figure.samples < enough => "  TOO FEW SAMPLES",
+                _ => "  MISSED",
             };
             writeln!(
                 f,
-                "{:22} {:>10.2} {bar:>8} {:>8}{verdict}",
+                "{:38} {:>10.2} {bar:>8} {:>8}{verdict}",
                 figure.name, figure.value, figure.samples
             )?;
         }
@@ -163,16 +167,21 @@ impl Figure {
         match self.bar {
             Bar::None => true,
             Bar::AtMost { limit, samples } => self.samples >= samples && self.value <= limit,
+            Bar::AtLeast { limit, samples } => self.samples >= samples && self.value >= limit,
         }
     }
 }
 
-const fn at_most(limit: f64, samples: usize) -> Bar {
+pub(super) const fn at_most(limit: f64, samples: usize) -> Bar {
     Bar::AtMost { limit, samples }
 }
 
+pub(super) const fn at_least(limit: f64, samples: usize) -> Bar {
+    Bar::AtLeast { limit, samples }
+}
+
 /// By nearest rank, in milliseconds; without samples it is not a number.
-fn percentile(times: &[Duration], percent: usize) -> f64 {
+pub(super) fn percentile(times: &[Duration], percent: usize) -> f64 {
     let mut sorted = times.to_vec();
     sorted.sort();
     let rank = (sorted.len() * percent).div_ceil(100);
@@ -196,6 +205,16 @@ mod tests {
         assert!(report(100.0, 200).passes());
         assert!(!report(100.1, 200).passes());
         assert!(!report(f64::NAN, 200).passes());
+    }
+
+    #[test]
+    fn what_has_to_be_reached_is_missed_below_it() {
+        let reviews = |value: f64| {
+            let mut report = Report::new(30);
+            report.add("reviews_per_s", value, 1, at_least(5000.0, 1));
+            report.passes()
+        };
+        assert!(reviews(5000.0) && !reviews(4999.0) && !reviews(f64::NAN));
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Measures how fast releases are; fails if a figure misses its bar.
+//! Measures how fast releases and reviews are; fails if a figure misses its bar.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -7,13 +8,19 @@ use canary_tests::bench;
 use canary_tests::tools::folder;
 use clap::Parser;
 
-/// Measures how fast releases are; fails if a figure misses its bar.
+/// Measures how fast releases and reviews are; fails if a figure misses its bar.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
     /// Canaries that the server keeps; 30 of them are changed.
     #[arg(long, env = "CANARIES", default_value_t = 30)]
     canaries: usize,
+    /// Only the figures of admission.
+    #[arg(long)]
+    admission: bool,
+    /// Another build of the server, to compare: what it answers on one CPU is told on stderr, in the same run.
+    #[arg(long = "build", value_name = "PROGRAM")]
+    builds: Vec<PathBuf>,
 }
 
 #[tokio::main]
@@ -25,7 +32,7 @@ async fn main() -> Result<ExitCode> {
     );
     // A drop, not an exit: it is the drop that cleans up.
     tokio::select! {
-        report = bench::run(args.canaries) => finish(&report?),
+        report = bench::run(args.canaries, !args.admission, &args.builds) => finish(&report?),
         _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
     }
 }

@@ -18,8 +18,9 @@ use tokio::sync::oneshot;
 
 /// A second one even on a single CPU: a review of megabytes takes long, and others pass it by.
 const FEWEST: usize = 2;
-/// At a tenth of a millisecond for a usual review, the last in line waits for a few of them.
-const LINE: usize = 24;
+/// Before each. A usual review takes a tenth of a millisecond or two: the last in line waits for some ten
+/// milliseconds, and a machine that is busy with others for as long turns nobody away.
+const LINE: usize = 40;
 
 type Job = Box<dyn FnOnce() + Send>;
 
