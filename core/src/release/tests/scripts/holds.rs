@@ -87,7 +87,11 @@ fn a_running_release_is_held_at_its_weight_and_goes_on_at_the_freezes_end() {
     let mut world = World::at_weight(&two_steps(), 20);
     let freeze = until(&world, GOING_ON, 25);
     govern(&mut world, freeze);
-    world.run(24);
+    world.run(12);
+    let due = world.status().release.unwrap().next_check_at.unwrap();
+    let left = due.duration_since(world.now).as_secs();
+    assert_eq!(left, 8, "checks go on meanwhile");
+    world.run(12);
     expect(
         &mut world,
         "0 Halt podinfo.test advancement: CanaryPolicy prod: spec.advance: not now",
@@ -114,6 +118,17 @@ fn a_policy_that_is_deleted_lets_its_release_go_on_at_once() {
     govern(&mut world, Governance::default());
     world.settle();
     assert_eq!(world.weight(), 40);
+}
+
+#[test]
+fn what_holds_a_promotion_no_more_lets_it_begin_before_its_check_is_due() {
+    let mut world = World::at_weight(&two_steps(), 40);
+    govern(&mut world, governance([false, false, true, false]));
+    world.run(13);
+    assert_eq!(world.phase(), Phase::WaitingPromotion);
+    govern(&mut world, Governance::default());
+    world.settle();
+    assert_eq!(world.phase(), Phase::Finalising);
 }
 
 #[test]
