@@ -126,6 +126,9 @@ fn what_holds_a_promotion_no_more_lets_it_begin_before_its_check_is_due() {
     govern(&mut world, governance([false, false, true, false]));
     world.run(13);
     assert_eq!(world.phase(), Phase::WaitingPromotion);
+    let status = world.status();
+    let reason = conditions::get(&status, conditions::HELD).map(|held| held.reason.as_str());
+    assert_eq!(reason, Some("CanaryPolicy"), "nobody's approval is missing");
     govern(&mut world, Governance::default());
     world.settle();
     assert_eq!(world.phase(), Phase::Finalising);
@@ -212,6 +215,10 @@ fn a_break_glass_that_comes_with_a_template_lets_its_release_through_and_no_othe
     world.set_revision("v1-000000000003");
     world.run(60);
     assert_eq!(world.phase(), Phase::Waiting, "it is stale by now");
+    world.target.break_glass = None;
+    world.set_revision("v1-000000000004");
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Waiting, "it is not there any more");
 }
 
 #[test]
