@@ -244,4 +244,13 @@ fn a_break_glass_that_comes_with_a_request_lets_the_release_through() {
     world.ask(Verb::Promote, "r1");
     world.run(60);
     assert_eq!(world.phase(), Phase::Succeeded);
+    world.set_revision("v1-000000000003");
+    world.settle();
+    world.ask(Verb::Promote, "r2");
+    world.run(60);
+    assert_eq!(
+        world.phase(),
+        Phase::Waiting,
+        "it came with another request"
+    );
 }
