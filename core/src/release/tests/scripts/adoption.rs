@@ -275,3 +275,16 @@ fn a_primary_that_does_not_start_is_told_of_once_although_somebody_changes_it_me
     assert_eq!(told(&mut world), 0);
     assert_eq!(world.primary_revision(), FIRST);
 }
+
+#[test]
+fn a_newer_template_without_pods_takes_nobodys_place() {
+    let mut world = new();
+    world.fresh = Health::Unavailable { ready: 0 };
+    world.run(10);
+    world.target.replicas = 0;
+    world.fresh = Health::Ready;
+    world.set_revision(SECOND);
+    world.run(10);
+    assert_eq!(world.primary_revision(), FIRST);
+    assert_eq!(world.phase(), Phase::Initializing);
+}
