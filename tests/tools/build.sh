@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the programs that the tests run against (Kubernetes, etcd, kwok, Helm, Flagger, podinfo, hey,
-# CoreDNS) from their Go modules, and keeps them by version in the user's cache folder, so that a second
+# Builds the programs that the tests run against (Kubernetes, etcd, kwok, Helm, Flagger, cert-manager, podinfo,
+# hey, CoreDNS) from their Go modules, and keeps them by version in the user's cache folder, so that a second
 # clone finds them built. Prints the folder that holds them.
 #
 #   tests/tools/build.sh control-plane    what the cluster level needs
@@ -74,6 +74,10 @@ client=${client#v0.}
 build helm helm helm.sh/helm/v3/cmd/helm "-X helm.sh/helm/v3/internal/version.version=$(version_of helm helm.sh/helm/v3) -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=${client%%.*}"
 # Who takes over what an uninstallation leaves.
 build flagger flagger github.com/fluxcd/flagger/cmd/flagger
+# The newest whose programs are in the module itself; the definitions are those of a release of today.
+for name in controller cainjector; do
+  build cert-manager "cert-manager-$name" "github.com/cert-manager/cert-manager/cmd/$name"
+done
 copy_module_files "github.com/apache/apisix-ingress-controller@$apisix" samples/deploy/crd/v1 apisix-crds
 copy_module_files "github.com/cert-manager/cert-manager@$cert_manager" deploy/crds cert-manager-crds
 

@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 
 use crate::alone::Alone;
 
+#[path = "certificates/cert_manager.rs"]
+mod cert_manager;
+
 const SECRET: &str = "canary-webhook-tls";
 const KINDS: [&str; 2] = [
     "mutatingwebhookconfigurations",
@@ -34,6 +37,15 @@ async fn kept(plane: &ControlPlane) -> Result<Value> {
         .iter()
         .find(is_it)
         .map_or(Value::Null, |secret| secret["data"].clone()))
+}
+
+/// Waits until the server has taken up so many certificates.
+async fn served(server: &Server, count: usize, limit: Duration) -> Result<()> {
+    let loads = |line: &&Value| line["msg"] == "serving a certificate";
+    eventually("the certificate to be served", limit, async || {
+        Ok((server.log().iter().filter(loads).count() == count).then_some(()))
+    })
+    .await
 }
 
 async fn forget(plane: &ControlPlane) -> Result<()> {
@@ -217,11 +229,7 @@ async fn a_certificate_of_somebody_elses_is_served_when_it_changes_and_nothing_i
 
     let second = issue("second").await?;
     assert_ne!(first["tls.crt"], second["tls.crt"]);
-    eventually("the second certificate", LIMIT, async || {
-        let loads = |line: &&Value| line["msg"] == "serving a certificate";
-        Ok((server.log().iter().filter(loads).count() == 2).then_some(()))
-    })
-    .await?;
+    served(&server, 2, LIMIT).await?;
     asked(alone.plane).await?;
     assert_eq!(kept(alone.plane).await?, second);
     assert_eq!(registered(alone.plane).await?, before);
