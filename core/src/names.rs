@@ -33,6 +33,15 @@ pub const PROMOTED_IMAGES: &str = "kubectl-canary.dev/promoted-images";
 /// On the target while a promotion must not be changed under way: `<canary> <revision>`.
 pub const LOCKED_BY: &str = "kubectl-canary.dev/locked-by";
 
+/// On a `CanaryPolicy`: its enforcement. This and the next three are set by admission, from the spec.
+pub const POLICY_ENFORCEMENT: &str = "policy.kubectl-canary.dev/enforcement";
+/// On a `CanaryPolicy`: "false" if it has nothing against any change of a Deployment.
+pub const POLICY_DEPLOYMENTS: &str = "policy.kubectl-canary.dev/deployments";
+/// On a `CanaryPolicy`: "false" if it has nothing against any Canary.
+pub const POLICY_CANARIES: &str = "policy.kubectl-canary.dev/canaries";
+/// On a `CanaryPolicy`: "false" if it does not protect generated objects.
+pub const POLICY_GENERATED: &str = "policy.kubectl-canary.dev/generated";
+
 /// `fieldManager` of every write.
 pub const FIELD_MANAGER: &str = "kubectl-canary";
 pub const FINALIZER: &str = "kubectl-canary.dev/finalizer";

@@ -20,6 +20,7 @@
 mod calendar;
 mod check;
 pub mod image;
+mod labels;
 mod objection;
 mod release;
 pub mod review;
@@ -35,6 +36,7 @@ use serde::{Deserialize, Serialize};
 
 pub use calendar::{Calendar, Freeze, Outlook};
 pub use check::{validate, warnings};
+pub use labels::labels;
 pub use objection::{Objection, Verdict, gate};
 pub use release::{Holds, Moment, blocks, holds, is_releasing};
 

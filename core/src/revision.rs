@@ -82,9 +82,9 @@ pub fn changed_images(
 }
 
 fn digest(value: &Value, digits: usize) -> String {
-    let mut canonical = String::new();
+    let mut canonical = Vec::new();
     write_canonical(value, &mut canonical);
-    let hash = Sha256::digest(canonical.as_bytes());
+    let hash = Sha256::digest(&canonical);
     let mut hex = String::with_capacity(digits);
     for byte in hash.iter().take(digits / 2) {
         // Writing to a String cannot fail.
@@ -95,32 +95,35 @@ fn digest(value: &Value, digits: usize) -> String {
 
 /// Sorts keys by itself: `serde_json` does so only while no crate of the build turns on its
 /// `preserve_order`, and a revision must not depend on that.
-fn write_canonical(value: &Value, out: &mut String) {
+fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(map) => {
-            let sorted: BTreeMap<&String, &Value> = map.iter().collect();
-            out.push('{');
-            for (i, (key, value)) in sorted.into_iter().enumerate() {
+            let mut entries: Vec<(&String, &Value)> = map.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            out.push(b'{');
+            for (i, (key, value)) in entries.into_iter().enumerate() {
                 if i > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
-                let _ = write!(out, "{}:", Value::from(key.as_str()));
+                // Nor can writing to a Vec, here and below.
+                let _ = serde_json::to_writer(&mut *out, key);
+                out.push(b':');
                 write_canonical(value, out);
             }
-            out.push('}');
+            out.push(b'}');
         }
         Value::Array(list) => {
-            out.push('[');
+            out.push(b'[');
             for (i, value) in list.iter().enumerate() {
                 if i > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 write_canonical(value, out);
             }
-            out.push(']');
+            out.push(b']');
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            let _ = write!(out, "{value}");
+            let _ = serde_json::to_writer(out, value);
         }
     }
 }

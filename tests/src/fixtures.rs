@@ -23,6 +23,7 @@ pub mod loadtester;
 pub mod prometheus;
 pub mod relay;
 pub mod serve;
+pub mod webhook;
 
 /// A fixture's state stays readable after a panic in one of its handlers: the test that caused it
 /// fails by its own assertion, not by a poisoned lock.

@@ -16,6 +16,7 @@
 
 mod answer;
 mod http;
+mod line;
 mod metrics;
 mod mutate;
 mod patch;
@@ -26,7 +27,6 @@ mod sentence;
 #[cfg(test)]
 mod tests;
 mod validate;
-mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;

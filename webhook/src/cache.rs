@@ -6,16 +6,17 @@
 //!                          └── own ◄──┘   what we wrote is seen at once, whatever the watch says later
 //! ```
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Namespace and name.
+/// Namespace and name. Each Canary rests on a dozen objects, and all of them are keys: a copy of one is none of
+/// its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
-    pub namespace: String,
-    pub name: String,
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -30,17 +31,18 @@ struct Entry<T> {
 /// what we wrote after it.
 #[derive(Debug)]
 pub struct Cache<T> {
-    entries: RwLock<HashMap<Key, Entry<T>>>,
+    /// In order, so that a namespace is found without a look at the others.
+    entries: RwLock<BTreeMap<Key, Entry<T>>>,
     synced: AtomicBool,
 }
 
 // === impl Key ===
 
 impl Key {
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(namespace: impl AsRef<str>, name: impl AsRef<str>) -> Self {
         Self {
-            namespace: namespace.into(),
-            name: name.into(),
+            namespace: namespace.as_ref().into(),
+            name: name.as_ref().into(),
         }
     }
 }
@@ -72,21 +74,18 @@ impl<T> Cache<T> {
         entries.get(key).map(|entry| entry.value.clone())
     }
 
+    /// Those of a namespace, by name.
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<T>> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries
-            .iter()
-            .filter(|(key, _)| key.namespace == namespace)
-            .map(|(_, entry)| entry.value.clone())
+        of(&entries, namespace)
+            .map(|entry| entry.value.clone())
             .collect()
     }
 
     /// Whether one of a namespace is so; nothing is copied to find out.
     pub fn any_in_namespace(&self, namespace: &str, is_so: impl Fn(&T) -> bool) -> bool {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries
-            .iter()
-            .any(|(key, entry)| key.namespace == namespace && is_so(&entry.value))
+        of(&entries, namespace).any(|entry| is_so(&entry.value))
     }
 
     pub fn keys(&self) -> Vec<Key> {
@@ -173,6 +172,16 @@ impl<T> Cache<T> {
     }
 }
 
+fn of<'a, T>(
+    entries: &'a BTreeMap<Key, Entry<T>>,
+    namespace: &'a str,
+) -> impl Iterator<Item = &'a Entry<T>> {
+    entries
+        .range(Key::new(namespace, "")..)
+        .take_while(move |(key, _)| *key.namespace == *namespace)
+        .map(|(_, entry)| entry)
+}
+
 /// Resource versions of one API server are comparable as numbers; 0 for one that is none.
 pub fn parse_version(resource_version: &str) -> u64 {
     resource_version.parse().unwrap_or(0)
@@ -199,6 +208,18 @@ mod tests {
         let cache = Cache::default();
         cache.put(key(), "12", "ours");
         assert!(!cache.put(key(), "12", "ours"));
+    }
+
+    #[test]
+    fn a_namespace_is_all_of_its_own_and_nothing_of_its_neighbours() {
+        let cache = Cache::default();
+        for namespace in ["tes", "test", "test-2", "tesu"] {
+            for name in ["", "a", "z"] {
+                cache.put(Key::new(namespace, name), "1", (namespace, name));
+            }
+        }
+        let found: Vec<_> = cache.in_namespace("test").iter().map(|one| **one).collect();
+        assert_eq!(found, [("test", ""), ("test", "a"), ("test", "z")]);
     }
 
     #[test]

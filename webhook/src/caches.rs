@@ -5,6 +5,7 @@
 //! ```
 
 mod interest;
+mod packed;
 mod policies;
 mod targets;
 mod watch;
@@ -26,6 +27,7 @@ use crate::target::autoscaler;
 use crate::target::view::{Deployment, strings};
 
 use interest::Interests;
+pub use packed::{Autoscaler, Packed, Service};
 pub use policies::{Labels, Stated};
 use targets::Targets;
 pub use watch::watch;
@@ -48,10 +50,10 @@ pub struct Slice {
 pub struct Caches {
     pub canaries: Cache<Canary>,
     pub deployments: Cache<Deployment>,
-    pub services: Cache<Value>,
+    services: Cache<Service>,
     pub slices: Cache<Slice>,
-    pub autoscalers: Cache<Value>,
-    pub routes: Cache<Value>,
+    autoscalers: Cache<Autoscaler>,
+    routes: Cache<Packed>,
     pub config_maps: Cache<ConfigMeta>,
     pub secrets: Cache<ConfigMeta>,
     pub templates: Cache<MetricTemplate>,
@@ -170,9 +172,15 @@ impl Caches {
                 written,
             ),
             Kind::EndpointSlice => put(&self.slices, key, &version, slice(&object), written),
-            Kind::Service => put(&self.services, key, &version, object, written),
-            Kind::Autoscaler => put(&self.autoscalers, key, &version, object, written),
-            Kind::Route => put(&self.routes, key, &version, object, written),
+            Kind::Service => put(&self.services, key, &version, Service::of(&object), written),
+            Kind::Autoscaler => put(
+                &self.autoscalers,
+                key,
+                &version,
+                Autoscaler::of(&object),
+                written,
+            ),
+            Kind::Route => put(&self.routes, key, &version, Packed::of(&object), written),
             Kind::ConfigMap | Kind::Secret => put(
                 self.configs(kind),
                 key,
@@ -330,7 +338,7 @@ impl Caches {
             }
             Kind::Autoscaler => {
                 let old = self.autoscalers.get_key(key);
-                old.map(|old| Key::new(&key.namespace, autoscaler::scales(&old).1))
+                old.map(|old| Key::new(&key.namespace, &old.target))
                     .into_iter()
                     .collect()
             }

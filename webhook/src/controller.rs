@@ -84,7 +84,7 @@ impl Controller {
     fn count(&self) {
         let mut totals = std::collections::BTreeMap::new();
         for key in self.workers.keys() {
-            *totals.entry(key.namespace.clone()).or_insert(0_i64) += 1;
+            *totals.entry(key.namespace.to_string()).or_insert(0_i64) += 1;
         }
         self.context.metrics.totals(&totals);
     }
@@ -99,7 +99,8 @@ async fn work(context: Arc<Context>, permits: Arc<Semaphore>, key: Key, changed:
             let Ok(_permit) = permits.acquire().await else {
                 return;
             };
-            context.tick(&key).await
+            // A look takes many kilobytes, and most of the time nobody looks.
+            Box::pin(context.tick(&key)).await
         };
         let wait = match outcome {
             Ok(Next::Gone) => return forget(&context, &key),
@@ -139,7 +140,7 @@ fn forget(context: &Context, key: &Key) {
     context.contest.forget(key);
     context.repairs.forget(key);
     context.metrics.forget(&Workload {
-        name: key.name.clone(),
-        namespace: key.namespace.clone(),
+        name: key.name.to_string(),
+        namespace: key.namespace.to_string(),
     });
 }

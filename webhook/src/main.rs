@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use canary_webhook::args::{Args, Command, parse};
 use canary_webhook::{clock, server, telemetry};
 
+/// Reviews are many small allocations of a moment, and glibc's or musl's own allocator is the slowest part of
+/// them. How soon memory goes back to the system is set where it is built: `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let args = match parse(std::env::args()) {
         Ok(args) => args,

@@ -128,11 +128,7 @@ fn conditions(policy: &Stated, caches: &Caches, now: Timestamp) -> Vec<Condition
 }
 
 fn missing(enforcement: Enforcement, caches: &Caches) -> Vec<String> {
-    let mode = match enforcement {
-        Enforcement::Deny => "deny",
-        Enforcement::Warn => "warn",
-        Enforcement::Audit => "audit",
-    };
+    let mode = enforcement.as_str().to_ascii_lowercase();
     let names = SUBJECTS.map(|subject| format!("canary-policy-{subject}-{mode}"));
     let there = |name: &String| caches.enforcers.get_key(&Key::new("", name)).is_some();
     names.into_iter().filter(|name| !there(name)).collect()

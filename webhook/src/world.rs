@@ -122,15 +122,15 @@ impl World {
                     .names(canary)
                     .map_err(|error| problem("RouteInvalid", error.to_string()))?;
                 (
-                    caches.routes.get(&namespace, &source),
-                    caches.routes.get(&namespace, &generated),
+                    caches.route(&namespace, &source),
+                    caches.route(&namespace, &generated),
                 )
             }
             None => (None, None),
         };
         let world = Self {
             primary: caches.deployments.get(&namespace, &canary.primary_name()),
-            apex: caches.services.get(&namespace, canary.apex()),
+            apex: caches.service(&namespace, canary.apex()),
             canary: canary.clone(),
             namespace,
             capability,
@@ -304,7 +304,10 @@ impl World {
 type Chosen = (Option<Arc<Value>>, Vec<String>);
 
 fn choose_autoscaler(canary: &Canary, caches: &Caches, namespace: &str) -> Result<Chosen, Problem> {
-    let all = caches.autoscalers.in_namespace(namespace);
+    let all = match &canary.spec.autoscaler_ref {
+        Some(named) => Vec::from_iter(caches.autoscaler(namespace, &named.name)),
+        None => caches.autoscalers_of(namespace, canary.target_name()),
+    };
     let plain: Vec<&Value> = all.iter().map(AsRef::as_ref).collect();
     match autoscaler::choose(canary, &plain) {
         Choice::None => Ok((None, Vec::new())),

@@ -10,6 +10,9 @@
 //! of a cron line, jiff says when they are: a time that the clock skips is the moment of the
 //! change, and of a time that it shows twice the first begins a window and the second ends one.
 
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use croner::parser::{CronParser, Seconds, Year};
 use croner::{Cron, Weekday};
 use jiff::civil::{DateTime, date};
@@ -29,6 +32,9 @@ const MOST_JOINED: usize = 45_000;
 #[derive(Clone, Debug, Default)]
 pub struct Calendar {
     windows: Vec<Window>,
+    /// A time without a freeze that was found once: where a cron line has no occurrence takes longest to find
+    /// out, and each review asks.
+    free: Arc<Mutex<Option<Range<Timestamp>>>>,
 }
 
 /// A time in which nothing new is released.
@@ -81,25 +87,42 @@ pub(super) type Unreadable = (&'static str, String);
 
 impl Calendar {
     pub(super) fn new(windows: Vec<Window>) -> Self {
-        Self { windows }
+        Self {
+            windows,
+            free: Arc::default(),
+        }
     }
 
     /// The freeze that holds at `now`.
     pub fn freeze(&self, now: Timestamp) -> Option<Freeze> {
-        self.windows.iter().find_map(|window| {
-            let (start, _) = window.span(now)?;
-            Some(Freeze {
-                window: window.name.clone(),
-                reason: window.reason.clone(),
-                start,
-                until: joined_end(&self.windows, now),
-            })
+        let (window, start) = self.holding(now)?;
+        Some(Freeze {
+            window: window.name.clone(),
+            reason: window.reason.clone(),
+            start,
+            until: joined_end(&self.windows, now),
         })
     }
 
     /// Whether a freeze holds at `now`; cheaper than to know how long.
     pub fn is_frozen(&self, now: Timestamp) -> bool {
-        self.windows.iter().any(|window| window.span(now).is_some())
+        self.holding(now).is_some()
+    }
+
+    /// The first window that contains `now`, and when it began.
+    fn holding(&self, now: Timestamp) -> Option<(&Window, Timestamp)> {
+        let free = || self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free().as_ref().is_some_and(|free| free.contains(&now)) {
+            return None;
+        }
+        let mut windows = self.windows.iter();
+        let held = windows.find_map(|window| Some((window, window.span(now)?.0)));
+        if held.is_none() {
+            let starts = self.windows.iter().filter_map(|it| it.next_start(now));
+            let until = starts.min().unwrap_or(Timestamp::MAX);
+            *free() = Some(now..until);
+        }
+        held
     }
 
     pub fn outlook(&self, now: Timestamp) -> Outlook {

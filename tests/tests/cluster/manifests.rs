@@ -35,8 +35,17 @@ async fn apply(plane: &ControlPlane, inside: &str) -> Result<String> {
         .ok()
 }
 
+/// The kinds of cert-manager.
+pub async fn define_certificates(plane: &ControlPlane) -> Result<()> {
+    let folder = plane.tools().join("cert-manager-crds");
+    let folder = folder.display().to_string();
+    let apply = ["apply", "--server-side", "-f", &folder];
+    plane.kubectl(&apply).await?.ok()?;
+    Ok(())
+}
+
 /// What kustomize makes of a folder of the project.
-async fn kustomize(inside: &str) -> String {
+pub async fn kustomize(inside: &str) -> String {
     let mut kubectl = Command::new(tools(Level::ControlPlane).unwrap().join("kubectl"));
     kubectl.arg("kustomize").arg(folder(inside));
     run(kubectl, "").await.unwrap().ok().unwrap()
@@ -59,7 +68,7 @@ async fn helm(args: &[&str], plane: Option<&ControlPlane>) -> Output {
 }
 
 /// The objects of a text, as plain JSON.
-fn objects(text: &str) -> Vec<Value> {
+pub fn objects(text: &str) -> Vec<Value> {
     let plain = |object| serde_json::to_value(object).unwrap();
     documents(text).unwrap().into_iter().map(plain).collect()
 }

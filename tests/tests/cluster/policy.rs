@@ -19,6 +19,8 @@ mod freeze;
 mod generated;
 #[path = "policy/images.rs"]
 mod images;
+#[path = "policy/labels.rs"]
+mod labels;
 #[path = "policy/lock.rs"]
 mod lock;
 #[path = "policy/modes.rs"]
@@ -109,11 +111,20 @@ impl Site {
     /// Another policy for this namespace.
     async fn policy(&self, name: &str, mut spec: Value) {
         spec["namespaces"] = json!({"matchLabels": {"test": &self.name}});
-        self.admin(&json!({
-            "apiVersion": "policy.kubectl-canary.dev/v1alpha1", "kind": "CanaryPolicy",
-            "metadata": {"name": name}, "spec": spec,
-        }))
-        .await;
+        self.admin(&canary_policy(name, &spec)).await;
+    }
+
+    /// What the API server says to an administrator's object, or nothing if it takes it; it is not stored.
+    async fn said(&self, object: &Value) -> String {
+        let args = [CREATE.as_slice(), &[DRY]].concat();
+        let kubeconfig = self.plane.admin_kubeconfig();
+        let input = object.to_string();
+        let ran = self.plane.kubectl_with(kubeconfig, &args, &input);
+        let output = ran.await.unwrap();
+        match output.code {
+            Some(0) => String::new(),
+            _ => output.stderr,
+        }
     }
 
     /// The freeze that the server would have written into the policy.
@@ -238,6 +249,13 @@ impl Site {
 }
 
 // === what people apply ===
+
+fn canary_policy(name: &str, spec: &Value) -> Value {
+    json!({
+        "apiVersion": "policy.kubectl-canary.dev/v1alpha1", "kind": "CanaryPolicy",
+        "metadata": {"name": name}, "spec": spec,
+    })
+}
 
 /// A Deployment of one container.
 fn deployment(name: &str, image: &str) -> Value {

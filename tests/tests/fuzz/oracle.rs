@@ -22,7 +22,11 @@ const BODY_LIMIT: usize = 7 << 20;
 /// What the API server passes on of one warning, and of all.
 const WARNING: usize = 256;
 const WARNINGS: usize = 4096;
-const OURS: &str = "kubectl-canary.dev/";
+/// What admission may write into an object's metadata: the map, and how its keys begin.
+const OURS: [(&str, &str); 2] = [
+    ("annotations", "kubectl-canary.dev/"),
+    ("labels", "policy.kubectl-canary.dev/"),
+];
 
 /// An answer that is right, in words that say which kind it is of.
 #[derive(Debug, Default)]
@@ -250,17 +254,9 @@ async fn patched(server: &Server, webhook: &str, body: &[u8], patch: &Patch) -> 
     let Ok(mut review) = serde_json::from_slice::<Value>(body) else {
         return Ok(());
     };
-    for operation in &patch.0 {
-        let place = operation.path().to_string();
-        let ours = place
-            .strip_prefix("/metadata/annotations/")
-            .is_some_and(|key| key.replace("~1", "/").starts_with(OURS));
-        let holder = place == "/metadata/annotations"
-            && review["request"]["object"]["metadata"]["annotations"].is_null()
-            && matches!(operation, PatchOperation::Add(add) if add.value == serde_json::json!({}));
-        if !(ours || holder) {
-            return Err(format!("patches {place}"));
-        }
+    let metadata = &review["request"]["object"]["metadata"];
+    if let Some(other) = patch.0.iter().find(|it| !is_ours(it, metadata)) {
+        return Err(format!("patches {}", other.path()));
     }
     let before = review["request"]["object"].clone();
     let object = &mut review["request"]["object"];
@@ -279,20 +275,35 @@ async fn patched(server: &Server, webhook: &str, body: &[u8], patch: &Patch) -> 
     Ok(())
 }
 
+/// Whether it writes one of our entries, or the map for them where there was none.
+fn is_ours(operation: &PatchOperation, metadata: &Value) -> bool {
+    let place = operation.path().to_string();
+    OURS.iter().any(|(map, prefix)| {
+        let Some(rest) = place.strip_prefix(&format!("/metadata/{map}")) else {
+            return false;
+        };
+        let makes_map = rest.is_empty()
+            && metadata[*map].is_null()
+            && matches!(operation, PatchOperation::Add(add) if add.value == serde_json::json!({}));
+        let key = rest.strip_prefix('/').map(|key| key.replace("~1", "/"));
+        makes_map || key.is_some_and(|key| key.starts_with(prefix))
+    })
+}
+
 fn without_ours(object: &Value) -> Value {
     let mut rest = object.clone();
-    let metadata = rest["metadata"].as_object_mut();
-    if let Some(metadata) = metadata
-        && let Some(annotations) = metadata.get_mut("annotations")
-    {
-        if let Some(all) = annotations.as_object_mut() {
-            all.retain(|key, _| !key.starts_with(OURS));
+    let Some(metadata) = rest["metadata"].as_object_mut() else {
+        return rest;
+    };
+    for (map, prefix) in OURS {
+        let Some(entries) = metadata.get_mut(map) else {
+            continue;
+        };
+        if let Some(entries) = entries.as_object_mut() {
+            entries.retain(|key, _| !key.starts_with(prefix));
         }
-        if annotations
-            .as_object()
-            .is_none_or(serde_json::Map::is_empty)
-        {
-            metadata.remove("annotations");
+        if entries.as_object().is_none_or(serde_json::Map::is_empty) {
+            metadata.remove(map);
         }
     }
     rest

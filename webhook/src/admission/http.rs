@@ -1,9 +1,14 @@
 //! The HTTP rim: bytes in, `AdmissionReview` out, whatever happens.
 //!
 //! ```text
-//!  guard: room? deadline ─► body ≤ 7 MiB ─► line? ─► read ─► decide ─► rights ─► AdmissionReview, 200
+//!  guard: long? deadline ─► body ≤ 7 MiB ─► line? ─► read ─► decide ─► rights ─► AdmissionReview, 200
 //!    └ 503      └ 504          └ 413         └ 503    └ 400   └ 500 (a panic)
 //! ```
+//!
+//! A usual review is decided by the task that drives its connection: it takes a tenth of a millisecond or
+//! two, too short to hand it to another thread. But a connection that decided at once would keep those of
+//! the others unread, and nobody would see how many they are. So each stands in line while the others are
+//! read: the length of the line is the load, and what finds it full costs no more than having been read.
 //!
 //! Whatever is no decision of ours has an HTTP status that is no 2xx: the API server takes that for a
 //! failed call and goes on as `failurePolicy` says. The same review under a 200 would be a denial, by
@@ -14,7 +19,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Extension, Request as HttpRequest, State as FromState};
 use axum::middleware::{self, Next};
@@ -27,15 +32,18 @@ use kube::core::admission::{AdmissionResponse, Operation};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::line::Line;
 use super::metrics::InFlight;
-use super::workers::{NoResult, Workers};
 use super::{Answer, Config, Request, State, View, mutate, review, rights, validate};
 
 /// A review holds the object twice, and the API server takes objects of up to 3 MiB.
 const BODY_LIMIT: usize = 7 << 20;
-/// Reviews that are here at once, from their first byte on; beyond that the API server is told so at once.
-/// Of those that are here in full, fewer may wait for their turn.
-const CONCURRENCY: usize = 128;
+/// A longer review takes a millisecond and more, and is worked on apart from the threads that drive
+/// connections: it holds up no other, and the deadline is kept whatever an answer takes.
+const LONG: usize = 128 << 10;
+/// Long reviews that are here at once, from their first byte on: what they may take of memory and CPU. Short
+/// ones are as many as there are connections at most.
+const LONG_AT_ONCE: usize = 8;
 /// What the API server waits at most for any webhook.
 const MAX_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where the path of the call does not say how long the API server waits.
@@ -55,15 +63,16 @@ struct Webhook {
     decide: Decide,
     /// Whether people need rights for what it sees.
     guards_rights: bool,
-    permits: Arc<Semaphore>,
-    workers: Workers,
+    line: Arc<Line>,
+    long: Arc<Semaphore>,
     state: State,
 }
 
-/// Room for one review. It is given back when nobody works on the review any more, which may be later
-/// than its caller was told that it took too long.
-struct Room {
-    _permit: OwnedSemaphorePermit,
+/// A review that is here, until nobody works on it any more: that may be later than its caller was told
+/// that it took too long.
+struct Guest {
+    /// Of a long one.
+    _room: Option<OwnedSemaphorePermit>,
     _counted: InFlight,
 }
 
@@ -77,14 +86,14 @@ struct Failure {
 
 /// Both webhooks, and the probes that say whether to send them anything.
 pub fn router(state: State) -> Router {
-    let permits = Arc::new(Semaphore::new(CONCURRENCY));
-    let workers = Workers::start();
+    let line = Arc::new(Line::new());
+    let long = Arc::new(Semaphore::new(LONG_AT_ONCE));
     let webhook = |name, decide, guards_rights| Webhook {
         name,
         decide,
         guards_rights,
-        permits: permits.clone(),
-        workers: workers.clone(),
+        line: line.clone(),
+        long: long.clone(),
         state: state.clone(),
     };
     let draining = middleware::from_fn_with_state(state.clone(), drain);
@@ -115,20 +124,25 @@ async fn drain(FromState(state): FromState<State>, request: HttpRequest, next: N
     response
 }
 
-/// Bounds how many reviews are answered at once, and how long one may take.
+/// Bounds how many long reviews are here at once, and how long any may take.
 async fn guard(
     FromState(webhook): FromState<Webhook>,
     mut request: HttpRequest,
     next: Next,
 ) -> Response {
-    let Ok(permit) = webhook.permits.clone().try_acquire_owned() else {
-        return webhook.failed(Failure::overload());
+    let room = if is_long(&request) {
+        match webhook.long.clone().try_acquire_owned() {
+            Ok(room) => Some(room),
+            Err(_) => return webhook.failed(Failure::overload()),
+        }
+    } else {
+        None
     };
-    let room = Arc::new(Room {
-        _permit: permit,
+    let guest = Guest {
+        _room: room,
         _counted: webhook.state.metrics.begin(),
-    });
-    request.extensions_mut().insert(room);
+    };
+    request.extensions_mut().insert(Arc::new(guest));
     let limit = timeout(request.uri().query());
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
@@ -138,6 +152,12 @@ async fn guard(
             format!("no answer within the {limit:?} that the caller waits"),
         )),
     }
+}
+
+/// One of unknown length may become long.
+fn is_long(request: &HttpRequest) -> bool {
+    let length = request.body().size_hint().exact();
+    length.is_none_or(|length| length > LONG as u64)
 }
 
 /// The API server says in `?timeout=3s` how long it waits.
@@ -150,7 +170,7 @@ fn timeout(query: Option<&str>) -> Duration {
         .map_or(DEFAULT_TIMEOUT, |asked| asked.min(MAX_TIMEOUT))
 }
 
-fn read(body: &Bytes) -> Result<Request, Failure> {
+fn read(body: &[u8]) -> Result<Request, Failure> {
     review::read(body).map_err(|error| {
         let message = format!("not an AdmissionReview: {error}");
         Failure::new(StatusCode::BAD_REQUEST, "unreadable", message)
@@ -172,9 +192,9 @@ impl Webhook {
     fn routes(self) -> Router<State> {
         let guarded = middleware::from_fn_with_state(self.clone(), guard);
         let (path, panicking) = (format!("/{}", self.name), self.clone());
-        let handler = move |Extension(room): Extension<Arc<Room>>,
+        let handler = move |Extension(guest): Extension<Arc<Guest>>,
                             body: Result<Bytes, BytesRejection>| async move {
-            self.review(room, body).await
+            self.review(guest, body).await
         };
         Router::new()
             .route(&path, post(handler))
@@ -185,10 +205,10 @@ impl Webhook {
             .layer(guarded)
     }
 
-    async fn review(&self, room: Arc<Room>, body: Result<Bytes, BytesRejection>) -> Response {
+    async fn review(&self, guest: Arc<Guest>, body: Result<Bytes, BytesRejection>) -> Response {
         let start = (self.state.elapsed)();
         let answered = match body {
-            Ok(body) => self.answer(room, body).await,
+            Ok(body) => self.answer(guest, body).await,
             Err(rejection) => Err(Failure::rejected(&rejection)),
         };
         let response = match answered {
@@ -200,32 +220,46 @@ impl Webhook {
         response
     }
 
-    async fn answer(&self, room: Arc<Room>, body: Bytes) -> Result<(Request, Answer), Failure> {
-        let (decide, view, config) = (
-            self.decide,
-            self.state.view.clone(),
-            self.state.config.clone(),
-        );
-        let worked = self.workers.run(move || {
-            let _room = room;
-            let request = read(&body)?;
-            let answer = decide(&request, view.as_ref(), &config);
-            Ok((request, answer))
-        });
-        let (request, answer) = worked.await.unwrap_or_else(|none| match none {
-            NoResult::Full => Err(Failure::overload()),
-            NoResult::Panicked(panic) => std::panic::resume_unwind(panic),
-            NoResult::Gone => {
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                Err(Failure::new(status, "shutdown", "nobody is here to answer"))
-            }
-        })?;
+    async fn answer(&self, guest: Arc<Guest>, body: Bytes) -> Result<(Request, Answer), Failure> {
+        let (request, answer) = if body.len() > LONG {
+            self.decide_apart(guest, body).await?
+        } else {
+            let now = (self.state.elapsed)();
+            let _place = self.line.join(now).ok_or_else(Failure::overload)?;
+            tokio::task::yield_now().await;
+            self.decided(&body)?
+        };
         if !self.guards_rights {
             return Ok((request, answer));
         }
         let rights = self.state.rights.as_ref();
         let answer = rights::guard(answer, &request, rights, &self.state.config).await;
         Ok((request, answer))
+    }
+
+    fn decided(&self, body: &[u8]) -> Result<(Request, Answer), Failure> {
+        let request = read(body)?;
+        let answer = (self.decide)(&request, self.state.view.as_ref(), &self.state.config);
+        Ok((request, answer))
+    }
+
+    async fn decide_apart(
+        &self,
+        guest: Arc<Guest>,
+        body: Bytes,
+    ) -> Result<(Request, Answer), Failure> {
+        let webhook = self.clone();
+        let worked = tokio::task::spawn_blocking(move || {
+            let _guest = guest;
+            webhook.decided(&body)
+        });
+        worked.await.unwrap_or_else(|error| {
+            if error.is_panic() {
+                std::panic::resume_unwind(error.into_panic());
+            }
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Err(Failure::new(status, "shutdown", "shutting down"))
+        })
     }
 
     fn respond(&self, answer: Answer, request: &Request) -> Response {

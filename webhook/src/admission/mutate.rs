@@ -1,9 +1,11 @@
-//! `/mutate`: stamps on Deployments, and on Canaries the name of the person who asks.
+//! `/mutate`: stamps on Deployments, on Canaries the name of the person who asks, and on `CanaryPolicies` what they
+//! are about.
 
 use std::sync::Arc;
 
 use canary_core::canary::Canary;
 use canary_core::names;
+use canary_core::policy::{CanaryPolicy, labels};
 use canary_core::revision::revision;
 use kube::ResourceExt as _;
 use kube::core::DynamicObject;
@@ -16,7 +18,8 @@ pub fn mutate(request: &Request, view: &dyn View, config: &Config) -> Answer {
     match Subject::of(request, config) {
         Some(Subject::Deployment) => stamp(request, view),
         Some(Subject::Canary) => sign(request),
-        Some(Subject::Policy) | None => Answer::allow(),
+        Some(Subject::Policy) => label(request),
+        None => Answer::allow(),
     }
 }
 
@@ -69,6 +72,19 @@ fn sign(request: &Request) -> Answer {
         wish.and(request.user_info.username.as_deref())
     };
     Answer::patch(patch::annotations(new, &[(names::REQUESTED_BY, by)]))
+}
+
+/// Labels a policy with what it is about.
+fn label(request: &Request) -> Answer {
+    let Some(new) = &request.object else {
+        return Answer::allow();
+    };
+    // What cannot be read is refused by /validate.
+    let Ok(policy) = new.clone().try_parse::<CanaryPolicy>() else {
+        return Answer::allow();
+    };
+    let wanted = labels(&policy.spec).map(|(key, value)| (key, Some(value)));
+    Answer::patch(patch::labels(new, &wanted))
 }
 
 fn annotation<'a>(object: &'a DynamicObject, key: &str) -> Option<&'a str> {

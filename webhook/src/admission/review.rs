@@ -1,18 +1,23 @@
 //! An `AdmissionReview` from bytes, without what nobody here asks for.
 //!
-//! Most of a review is `managedFields`, twice; they are passed over unread. And the objects are read as
-//! they come, key by key: kube's own type looks for its fields by `flatten`, for which serde first keeps
-//! the whole review in memory, and each object in it once more.
+//! Most of a review is `managedFields`, twice; they are passed over unread, and so is the status of a
+//! Deployment. Of the pod template that a Deployment had before we ask whether it is the new one, which its
+//! text says, and which images it had: if they are others, only those are kept of it. And the objects are read
+//! as they come, key by key: kube's own type looks for its fields by `flatten`, for which serde first keeps the
+//! whole review in memory, and each object in it once more.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use canary_core::revision::image_changes;
 use kube::core::admission::{AdmissionRequest, Operation};
 use kube::core::{DynamicObject, GroupVersionKind, GroupVersionResource, ObjectMeta, TypeMeta};
 use serde::de::value::{MapAccessDeserializer, StringDeserializer};
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer as _, MapAccess,
-    Visitor,
+    Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, IntoDeserializer as _,
+    MapAccess, Visitor,
 };
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::Request;
@@ -23,16 +28,17 @@ const PASSED_OVER: &str = "managedFields";
 
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Review {
+struct Review<'a> {
     api_version: String,
     kind: String,
-    request: Option<Call>,
+    #[serde(borrow)]
+    request: Option<Call<'a>>,
 }
 
 /// The fields of an [`AdmissionRequest`] that decisions rest on.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Call {
+struct Call<'a> {
     uid: String,
     kind: GroupVersionKind,
     resource: GroupVersionResource,
@@ -44,13 +50,40 @@ struct Call {
     namespace: Option<String>,
     operation: Operation,
     user_info: k8s_openapi::api::authentication::v1::UserInfo,
-    object: Option<Object>,
-    old_object: Option<Object>,
+    #[serde(borrow)]
+    object: Option<Object<'a>>,
+    #[serde(borrow)]
+    old_object: Option<Object<'a>>,
     #[serde(default)]
     dry_run: bool,
 }
 
-struct Object(DynamicObject);
+struct Object<'a> {
+    object: DynamicObject,
+    /// Of a Deployment, what `object` lacks.
+    template: Option<&'a RawValue>,
+}
+
+/// What is kept of the pod template before.
+#[derive(serde::Deserialize, serde::Serialize)]
+struct Images {
+    spec: Containers,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Containers {
+    #[serde(default)]
+    init_containers: Vec<Container>,
+    containers: Vec<Container>,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+struct Container {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+}
 
 struct Metadata(ObjectMeta);
 
@@ -59,7 +92,7 @@ struct Rest<A>(A);
 
 /// Reads a review; an error says what is wrong with it.
 pub fn read(body: &[u8]) -> Result<Request, String> {
-    let review: Review = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let review: Review<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     // Of another version the fields may mean something else, and so would those of our answer.
     if review.api_version != API_VERSION || review.kind != "AdmissionReview" {
         return Err(format!(
@@ -67,7 +100,7 @@ pub fn read(body: &[u8]) -> Result<Request, String> {
         ));
     }
     let call = review.request.ok_or("it has no request")?;
-    let object = |object: Option<Object>| object.map(|object| object.0);
+    let (object, old_object) = both(call.object, call.old_object).map_err(|it| it.to_string())?;
     Ok(AdmissionRequest {
         types: TypeMeta {
             api_version: review.api_version,
@@ -84,34 +117,86 @@ pub fn read(body: &[u8]) -> Result<Request, String> {
         namespace: call.namespace,
         operation: call.operation,
         user_info: call.user_info,
-        object: object(call.object),
-        old_object: object(call.old_object),
+        object,
+        old_object,
         dry_run: call.dry_run,
         options: None,
     })
 }
 
+/// The objects with their templates. If only one has a template, all of it is kept.
+fn both(
+    new: Option<Object<'_>>,
+    old: Option<Object<'_>>,
+) -> serde_json::Result<(Option<DynamicObject>, Option<DynamicObject>)> {
+    let texts = [&new, &old].map(|it| it.as_ref().and_then(|it| it.template));
+    let whole = |text: Option<&RawValue>| {
+        let text = text.map(RawValue::get);
+        text.map(serde_json::from_str::<Value>).transpose()
+    };
+    let after = whole(texts[0])?;
+    let before = match texts {
+        [Some(new), Some(old)] if new.get() == old.get() => after.clone(),
+        [Some(_), Some(old)] => {
+            let images = serde_json::from_str::<Images>(old.get()).and_then(serde_json::to_value);
+            // The same in other words is no change: without other images, all of it has to be looked at.
+            match (images, &after) {
+                (Ok(images), Some(after)) if !image_changes(Some(&images), after).is_empty() => {
+                    Some(images)
+                }
+                _ => whole(Some(old))?,
+            }
+        }
+        [_, old] => whole(old)?,
+    };
+    Ok((
+        new.map(|new| new.with(after)),
+        old.map(|old| old.with(before)),
+    ))
+}
+
 // === impl Object ===
 
-impl<'de> Deserialize<'de> for Object {
+impl Object<'_> {
+    fn with(mut self, template: Option<Value>) -> DynamicObject {
+        if let Some(template) = template {
+            self.object.data["spec"]["template"] = template;
+        }
+        self.object
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
 
         impl<'de> Visitor<'de> for Fields {
-            type Value = Object;
+            type Value = Object<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of Kubernetes")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let (mut api_version, mut kind) = (None, None);
-                let (mut metadata, mut data) = (None, Map::new());
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                let (mut api_version, mut kind) = (None, None::<String>);
+                let (mut metadata, mut data, mut template) = (None, Map::new(), None);
                 while let Some(key) = map.next_key::<String>()? {
                     match key.as_str() {
                         "apiVersion" => api_version = Some(map.next_value()?),
                         "kind" => kind = Some(map.next_value()?),
                         "metadata" => metadata = Some(map.next_value::<Metadata>()?.0),
+                        // Its kind comes before it, from any API server.
+                        "status" if kind.as_deref() == Some("Deployment") => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                        "spec" if kind.as_deref() == Some("Deployment") => {
+                            let spec: Option<BTreeMap<String, &RawValue>> = map.next_value()?;
+                            if let Some(mut spec) = spec {
+                                template = spec.remove("template");
+                                let rest = serde_json::to_value(spec).map_err(A::Error::custom)?;
+                                data.insert(key, rest);
+                            }
+                        }
                         _ => {
                             data.insert(key, map.next_value()?);
                         }
@@ -120,11 +205,14 @@ impl<'de> Deserialize<'de> for Object {
                 let types = api_version
                     .zip(kind)
                     .map(|(api_version, kind)| TypeMeta { api_version, kind });
-                Ok(Object(DynamicObject {
-                    types,
-                    metadata: metadata.unwrap_or_default(),
-                    data: Value::Object(data),
-                }))
+                Ok(Object {
+                    object: DynamicObject {
+                        types,
+                        metadata: metadata.unwrap_or_default(),
+                        data: Value::Object(data),
+                    },
+                    template,
+                })
             }
         }
 
@@ -180,59 +268,4 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Rest<A> {
 }
 
 #[cfg(test)]
-mod tests {
-    use kube::core::admission::AdmissionReview;
-    use serde_json::json;
-
-    use super::*;
-
-    fn review() -> Value {
-        json!({
-            "apiVersion": "admission.k8s.io/v1",
-            "kind": "AdmissionReview",
-            "request": {
-                "uid": "r1",
-                "kind": { "group": "apps", "version": "v1", "kind": "Deployment" },
-                "resource": { "group": "apps", "version": "v1", "resource": "deployments" },
-                "name": "podinfo",
-                "namespace": "test",
-                "operation": "UPDATE",
-                "userInfo": { "username": "alice", "groups": ["people"] },
-                "object": {
-                    "apiVersion": "apps/v1",
-                    "kind": "Deployment",
-                    "metadata": {
-                        "name": "podinfo",
-                        "labels": { "app": "podinfo" },
-                        "creationTimestamp": "2026-01-01T00:00:00Z",
-                    },
-                    "spec": { "template": { "spec": { "containers": [{ "image": "podinfo:2" }] } } },
-                    "status": { "replicas": 1 },
-                },
-                "oldObject": { "metadata": { "name": "podinfo" } },
-                "dryRun": true,
-            },
-        })
-    }
-
-    #[test]
-    fn a_review_reads_as_by_the_type_of_kube_but_for_managed_fields() {
-        let theirs: AdmissionReview<DynamicObject> = serde_json::from_value(review()).unwrap();
-        let theirs: Request = theirs.try_into().unwrap();
-        let mut managed = review();
-        managed["request"]["object"]["metadata"]["managedFields"] =
-            json!([{ "manager": "kubectl", "fieldsV1": { "f:spec": {} } }]);
-        let ours = read(managed.to_string().as_bytes()).unwrap();
-        let text = |request: &Request| serde_json::to_value(request).unwrap();
-        assert_eq!(text(&ours), text(&theirs));
-        assert_eq!(ours.types, theirs.types);
-    }
-
-    #[test]
-    fn what_is_no_object_is_refused_with_the_reason() {
-        let mut wrong = review();
-        wrong["request"]["object"] = json!("podinfo");
-        let error = read(wrong.to_string().as_bytes()).unwrap_err();
-        assert!(error.contains("an object of Kubernetes"), "{error}");
-    }
-}
+mod tests;

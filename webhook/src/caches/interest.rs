@@ -82,7 +82,7 @@ impl Caches {
     pub(super) fn wake_namespace(&self, namespace: &str) {
         let interests = self.interests();
         let workers = interests.workers.iter();
-        for (_, worker) in workers.filter(|(canary, _)| canary.namespace == namespace) {
+        for (_, worker) in workers.filter(|(canary, _)| *canary.namespace == *namespace) {
             worker.notify_one();
         }
     }

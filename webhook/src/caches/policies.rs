@@ -30,7 +30,6 @@ impl Caches {
         let labels = self.namespaces.get("", namespace).unwrap_or_default();
         let mut found = self.policies.in_namespace("");
         found.retain(|policy| policy.rules.applies(&labels));
-        found.sort_by(|a, b| a.rules.name.cmp(&b.rules.name));
         found
     }
 
@@ -39,27 +38,13 @@ impl Caches {
         self.targets.releasing_but(namespace, canary)
     }
 
-    /// Whether a Service selects pods with these labels.
-    pub fn is_served(&self, namespace: &str, labels: &Labels) -> bool {
-        self.services.any_in_namespace(namespace, |service| {
-            let selector = service
-                .pointer("/spec/selector")
-                .and_then(Value::as_object)
-                .filter(|selector| !selector.is_empty());
-            let selects = |(key, value): (&String, &Value)| {
-                labels.get(key).is_some_and(|label| value == label.as_str())
-            };
-            selector.is_some_and(|selector| selector.iter().all(selects))
-        })
-    }
-
     /// What a policy says is news; its status is our own.
     pub(super) fn store_policy(&self, object: Value, written: bool) -> bool {
         let (key, version) = (key_of(&object), text(&object, "/metadata/resourceVersion"));
         let object: CanaryPolicy = match serde_json::from_value(object) {
             Ok(object) => object,
             Err(error) => {
-                warn!(policy = key.name, %error, "cannot be read and is left alone");
+                warn!(policy = %key.name, %error, "cannot be read and is left alone");
                 return false;
             }
         };

@@ -19,7 +19,7 @@ struct Index {
     by_target: HashMap<Key, BTreeSet<Key>>,
     target_of: HashMap<Key, Key>,
     /// Per namespace.
-    releasing: HashMap<String, BTreeSet<Key>>,
+    releasing: HashMap<Arc<str>, BTreeSet<Key>>,
 }
 
 // === impl Caches ===
@@ -58,7 +58,7 @@ impl Targets {
     pub(super) fn releasing_but(&self, namespace: &str, name: Option<&str>) -> usize {
         let index = self.index();
         let there = index.releasing.get(namespace).into_iter().flatten();
-        there.filter(|key| Some(key.name.as_str()) != name).count()
+        there.filter(|key| Some(&*key.name) != name).count()
     }
 
     fn index(&self) -> RwLockReadGuard<'_, Index> {

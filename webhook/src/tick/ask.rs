@@ -200,8 +200,7 @@ impl Context {
     fn service_address(&self, world: &World) -> Vec<String> {
         let service = self
             .caches
-            .services
-            .get(&world.namespace, &Side::Canary.name(&world.canary));
+            .service(&world.namespace, &Side::Canary.name(&world.canary));
         let address =
             service.and_then(|service| service["spec"]["clusterIP"].as_str().map(str::to_owned));
         address.into_iter().collect()

@@ -23,6 +23,7 @@ pub struct Contest {
 #[derive(Debug, Default)]
 struct Known {
     status: Option<CanaryStatus>,
+    resource_version: Option<String>,
     foreign: Vec<Timestamp>,
     said: bool,
 }
@@ -42,10 +43,15 @@ impl Contest {
     pub fn judge(&self, key: &Key, canary: &Canary, now: Timestamp) -> Verdict {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.entry(key.clone()).or_default();
-        if known.status.is_some() && known.status != canary.status {
+        let version = &canary.metadata.resource_version;
+        // One version that reads otherwise was written by nobody: while the definition changes, the API server
+        // serves an object by the old schema and by the new.
+        let written = known.resource_version != *version;
+        if known.status.is_some() && known.status != canary.status && written {
             known.foreign.push(now);
         }
         known.status.clone_from(&canary.status);
+        known.resource_version.clone_from(version);
         known.foreign.retain(|at| now.duration_since(*at) < WINDOW);
         if known.foreign.len() < LIMIT {
             known.said = false;
@@ -63,10 +69,14 @@ impl Contest {
         now.saturating_add(WINDOW).unwrap_or(Timestamp::MAX)
     }
 
-    /// A write of ours.
-    pub fn wrote(&self, key: &Key, status: Option<&CanaryStatus>) {
+    /// A write of ours, as it was answered.
+    pub fn wrote(&self, key: &Key, answer: &Canary) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(key.clone()).or_default().status = status.cloned();
+        let known = known.entry(key.clone()).or_default();
+        known.status.clone_from(&answer.status);
+        known
+            .resource_version
+            .clone_from(&answer.metadata.resource_version);
     }
 
     pub fn forget(&self, key: &Key) {
@@ -84,15 +94,21 @@ mod tests {
     use super::*;
 
     fn canary(failed_checks: i64) -> Canary {
+        canary_of_version(failed_checks, failed_checks)
+    }
+
+    fn canary_of_version(version: i64, failed_checks: i64) -> Canary {
         let status = CanaryStatus {
             phase: Phase::Progressing,
             failed_checks,
             ..CanaryStatus::default()
         };
-        Canary {
+        let mut canary = Canary {
             status: Some(status),
             ..Canary::default()
-        }
+        };
+        canary.metadata.resource_version = Some(version.to_string());
+        canary
     }
 
     fn at(minute: i64) -> Timestamp {
@@ -104,7 +120,17 @@ mod tests {
         let (contest, key) = (Contest::default(), Key::new("test", "podinfo"));
         for n in 0..10 {
             assert_eq!(contest.judge(&key, &canary(n), at(0)), Verdict::Ours);
-            contest.wrote(&key, canary(n + 1).status.as_ref());
+            contest.wrote(&key, &canary(n + 1));
+        }
+    }
+
+    #[test]
+    fn a_version_of_ours_that_reads_otherwise_was_written_by_nobody() {
+        let (contest, key) = (Contest::default(), Key::new("test", "podinfo"));
+        for n in 0..10 {
+            contest.wrote(&key, &canary_of_version(n, 1));
+            let pruned = canary_of_version(n, 0);
+            assert_eq!(contest.judge(&key, &pruned, at(0)), Verdict::Ours);
         }
     }
 

@@ -72,7 +72,7 @@ impl Context {
         let canary = &world.canary;
         for side in [Side::Primary, Side::Canary] {
             let name = side.name(canary);
-            if let Some(live) = self.caches.services.get(&world.namespace, &name)
+            if let Some(live) = self.caches.service(&world.namespace, &name)
                 && !may_take(&live, canary)
             {
                 return Err(taken("Service", &name, world));
@@ -143,8 +143,7 @@ impl Context {
         let desired = world.service(side);
         let live = self
             .caches
-            .services
-            .get(&world.namespace, &side.name(&world.canary));
+            .service(&world.namespace, &side.name(&world.canary));
         let Some(live) = live else {
             let created = self.cluster.apply(Kind::Service, &desired).await?;
             self.caches.written(Kind::Service, created);
@@ -203,7 +202,7 @@ impl Context {
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        let live = self.caches.autoscalers.get(&world.namespace, &name);
+        let live = self.caches.autoscaler(&world.namespace, &name);
         if let Some(live) = &live {
             if !may_take(live, &world.canary) {
                 return Err(taken("HorizontalPodAutoscaler", &name, world));

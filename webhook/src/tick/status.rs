@@ -41,9 +41,9 @@ impl Context {
             .await?;
         self.caches.written(Kind::Canary, stored);
         let key = Key::new(canary.namespace_name(), name);
-        let stored = self.caches.canaries.get_key(&key);
-        let status = stored.as_ref().and_then(|stored| stored.status.as_ref());
-        self.contest.wrote(&key, status);
+        if let Some(stored) = self.caches.canaries.get_key(&key) {
+            self.contest.wrote(&key, &stored);
+        }
         Ok(true)
     }
 }

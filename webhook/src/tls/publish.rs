@@ -170,6 +170,7 @@ mod tests {
             json!([
                 {"name": "deployments.mutate.kubectl-canary.dev", "clientConfig": {"caBundle": "UEVN"}},
                 {"name": "canaries.mutate.kubectl-canary.dev", "clientConfig": {"caBundle": "UEVN"}},
+                {"name": "policies.mutate.kubectl-canary.dev", "clientConfig": {"caBundle": "UEVN"}},
             ])
         );
     }

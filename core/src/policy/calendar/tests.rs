@@ -357,6 +357,18 @@ proptest! {
     }
 
     #[test]
+    fn an_answer_does_not_depend_on_what_was_asked_before(
+        windows in prop::collection::vec(any_window(), 1..4),
+        minutes in prop::collection::vec(0_i64..30_000, 2..6),
+    ) {
+        let asked_often = calendar(&windows);
+        for minute in minutes {
+            let now = at("2026-10-20T00:00:00Z") + SignedDuration::from_mins(minute);
+            prop_assert_eq!(asked_often.freeze(now), calendar(&windows).freeze(now));
+        }
+    }
+
+    #[test]
     fn every_minute_is_frozen_as_the_clock_on_the_wall_says(
         minute in 0_i64..60_000,
     ) {

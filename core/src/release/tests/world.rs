@@ -216,7 +216,7 @@ impl World {
     }
 
     pub fn apply(&mut self, plan: &Plan, crash: Option<usize>) {
-        let mut sequence = self.status().events.sequence;
+        let mut sequence = plan.status.events.sequence;
         let done = crash.unwrap_or(plan.actions.len());
         for action in plan.actions.iter().take(done) {
             self.act(action, &mut sequence);

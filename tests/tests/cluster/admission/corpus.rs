@@ -1,21 +1,18 @@
 //! Where the fuzzer's corpus comes from: what a real API server sends for what people do.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
-use axum_server::tls_rustls::RustlsConfig;
 use canary_tests::clock::eventually;
 use canary_tests::cluster::{ALICE, BOB, LIMIT, Namespace, deployment, route};
 use canary_tests::control_plane::ControlPlane;
+use canary_tests::fixtures::webhook;
 use canary_tests::tools::folder;
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
-use tokio::runtime;
 
 /// Reviews in the order in which they came.
 type Seen = Arc<Mutex<Vec<Value>>>;
@@ -29,26 +26,11 @@ struct Recorder {
 impl Recorder {
     /// Asked before our own webhooks, for its name sorts before theirs.
     async fn start(plane: &ControlPlane) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        listener.set_nonblocking(true)?;
-        let url = format!("https://{}/record", listener.local_addr()?);
-        let identity = plane
-            .authority()
-            .server("recorder", &["127.0.0.1".to_owned()])?;
         let seen = Seen::default();
         let router = Router::new()
             .route("/record", post(record))
             .with_state(seen.clone());
-        thread::spawn(move || -> Result<()> {
-            let runtime = runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(async {
-                let tls = RustlsConfig::from_pem_file(identity.certificate, identity.key).await?;
-                let server = axum_server::from_tcp_rustls(listener, tls)?;
-                Ok(server.serve(router.into_make_service()).await?)
-            })
-        });
+        let url = webhook::serve(plane, "recorder", router)? + "/record";
         let ca = ByteString(plane.authority().pem().into());
         plane.apply(&registration(&url, &ca).to_string()).await?;
         let recorder = Self { seen, kept: 0 };

@@ -1,42 +1,22 @@
 //! Somebody else's webhook, which comes after ours and changes the pod template once more.
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::thread;
-
 use anyhow::Result;
 use axum::routing::post;
 use axum::{Json, Router};
-use axum_server::tls_rustls::RustlsConfig;
 use canary_tests::clock::eventually;
 use canary_tests::cluster::LIMIT;
 use canary_tests::control_plane::ControlPlane;
+use canary_tests::fixtures::webhook;
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
-use tokio::runtime;
 
 /// Targets with this label get a sidecar.
 pub const LABEL: &str = "sidecar";
 
 /// Starts it, and waits until the API server asks it. Once for a control plane.
 pub async fn register(plane: &ControlPlane) -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    listener.set_nonblocking(true)?;
-    let url = format!("https://{}/sidecar", listener.local_addr()?);
-    let identity = plane
-        .authority()
-        .server("sidecar", &["127.0.0.1".to_owned()])?;
-    // In a runtime of its own: that of a test ends with the test, and others share the control plane.
-    thread::spawn(move || -> Result<()> {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(async {
-            let tls = RustlsConfig::from_pem_file(identity.certificate, identity.key).await?;
-            let router = Router::new().route("/sidecar", post(inject));
-            let server = axum_server::from_tcp_rustls(listener, tls)?;
-            Ok(server.serve(router.into_make_service()).await?)
-        })
-    });
+    let router = Router::new().route("/sidecar", post(inject));
+    let url = webhook::serve(plane, "sidecar", router)? + "/sidecar";
     plane
         .apply(&registration(&url, &plane.authority().pem()))
         .await?;

@@ -8,7 +8,7 @@ use canary_tests::server::Server;
 use canary_tests::tools::folder;
 use serde_json::{Value, json};
 
-use super::{apply, helm, kustomize, objects};
+use super::{apply, define_certificates, helm, kustomize, objects};
 
 const USER: &str = "system:serviceaccount:canary-system:canary-webhook";
 
@@ -16,15 +16,7 @@ const USER: &str = "system:serviceaccount:canary-system:canary-webhook";
 async fn every_overlay_is_accepted_by_the_api_server() {
     let plane = super::bare().await;
     plane.apply_file("manifests/crds.yaml").await.unwrap();
-    let definitions = plane.tools().join("cert-manager-crds");
-    let definitions = definitions.display().to_string();
-    let apply_definitions = ["apply", "--server-side", "-f", &definitions];
-    plane
-        .kubectl(&apply_definitions)
-        .await
-        .unwrap()
-        .ok()
-        .unwrap();
+    define_certificates(&plane).await.unwrap();
     for overlay in ["fail-closed", "namespaced", "cert-manager"] {
         let applied = apply(&plane, &format!("manifests/{overlay}"))
             .await
@@ -65,7 +57,7 @@ patches:
         .filter_map(|object| object["webhooks"].as_array())
         .flatten()
         .collect();
-    assert_eq!(webhooks.len(), 6);
+    assert_eq!(webhooks.len(), 7);
     for webhook in webhooks {
         let selector = &webhook["namespaceSelector"];
         assert_eq!(

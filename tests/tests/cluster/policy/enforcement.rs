@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{ALICE, CREATE, DRY, Site, canary, deployment};
 
 /// What each kind of object is refused for, one after the other: subject, object, sentence.
-fn violations(site: &Site) -> [(&'static str, Value, String); 2] {
+pub(super) fn violations(site: &Site) -> [(&'static str, Value, String); 2] {
     let policy = |rest: &str| format!("CanaryPolicy {}: {rest}", site.name);
     [
         (
@@ -24,7 +24,7 @@ fn violations(site: &Site) -> [(&'static str, Value, String); 2] {
     ]
 }
 
-fn spec(enforcement: &str) -> Value {
+pub(super) fn spec(enforcement: &str) -> Value {
     json!({
         "enforcement": enforcement,
         "images": {"disallowedTags": ["latest"]}, "canary": {"maxWeight": 50},

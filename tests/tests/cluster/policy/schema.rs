@@ -2,23 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::Site;
+use super::{Site, canary_policy};
 
-/// Creates a policy without storing it: what the API server says, or nothing if it takes it.
-async fn said(site: &Site, spec: Value) -> String {
-    let policy = json!({
-        "apiVersion": "policy.kubectl-canary.dev/v1alpha1", "kind": "CanaryPolicy",
-        "metadata": {"name": format!("{}-schema", site.name)}, "spec": spec,
-    });
-    let args = ["create", "--dry-run=server", "-f", "-"];
-    let kubeconfig = site.plane.admin_kubeconfig();
-    let input = policy.to_string();
-    let ran = site.plane.kubectl_with(kubeconfig, &args, &input);
-    let output = ran.await.unwrap();
-    match output.code {
-        Some(0) => String::new(),
-        _ => output.stderr,
-    }
+/// What the API server says to a policy with that spec.
+async fn said(site: &Site, spec: &Value) -> String {
+    let name = format!("{}-schema", site.name);
+    site.said(&canary_policy(&name, spec)).await
 }
 
 fn window(fields: &Value) -> Value {
@@ -99,7 +88,7 @@ fn wrong() -> Vec<(Value, &'static str)> {
 async fn a_policy_that_its_schema_shows_to_be_wrong_is_refused_with_what_to_write() {
     let site = Site::new().await;
     for (spec, why) in wrong() {
-        let said = said(&site, spec.clone()).await;
+        let said = said(&site, &spec).await;
         assert!(said.contains(why), "{spec}: {said}");
     }
 }
@@ -117,6 +106,6 @@ async fn a_policy_at_the_edge_of_its_schema_is_accepted() {
         json!({"canary": {"maxStepWeight": 1, "maxWeight": 100, "minMetrics": 0}}),
         json!({"release": {"minInterval": "1h30m", "maxConcurrentPerNamespace": 1}}),
     ] {
-        assert_eq!(said(&site, spec.clone()).await, "", "{spec}");
+        assert_eq!(said(&site, &spec).await, "", "{spec}");
     }
 }

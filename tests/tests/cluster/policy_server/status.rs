@@ -8,7 +8,7 @@ use canary_tests::cluster::{LIMIT, Namespace};
 use canary_tests::plugin::plugin;
 use serde_json::{Value, json};
 
-use super::{apply, freeze, known, policy};
+use super::{apply, freeze, known, policy, stored};
 use crate::alone::Alone;
 use crate::setup::namespace;
 
@@ -25,6 +25,16 @@ async fn a_policy_says_whether_it_can_be_read_and_is_enforced() -> Result<()> {
         );
     }
     assert_eq!(status["nextFreeze"]["name"], "year-end");
+    let about = |policy: &Value| {
+        ["enforcement", "deployments", "generated"].map(|it| {
+            policy["metadata"]["labels"][format!("policy.kubectl-canary.dev/{it}")].clone()
+        })
+    };
+    assert_eq!(
+        about(&stored(&test, &name).await?),
+        ["Deny", "true", "false"],
+        "set by admission, for the API server to find it by"
+    );
     // The same object again is no news; another spec is.
     let rules = json!({"spec": {"images": {"requireDigest": true}}}).to_string();
     let patch = ["patch", "canarypolicy", &name, "--type=merge", "-p", &rules];

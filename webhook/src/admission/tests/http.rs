@@ -76,13 +76,16 @@ async fn a_panic_is_answered_with_500_and_counted() {
 }
 
 #[tokio::test]
-async fn an_answer_that_takes_longer_than_the_caller_waits_is_given_up() {
+async fn a_long_review_that_takes_longer_than_the_caller_waits_is_given_up() {
     let server = World {
         slow: Duration::from_millis(300),
         ..World::of([canary()])
     }
     .serve();
-    let review = update("alice", &deployment("podinfo:1"), &deployment("podinfo:2"));
+    // A short one takes no time that anybody could wait for.
+    let mut long = deployment("podinfo:2");
+    long["metadata"]["annotations"] = json!({"long": "x".repeat(200 << 10)});
+    let review = update("alice", &deployment("podinfo:1"), &long);
     let path = "/mutate?timeout=50ms";
     let (status, answer) = server.send(path, review.to_string()).await;
     assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
@@ -114,22 +117,54 @@ async fn a_body_that_never_ends_is_given_up_after_the_time_that_the_caller_waits
 }
 
 #[tokio::test]
-async fn more_reviews_than_can_be_answered_at_once_are_turned_away() {
+async fn more_long_reviews_than_there_is_room_for_are_turned_away_and_short_ones_are_not() {
     let server = World::default().serve();
     let mut stuck = Vec::new();
-    for _ in 0..128 {
+    for _ in 0..8 {
         let body = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
         let request = Request::post("/mutate").body(body).unwrap();
         let mut call = Box::pin(server.router.clone().oneshot(request));
         assert!(futures::poll!(&mut call).is_pending());
         stuck.push(call);
     }
-    let (status, answer) = server.send("/mutate", "{}").await;
+    let long = "x".repeat(200 << 10);
+    let (status, answer) = server.send("/mutate", long.clone()).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer["kind"], "AdmissionReview");
-    drop(stuck);
     let (status, _) = server.send("/mutate", "{}").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    drop(stuck);
+    let (status, _) = server.send("/mutate", long).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "there is room again");
+}
+
+#[tokio::test]
+async fn more_reviews_than_are_answered_in_time_are_turned_away_at_once() {
+    let server = World::of([canary()]).serve();
+    let review = update("alice", &deployment("podinfo:1"), &deployment("podinfo:2")).to_string();
+    let call = || {
+        let request = Request::post("/mutate").body(Body::from(review.clone()));
+        server.router.clone().oneshot(request.unwrap())
+    };
+    let places = 128 * std::thread::available_parallelism().unwrap().get();
+    // All of them are here before the first has its turn.
+    let mut calls = Vec::new();
+    for _ in 0..places {
+        let mut call = Box::pin(call());
+        assert!(futures::poll!(&mut call).is_pending());
+        calls.push(call);
+    }
+    let response = call().await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    for call in calls {
+        assert_eq!(call.await.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(call().await.unwrap().status(), StatusCode::OK);
+    let text = server.metrics();
+    assert!(
+        text.contains(r#"decision="failed",reason="overload"} 1"#),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -232,6 +232,40 @@ async fn a_policy_that_cannot_be_meant_is_invalid_and_one_that_denies_everything
     assert!(reply.warning().contains("join each other without end"));
 }
 
+#[tokio::test]
+async fn a_policy_is_labelled_with_what_it_is_about_and_wrong_labels_are_put_right() {
+    let mut object = json!({
+        "apiVersion": "policy.kubectl-canary.dev/v1alpha1",
+        "kind": "CanaryPolicy",
+        "metadata": { "name": "prod" },
+        "spec": { "enforcement": "Warn", "images": { "requireDigest": true } },
+    });
+    let server = world(canary(), []).serve();
+    let wanted = json!({
+        "policy.kubectl-canary.dev/enforcement": "Warn",
+        "policy.kubectl-canary.dev/deployments": "true",
+        "policy.kubectl-canary.dev/canaries": "false",
+        "policy.kubectl-canary.dev/generated": "false",
+    });
+    let reply = server.ask("/mutate", &policy_review(&object)).await;
+    let labelled = reply.applied_to(&object);
+    assert_eq!(labelled["metadata"]["labels"], wanted);
+    let again = server.ask("/mutate", &policy_review(&labelled)).await;
+    assert_eq!(again.patch().0, []);
+
+    object["metadata"]["labels"] = json!({
+        "team": "a", "policy.kubectl-canary.dev/enforcement": "Deny",
+        "policy.kubectl-canary.dev/deployments": "false",
+    });
+    let reply = server.ask("/mutate", &policy_review(&object)).await;
+    let mut labels = reply.applied_to(&object)["metadata"]["labels"].take();
+    assert_eq!(
+        labels.as_object_mut().unwrap().remove("team"),
+        Some(json!("a"))
+    );
+    assert_eq!(labels, wanted);
+}
+
 fn policy_review(object: &Value) -> Value {
     let mut review = review("CREATE", "alice", None, Some(object));
     review["request"]["kind"] = json!({ "group": "policy.kubectl-canary.dev", "version": "v1alpha1", "kind": "CanaryPolicy" });

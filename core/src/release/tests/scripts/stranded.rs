@@ -87,6 +87,23 @@ fn a_primary_that_serves_again_gets_its_traffic_back_and_the_release_begins_anew
 }
 
 #[test]
+fn a_release_that_begins_anew_waits_for_its_promotion_no_more() {
+    let hooks = [(HookKind::ConfirmPromotion, "gate")];
+    let mut world = World::at_weight(&with_hooks(two_steps(), &hooks), 20);
+    world.hooks_answer(HookKind::ConfirmPromotion, Err("closed"));
+    world.set_primary_health(GONE);
+    world.set_revision(THIRD);
+    world.run(25);
+    assert_eq!(ended(&world), (Phase::WaitingPromotion, FIRST, 40));
+    world.set_primary_health(Health::Ready);
+    // At once, not by the step that follows.
+    world.tick(None);
+    assert_eq!(ended(&world), (Phase::Progressing, FIRST, 0));
+    world.settle();
+    assert_eq!(ended(&world), (Phase::Progressing, FIRST, 20));
+}
+
+#[test]
 fn a_rollback_that_finds_no_primary_does_not_keep_the_fix_waiting() {
     let mut world = World::at_weight(&with_metric(two_steps()), 20);
     world.set_primary_health(GONE);

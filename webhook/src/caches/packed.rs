@@ -1,0 +1,128 @@
+//! Objects that are asked for only while something happens, kept as text.
+//!
+//! A [`Value`] takes several times the room of its text: a tree node of half a kilobyte for each map, and an
+//! allocation for each string. A Canary has three Services and two routes, and most of the time nobody asks
+//! for them; who does has one back in some microseconds.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Caches;
+use super::policies::Labels;
+use crate::target::autoscaler;
+use crate::target::view::strings;
+
+#[derive(Debug)]
+pub struct Packed(Box<[u8]>);
+
+/// What a Service selects is asked of all of a namespace.
+#[derive(Debug)]
+pub struct Service {
+    selector: Labels,
+    object: Packed,
+}
+
+/// What is scaled is asked of all of a namespace.
+#[derive(Debug)]
+pub struct Autoscaler {
+    pub(super) target: String,
+    object: Packed,
+}
+
+// === impl Packed ===
+
+impl Packed {
+    pub fn of(object: &Value) -> Self {
+        Self(object.to_string().into_bytes().into())
+    }
+
+    pub fn object(&self) -> Arc<Value> {
+        // It is a value that we wrote.
+        Arc::new(serde_json::from_slice(&self.0).unwrap_or_default())
+    }
+}
+
+// === impl Service ===
+
+impl Service {
+    pub fn of(object: &Value) -> Self {
+        Self {
+            selector: strings(object.pointer("/spec/selector")),
+            object: Packed::of(object),
+        }
+    }
+
+    /// Whether it selects pods with these labels; one without a selector selects none.
+    pub fn selects(&self, labels: &Labels) -> bool {
+        let has = |(key, value)| labels.get(key) == Some(value);
+        !self.selector.is_empty() && self.selector.iter().all(has)
+    }
+}
+
+// === impl Autoscaler ===
+
+impl Autoscaler {
+    pub fn of(object: &Value) -> Self {
+        Self {
+            target: autoscaler::scales(object).1.to_owned(),
+            object: Packed::of(object),
+        }
+    }
+}
+
+// === impl Caches ===
+
+impl Caches {
+    pub fn service(&self, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let service = self.services.get(namespace, name)?;
+        Some(service.object.object())
+    }
+
+    pub fn route(&self, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        Some(self.routes.get(namespace, name)?.object())
+    }
+
+    pub fn autoscaler(&self, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let found = self.autoscalers.get(namespace, name)?;
+        Some(found.object.object())
+    }
+
+    /// Autoscalers of a target.
+    pub fn autoscalers_of(&self, namespace: &str, target: &str) -> Vec<Arc<Value>> {
+        let mut found = self.autoscalers.in_namespace(namespace);
+        found.retain(|one| one.target == target);
+        found.iter().map(|one| one.object.object()).collect()
+    }
+
+    /// Whether a Service selects pods with these labels.
+    pub fn is_served(&self, namespace: &str, labels: &Labels) -> bool {
+        self.services
+            .any_in_namespace(namespace, |service| service.selects(labels))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_packed_object_comes_back_as_it_was() {
+        let object =
+            json!({ "metadata": { "name": "a" }, "spec": { "n": [1, -2.5, null, "ü\n"] } });
+        assert_eq!(*Packed::of(&object).object(), object);
+    }
+
+    #[test]
+    fn a_service_without_a_selector_serves_nobody() {
+        let labels = |text: &str| strings(serde_json::from_str(text).as_ref().ok());
+        let service = |selector: Value| Service::of(&json!({ "spec": { "selector": selector } }));
+        let pods = labels(r#"{"app": "a", "tier": "web"}"#);
+        assert!(service(json!({ "app": "a" })).selects(&pods));
+        assert!(!service(json!({ "app": "a", "tier": "db" })).selects(&pods));
+        assert!(!service(json!({})).selects(&pods));
+        assert!(!service(json!(null)).selects(&pods));
+    }
+}
