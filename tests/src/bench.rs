@@ -58,9 +58,16 @@ struct Bench {
     plane: ControlPlane,
 }
 
-/// Measures with that many Canaries, telling on stderr what it is at; releases and admission, or only the
-/// latter.
-pub async fn run(canaries: usize, releases: bool, builds: &[PathBuf]) -> Result<Report> {
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    All,
+    Releases,
+    Admission,
+}
+
+/// Measures with that many Canaries, telling on stderr what it is at.
+pub async fn run(canaries: usize, part: Part, builds: &[PathBuf]) -> Result<Report> {
     let total = canaries.max(CHANGED);
     eprintln!("starting a control plane and the server");
     let mut bench = Bench::start().await?;
@@ -68,8 +75,11 @@ pub async fn run(canaries: usize, releases: bool, builds: &[PathBuf]) -> Result<
 
     eprintln!("creating {total} Canaries");
     report.init(&bench.adopt(CHANGED, total).await?);
-    if releases {
+    if part != Part::Admission {
         bench.releases(&mut report).await?;
+    }
+    if part == Part::Releases {
+        return Ok(report);
     }
     let measured = admission::measure(&mut bench, total, builds, &mut report).await;
     if measured.is_err() {
@@ -87,6 +97,7 @@ impl Bench {
         let prometheus = Prometheus::start().await?;
         prometheus.answer("", Answer::value(100.0));
         prometheus.answer("latency", Answer::value(5.0));
+        prometheus.answer("vector(1)", Answer::value(1.0));
         let metrics = format!("--metrics-server={}", prometheus.url());
         let mut server = Server::beside(&plane, &[&metrics])?;
         server.logged("caches are synced", START_LIMIT).await?;

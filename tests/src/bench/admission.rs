@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::apiserver::{self, Asked};
+use super::apiserver::{self, Asked, Calls};
 use super::apps::Apps;
 use super::caller::Fate;
 use super::pace::Pace;
@@ -21,7 +21,13 @@ use crate::tools::folder;
 
 const PACE: Pace = Pace {
     per_second: 100.0,
-    length: Duration::from_secs(30),
+    length: Duration::from_secs(20),
+};
+
+/// What an API server on two CPUs keeps up with: below it our webhooks are measured, above it its own queue.
+const UNHURRIED: Pace = Pace {
+    per_second: 25.0,
+    length: Duration::from_secs(20),
 };
 
 /// Measures with a thousand Canaries at least, of which `there` are there.
@@ -87,7 +93,8 @@ async fn changes(plane: &ControlPlane, apps: &Apps, report: &mut Report) -> Resu
     apiserver::without_policies(plane).await?;
     let without = "change_without_policies_ms_p50";
     report.alone(without, &apiserver::one_by_one(apps).await?);
-    eprintln!("changing 100 templates a second, by server-side dry-run");
+    eprintln!("changing 25 templates a second, and then 100, by server-side dry-run");
+    report.unhurried(&apiserver::under_changes(plane, apps, UNHURRIED).await?);
     report.asked(&apiserver::under_changes(plane, apps, PACE).await?);
     Ok(())
 }
@@ -118,18 +125,31 @@ impl Report {
         self.add(name, percentile(times, 50), times.len(), Bar::None);
     }
 
-    fn asked(&mut self, asked: &Asked) {
-        let calls = asked.calls;
-        let count = calls.count as usize;
-        let (mean, share, rate) = (
-            "admission_apiserver_ms_mean",
-            "admission_apiserver_within_25ms_percent",
-            "admission_apiserver_changes_per_s",
+    /// Without bars: it tells a slow webhook from an API server that has too much to do.
+    fn unhurried(&mut self, asked: &Asked) {
+        let (mean, share) = (
+            "admission_apiserver_at_25_ms_mean",
+            "admission_apiserver_at_25_within_25ms_percent",
         );
-        self.add(mean, calls.mean_ms(), count, at_most(3.0, 2000));
-        self.add(share, calls.within_percent(), count, at_least(99.0, 2000));
-        let bar = at_least(95.0, 1000);
+        self.calls(asked.calls, [(mean, Bar::None), (share, Bar::None)]);
+    }
+
+    fn asked(&mut self, asked: &Asked) {
+        let mean = ("admission_apiserver_ms_mean", at_most(3.0, 2000));
+        let share = (
+            "admission_apiserver_within_25ms_percent",
+            at_least(99.0, 2000),
+        );
+        self.calls(asked.calls, [mean, share]);
+        let (rate, bar) = ("admission_apiserver_changes_per_s", at_least(95.0, 1000));
         self.add(rate, asked.changes_per_second, asked.changes, bar);
+    }
+
+    /// Their mean, and the share of those within 25 ms.
+    fn calls(&mut self, calls: Calls, [mean, share]: [(&'static str, Bar); 2]) {
+        let count = calls.count as usize;
+        self.add(mean.0, calls.mean_ms(), count, mean.1);
+        self.add(share.0, calls.within_percent(), count, share.1);
     }
 
     fn capacity(&mut self, capacity: &Capacity) {

@@ -75,13 +75,12 @@ impl Apps {
         self.routes.create(&params, &route).await?;
         let what = format!("deployment {name}");
         eventually(&what, Duration::from_secs(60), async || {
-            let status = self.deployments.get(&name).await?.status;
-            Ok(status
-                .and_then(|status| status.ready_replicas)
-                .filter(|ready| *ready > 0))
+            let live = self.deployments.get(&name).await?;
+            let wanted = live.spec.and_then(|spec| spec.replicas);
+            let ready = live.status.and_then(|status| status.ready_replicas);
+            Ok((ready.unwrap_or_default() >= wanted.unwrap_or(1)).then_some(()))
         })
-        .await?;
-        Ok(())
+        .await
     }
 
     /// Creates a Canary; the time is that of the answer.

@@ -66,8 +66,11 @@ impl Caller {
         })
     }
 
-    /// What becomes of a review; why it failed is told on stderr by whoever cares.
+    /// What becomes of a review, once there is a connection for it.
     pub async fn fate(&self, review: &Review) -> Fate {
+        let Ok(_room) = self.room.acquire().await else {
+            return Fate::Failed;
+        };
         match tokio::time::timeout(PATIENCE, self.call(review)).await {
             Ok(Ok((StatusCode::OK, _))) => Fate::Answered,
             Ok(Ok((StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _))) => {
@@ -79,7 +82,6 @@ impl Caller {
 
     /// Status and body of the answer.
     pub async fn call(&self, review: &Review) -> Result<(StatusCode, Bytes)> {
-        let _room = self.room.acquire().await?;
         let idle = locked(&self.idle).pop();
         let mut connection = match idle {
             Some(connection) if !connection.is_closed() => connection,

@@ -5,37 +5,26 @@
 //!                                  └─► recorder ──► path, query and body, byte by byte
 //! ```
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use axum::extract::State;
+use axum::{Json, Router};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
-use http::{Request, Response};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use http::Uri;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
 use kube::api::{Api, DeleteParams, DynamicObject, PostParams};
 use kube::core::ApiResource;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 use super::apps::Apps;
 use crate::clock::eventually;
 use crate::control_plane::ControlPlane;
-use crate::fixtures::locked;
-use crate::fixtures::serve::loopback;
+use crate::fixtures::{locked, webhook};
 
 /// Before ours, which is `canary-webhook`: they are called by name, and it sees what ours is sent.
 const NAME: &str = "bench-recorder";
@@ -59,10 +48,9 @@ type Kept = Arc<Mutex<Vec<Review>>>;
 /// Records both reviews of one change of each of those applications; each has 12 KiB at least.
 pub async fn record(plane: &ControlPlane, apps: &Apps, numbers: &[usize]) -> Result<Vec<Review>> {
     let kept = Kept::default();
-    let (url, accepting) = listen(plane, kept.clone()).await?;
-    let recorded = record_at(plane, apps, numbers, (&url, &kept)).await;
-    accepting.abort();
-    let reviews = recorded?;
+    let router = Router::new().fallback(keep).with_state(kept.clone());
+    let url = webhook::serve(plane, NAME, router)?;
+    let reviews = record_at(plane, apps, numbers, (&url, &kept)).await?;
     for review in &reviews {
         let (size, body) = (review.body.len(), &review.body);
         ensure!(
@@ -147,54 +135,19 @@ fn like(ours: &DynamicObject, url: &str, authority: &str) -> Option<DynamicObjec
     Some(copy)
 }
 
-async fn listen(plane: &ControlPlane, kept: Kept) -> Result<(String, JoinHandle<()>)> {
-    let identity = plane.authority().server(NAME, &["127.0.0.1".to_owned()])?;
-    let chain = CertificateDer::pem_file_iter(&identity.certificate)?;
-    let chain = chain.collect::<Result<Vec<_>, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(&identity.key)?;
-    let config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind(loopback()).await?;
-    let url = format!("https://{}", listener.local_addr()?);
-    let accepting = tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, kept) = (acceptor.clone(), kept.clone());
-            tokio::spawn(async move {
-                let Ok(stream) = acceptor.accept(stream).await else {
-                    return;
-                };
-                let service = service_fn(move |request| keep(request, kept.clone()));
-                // A client that hangs up ends the connection, nothing else.
-                let _ = http1::Builder::new()
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
-            });
-        }
-    });
-    Ok((url, accepting))
-}
-
 /// Keeps a review, and allows it as it is.
-async fn keep(request: Request<Incoming>, kept: Kept) -> Result<Response<Full<Bytes>>, Infallible> {
-    let path = request.uri().path_and_query().map(ToString::to_string);
-    let body = request.into_body().collect().await;
-    let body = body
-        .map(http_body_util::Collected::to_bytes)
-        .unwrap_or_default();
+async fn keep(State(kept): State<Kept>, uri: Uri, body: Bytes) -> Json<Value> {
     let review: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let answer = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "response": { "uid": review["request"]["uid"], "allowed": true },
-    });
+    let path = uri.path_and_query().map(ToString::to_string);
     locked(&kept).push(Review {
         path: path.unwrap_or_default(),
         body,
     });
-    let answer = Response::new(Full::from(answer.to_string()));
-    Ok(answer)
+    Json(json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "response": { "uid": review["request"]["uid"], "allowed": true },
+    }))
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::apps;
 use super::sights::Sights;
@@ -11,8 +11,12 @@ use crate::server::Server;
 
 /// Linux counts a process's time in these for whoever asks, whatever the kernel's own tick is.
 const TICK: Duration = Duration::from_millis(10);
-/// Steps from weight 10 to weight 40.
-const BETWEEN: usize = 3;
+/// The first weight of a release.
+const FIRST: i64 = 10;
+/// Releases take 50 s to their promotion, and begin within 15 s.
+const WINDOW: Duration = Duration::from_secs(15);
+/// Status and Event of a step follow its route.
+const REST_OF_STEP: Duration = Duration::from_millis(200);
 const LIMIT: Duration = Duration::from_secs(90);
 
 #[derive(Clone, Debug)]
@@ -48,37 +52,39 @@ impl Usage {
     }
 }
 
-/// What the steps from the first weight to the fourth use, in releases that begin within a few seconds:
-/// between the two looks each release makes exactly [`BETWEEN`] steps.
+/// What the steps use that releases make within [`WINDOW`], once all have begun and before the first is promoted.
 pub async fn of_steps(
     server: &mut Server,
     sights: &Sights,
     releases: usize,
     from: usize,
 ) -> Result<Steps> {
-    let before = in_the_dwell_at(10, server, sights, releases, from).await?;
-    let after = in_the_dwell_at(40, server, sights, releases, from).await?;
+    for number in 0..releases {
+        let route = apps::route_name(number);
+        let has_begun = |weight: &i64| *weight == FIRST;
+        sights.weights.wait(&route, from, LIMIT, has_begun).await?;
+    }
+    let (before, first) = between_steps(server, sights).await?;
+    tokio::time::sleep(WINDOW).await;
+    let (after, last) = between_steps(server, sights).await?;
     Ok(Steps {
         requests: after.requests - before.requests,
-        count: releases * BETWEEN,
+        count: last - first,
     })
 }
 
-async fn in_the_dwell_at(
-    weight: i64,
-    server: &mut Server,
-    sights: &Sights,
-    releases: usize,
-    from: usize,
-) -> Result<Usage> {
-    for number in 0..releases {
-        let route = apps::route_name(number);
-        let there = |seen: &i64| *seen == weight;
-        sights.weights.wait(&route, from, LIMIT, there).await?;
+/// A moment at which no release is in the middle of a step: the usage until then, and the writes of routes.
+async fn between_steps(server: &mut Server, sights: &Sights) -> Result<(Usage, usize)> {
+    let until = now() + LIMIT;
+    while now() < until {
+        let writes = sights.weights.len();
+        tokio::time::sleep(REST_OF_STEP).await;
+        let usage = Usage::of(server).await?;
+        if sights.weights.len() == writes {
+            return Ok((usage, writes));
+        }
     }
-    // Status and Event of the last one follow its route.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    Usage::of(server).await
+    bail!("for {LIMIT:?} there was always a release in the middle of a step")
 }
 
 fn requests(metrics: &str) -> f64 {

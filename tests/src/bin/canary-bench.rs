@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use canary_tests::bench;
+use canary_tests::bench::{self, Part};
 use canary_tests::tools::folder;
 use clap::Parser;
 
@@ -15,12 +15,25 @@ struct Args {
     /// Canaries that the server keeps; 30 of them are changed.
     #[arg(long, env = "CANARIES", default_value_t = 30)]
     canaries: usize,
+    /// Only the figures of releases.
+    #[arg(long, conflicts_with = "admission")]
+    releases: bool,
     /// Only the figures of admission.
     #[arg(long)]
     admission: bool,
     /// Another build of the server, to compare: what it answers on one CPU is told on stderr, in the same run.
     #[arg(long = "build", value_name = "PROGRAM")]
     builds: Vec<PathBuf>,
+}
+
+impl Args {
+    const fn part(&self) -> Part {
+        match (self.releases, self.admission) {
+            (true, _) => Part::Releases,
+            (_, true) => Part::Admission,
+            _ => Part::All,
+        }
+    }
 }
 
 #[tokio::main]
@@ -32,7 +45,7 @@ async fn main() -> Result<ExitCode> {
     );
     // A drop, not an exit: it is the drop that cleans up.
     tokio::select! {
-        report = bench::run(args.canaries, !args.admission, &args.builds) => finish(&report?),
+        report = bench::run(args.canaries, args.part(), &args.builds) => finish(&report?),
         _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
     }
 }
