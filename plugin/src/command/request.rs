@@ -23,8 +23,10 @@ use crate::exit::{Error, code, seconds};
 use crate::output::{Output, interrupted};
 use crate::report::Observed;
 
-/// The controller's own status writes may cross with ours.
-const ATTEMPTS: usize = 3;
+/// The controller's own status writes may cross with ours, several in a row where a step begins:
+/// two and a half seconds of pauses in all, each twice the one before.
+const ATTEMPTS: u32 = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// An outcome that takes a rollout.
 const ROLLOUT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -72,7 +74,8 @@ async fn ask(
 ) -> Result<Result<Asked, String>, Error> {
     let (namespace, name) = (cluster.namespace.as_str(), args.name.0.as_str());
     let mut first: Option<String> = None;
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
+        pause(attempt).await;
         let canary = cluster.canary(namespace, name).await?;
         let revision = match consider(verb, &Observed::alone(canary.clone()).report()) {
             Considered::Revision(revision) => revision,
@@ -101,6 +104,13 @@ async fn ask(
         }
     }
     Err(Error::Conflict(format!("{name}.{namespace}")))
+}
+
+/// Lets the writes that the last attempt met come to their end.
+async fn pause(attempt: u32) {
+    if let Some(earlier) = attempt.checked_sub(1) {
+        tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(earlier)).await;
+    }
 }
 
 /// The release that was looked at first is not the one that is there now.
@@ -226,7 +236,8 @@ fn timed_out(asked: &Asked, after: Duration, answered: bool) -> Error {
 async fn withdraw(asked: &Asked, cluster: &Cluster) -> bool {
     let withdrawal = async {
         let name = asked.canary.metadata.name.as_deref().unwrap_or_default();
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
+            pause(attempt).await;
             let canary = cluster
                 .canary(asked.canary.namespace_name(), name)
                 .await
