@@ -15,8 +15,8 @@
 //! call in here but the one of [`Rights`], no write, and no state.
 
 mod answer;
+mod flood;
 mod http;
-mod line;
 mod metrics;
 mod mutate;
 mod patch;
@@ -40,6 +40,7 @@ use crate::caches::{Labels, Stated};
 use crate::health::Health;
 
 pub use answer::{Answer, Refusal, Verdict};
+pub use flood::Flood;
 pub use http::router;
 pub use metrics::AdmissionMetrics;
 pub use mutate::mutate;
@@ -86,6 +87,7 @@ pub struct State {
     pub rights: Arc<dyn Rights>,
     pub health: Arc<Health>,
     pub metrics: AdmissionMetrics,
+    pub flood: Arc<Flood>,
     /// Monotonic time since some start.
     pub elapsed: Arc<dyn Fn() -> Duration + Send + Sync>,
 }

@@ -1,7 +1,9 @@
 //! `canary-webhook`: admission webhook and controller of kubectl-canary.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use canary_webhook::admission::Flood;
 use canary_webhook::args::{Args, Command, parse};
 use canary_webhook::{clock, server, telemetry};
 
@@ -37,8 +39,11 @@ fn run(args: Args) -> anyhow::Result<()> {
     }
     // One provider for all TLS in the process; a second install would be a second one.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let flood = Arc::new(Flood::of_this_process());
+    let idle = flood.clone();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .on_thread_park(move || idle.idle())
         .build()?;
-    runtime.block_on(server::run(args))
+    runtime.block_on(server::run(args, flood))
 }

@@ -12,6 +12,7 @@ use kube::{Api, Client, Config};
 use prometheus_client::registry::Registry;
 use tracing::info;
 
+use crate::admission::Flood;
 use crate::api::Cluster;
 use crate::args::Args;
 use crate::caches::{self, Caches};
@@ -31,7 +32,8 @@ const LEASE: &str = "canary-webhook";
 /// For giving the Lease away.
 const RELEASE: std::time::Duration = std::time::Duration::from_secs(3);
 
-pub async fn run(args: Args) -> Result<()> {
+/// `flood` is told by who runs this whenever there is nothing to do.
+pub async fn run(args: Args, flood: Arc<Flood>) -> Result<()> {
     let clock = Clock::start();
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::register(&mut registry));
@@ -46,6 +48,7 @@ pub async fn run(args: Args) -> Result<()> {
         caches: caches.clone(),
         health: health.clone(),
         clock,
+        flood,
     };
     let (admission, keeper) = admission::prepare(&args, parts, &mut registry)?;
 

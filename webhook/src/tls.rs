@@ -16,6 +16,7 @@
 //! somebody else's nothing is written: neither it nor `caBundle`.
 
 mod follow;
+mod guest;
 mod issue;
 mod lead;
 mod publish;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::Router;
 use canary_core::canary::Canary;
 use canary_core::policy::{Policy, is_releasing};
-use canary_webhook::admission::{AdmissionMetrics, Config, Request, Right, Rights, State, View};
+use canary_webhook::admission::{
+    AdmissionMetrics, Config, Flood, Request, Right, Rights, State, View,
+};
 use canary_webhook::caches::{Labels, Stated};
 use fastrand::Rng;
 use futures::future::BoxFuture;
@@ -109,6 +111,7 @@ impl World {
                 default_provider: "apisix".to_owned(),
             }),
             metrics: AdmissionMetrics::register(&mut registry),
+            flood: Arc::new(Flood::of_this_process()),
             elapsed: Arc::new(|| Duration::ZERO),
         };
         Server {

@@ -1,14 +1,12 @@
 //! The HTTP rim: bytes in, `AdmissionReview` out, whatever happens.
 //!
 //! ```text
-//!  guard: long? deadline ─► body ≤ 7 MiB ─► line? ─► read ─► decide ─► rights ─► AdmissionReview, 200
-//!    └ 503      └ 504          └ 413         └ 503    └ 400   └ 500 (a panic)
+//!  guard: long? deadline ─► body ≤ 7 MiB ─► flood? ─► read ─► decide ─► rights ─► AdmissionReview, 200
+//!    └ 503      └ 504          └ 413         └ 503     └ 400   └ 500 (a panic)
 //! ```
 //!
-//! A usual review is decided by the task that drives its connection: it takes a tenth of a millisecond or
-//! two, too short to hand it to another thread. But a connection that decided at once would keep those of
-//! the others unread, and nobody would see how many they are. So each stands in line while the others are
-//! read: the length of the line is the load, and what finds it full costs no more than having been read.
+//! A usual review is decided by the task that drives its connection, as soon as it is read: it takes a tenth
+//! of a millisecond or two, too short to hand it to another thread or to let it grow cold.
 //!
 //! Whatever is no decision of ours has an HTTP status that is no 2xx: the API server takes that for a
 //! failed call and goes on as `failurePolicy` says. The same review under a 200 would be a denial, by
@@ -32,7 +30,7 @@ use kube::core::admission::{AdmissionResponse, Operation};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::line::Line;
+use super::flood::Flood;
 use super::metrics::InFlight;
 use super::{Answer, Config, Request, State, View, mutate, review, rights, validate};
 
@@ -63,7 +61,6 @@ struct Webhook {
     decide: Decide,
     /// Whether people need rights for what it sees.
     guards_rights: bool,
-    line: Arc<Line>,
     long: Arc<Semaphore>,
     state: State,
 }
@@ -86,13 +83,11 @@ struct Failure {
 
 /// Both webhooks, and the probes that say whether to send them anything.
 pub fn router(state: State) -> Router {
-    let line = Arc::new(Line::new());
     let long = Arc::new(Semaphore::new(LONG_AT_ONCE));
     let webhook = |name, decide, guards_rights| Webhook {
         name,
         decide,
         guards_rights,
-        line: line.clone(),
         long: long.clone(),
         state: state.clone(),
     };
@@ -224,10 +219,7 @@ impl Webhook {
         let (request, answer) = if body.len() > LONG {
             self.decide_apart(guest, body).await?
         } else {
-            let now = (self.state.elapsed)();
-            let _place = self.line.join(now).ok_or_else(Failure::overload)?;
-            tokio::task::yield_now().await;
-            self.decided(&body)?
+            self.decide_here(&body)?
         };
         if !self.guards_rights {
             return Ok((request, answer));
@@ -235,6 +227,17 @@ impl Webhook {
         let rights = self.state.rights.as_ref();
         let answer = rights::guard(answer, &request, rights, &self.state.config).await;
         Ok((request, answer))
+    }
+
+    fn decide_here(&self, body: &[u8]) -> Result<(Request, Answer), Failure> {
+        let flood: &Flood = &self.state.flood;
+        let start = (self.state.elapsed)();
+        if flood.floods(start) {
+            return Err(Failure::overload());
+        }
+        let decided = self.decided(body);
+        flood.worked(start, (self.state.elapsed)());
+        decided
     }
 
     fn decided(&self, body: &[u8]) -> Result<(Request, Answer), Failure> {

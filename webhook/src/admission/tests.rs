@@ -11,6 +11,7 @@ mod validate;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::http::StatusCode;
@@ -25,7 +26,7 @@ use tower::ServiceExt as _;
 
 use futures::future::BoxFuture;
 
-use super::{AdmissionMetrics, Config, Request, Right, Rights, State, View, router};
+use super::{AdmissionMetrics, Config, Flood, Request, Right, Rights, State, View, router};
 use crate::caches::{Labels, Stated};
 use crate::health::Health;
 
@@ -45,6 +46,9 @@ struct World {
     broken: bool,
     /// What every question takes.
     slow: Duration,
+    /// What every question takes by the server's clock, in milliseconds.
+    takes: u64,
+    clock: AtomicU64,
     /// What the API server says about rights; none: a policy asks.
     rights: Option<Result<bool, String>>,
 }
@@ -89,6 +93,7 @@ impl World {
     fn canaries(&self, namespace: &str) -> Vec<Arc<Canary>> {
         assert!(!self.broken, "the cache is broken");
         std::thread::sleep(self.slow);
+        self.clock.fetch_add(self.takes, Ordering::Relaxed);
         let there = |canary: &&Arc<Canary>| canary.namespace_name() == namespace;
         self.canaries.iter().filter(there).cloned().collect()
     }
@@ -111,7 +116,9 @@ impl World {
     fn serve(self) -> Server {
         let mut registry = Registry::default();
         let health = Arc::new(Health::default());
+        let flood = Arc::new(Flood::of_this_process());
         let world = Arc::new(self);
+        let clock = world.clone();
         let router = router(State {
             view: world.clone(),
             rights: world,
@@ -122,12 +129,16 @@ impl World {
                 default_provider: "apisix".to_owned(),
             }),
             metrics: AdmissionMetrics::register(&mut registry),
-            elapsed: Arc::new(|| Duration::from_millis(7)),
+            flood: flood.clone(),
+            elapsed: Arc::new(move || {
+                Duration::from_millis(7 + clock.clock.load(Ordering::Relaxed))
+            }),
         });
         Server {
             router,
             registry,
             health,
+            flood,
         }
     }
 }
@@ -147,6 +158,7 @@ struct Server {
     router: Router,
     registry: Registry,
     health: Arc<Health>,
+    flood: Arc<Flood>,
 }
 
 impl Server {

@@ -11,7 +11,7 @@ use kube::Client;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
-use crate::admission::{AdmissionMetrics, Config, State, View, router};
+use crate::admission::{AdmissionMetrics, Config, Flood, State, View, router};
 use crate::args::Args;
 use crate::caches::{Caches, Labels, Stated};
 use crate::clock::Clock;
@@ -29,6 +29,7 @@ pub struct Parts {
     pub caches: Arc<Caches>,
     pub health: Arc<Health>,
     pub clock: Clock,
+    pub flood: Arc<Flood>,
 }
 
 /// Answers reviews until it is told to stop.
@@ -58,6 +59,7 @@ pub fn prepare(
         rights: rights.clone(),
         health: parts.health.clone(),
         metrics: AdmissionMetrics::register(registry),
+        flood: parts.flood,
         elapsed: Arc::new(move || clock.elapsed()),
     });
     let listener = listen(args.admission_address)?;

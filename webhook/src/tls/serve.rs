@@ -2,9 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,10 +15,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
+use super::guest::Guest;
 use super::{Certificate, TlsError};
 
 /// For reviews that are being answered when the server stops.
@@ -45,12 +43,6 @@ pub struct Served(RwLock<Option<Arc<CertifiedKey>>>);
 /// Takes connections as long as there is room.
 #[derive(Clone)]
 struct Doorman(Arc<Semaphore>);
-
-/// A connection and its room.
-struct Guest {
-    stream: TcpStream,
-    _room: OwnedSemaphorePermit,
-}
 
 /// Takes the address before anything else starts, so that a second server fails early.
 pub fn listen(address: SocketAddr) -> Result<TcpListener, TlsError> {
@@ -158,54 +150,8 @@ impl<S> Accept<TcpStream, S> for Doorman {
         let room = self.0.clone().try_acquire_owned();
         let guest = room.map_err(io::Error::other).and_then(|room| {
             stream.set_nodelay(true)?;
-            let guest = Guest {
-                stream,
-                _room: room,
-            };
-            Ok((guest, service))
+            Ok((Guest::new(stream, room), service))
         });
         std::future::ready(guest)
-    }
-}
-
-// === impl Guest ===
-
-impl AsyncRead for Guest {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Guest {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
