@@ -32,6 +32,7 @@ pub struct Options {
     simulated_nodes: usize,
     crds: bool,
     apiserver_args: Vec<String>,
+    apiserver_env: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Options {
@@ -40,6 +41,7 @@ impl Default for Options {
             simulated_nodes: 1,
             crds: true,
             apiserver_args: Vec::new(),
+            apiserver_env: Vec::new(),
         }
     }
 }
@@ -63,6 +65,13 @@ impl Options {
     #[must_use]
     pub fn apiserver_arg(mut self, argument: impl Into<String>) -> Self {
         self.apiserver_args.push(argument.into());
+        self
+    }
+
+    /// One more variable for kube-apiserver.
+    #[must_use]
+    pub fn apiserver_env(mut self, name: &'static str, value: &'static str) -> Self {
+        self.apiserver_env.push((name, value));
         self
     }
 

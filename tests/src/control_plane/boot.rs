@@ -84,7 +84,8 @@ impl ControlPlane {
             let mut command = self.tool("kube-apiserver");
             command
                 .args(apiserver_args(address, chosen, serving, &kubelet_client))
-                .args(&options.apiserver_args);
+                .args(&options.apiserver_args)
+                .envs(options.apiserver_env.iter().copied());
             self.start_process("kube-apiserver", command)?;
             match self.wait_until_ready().await {
                 Ok(()) => return Ok(()),
