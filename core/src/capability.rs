@@ -111,13 +111,16 @@ pub const METRIC_PROVIDERS: &[(&str, bool)] = &[
     ("splunk", false),
 ];
 
-/// Types of an `AlertProvider`, and whether alerts are delivered to them yet.
+/// Types of an `AlertProvider`, and whether alerts are delivered to them.
 pub const ALERT_PROVIDERS: &[(&str, bool)] = &[
-    ("slack", false),
-    ("msteams", false),
-    ("discord", false),
-    ("rocket", false),
-    ("gchat", false),
+    ("slack", true),
+    ("msteams", true),
+    ("discord", true),
+    ("rocket", true),
+    ("gchat", true),
+    // Ours.
+    ("alertmanager", true),
+    ("cloudevents", true),
 ];
 
 /// Metrics that need no query.
@@ -143,7 +146,7 @@ pub fn metric_provider(type_: &str) -> Option<bool> {
     find(METRIC_PROVIDERS, type_)
 }
 
-/// Whether alerts are delivered to this type; none if it is not one of Flagger's.
+/// Whether alerts are delivered to this type; none if it is unknown.
 pub fn alert_provider(type_: &str) -> Option<bool> {
     find(ALERT_PROVIDERS, type_)
 }
@@ -202,6 +205,6 @@ mod tests {
             (metric_provider("prometheus"), metric_provider("splunk")),
             (Some(true), Some(false))
         );
-        assert_eq!(alert_provider("slack"), Some(false));
+        assert_eq!(alert_provider("slack"), Some(true));
     }
 }

@@ -8,6 +8,7 @@
 //!     └────► crd
 //! ```
 
+pub mod alert;
 pub mod canary;
 pub mod capability;
 pub mod crd;

@@ -237,7 +237,19 @@ impl Message {
         }
     }
 
+    fn is_muted(&self, canary: &Canary) -> bool {
+        let Self::WaitingForApproval { hook, .. } = self else {
+            return false;
+        };
+        let mut hooks = canary.analysis().webhooks.iter();
+        hooks.any(|it| it.name == *hook && it.mutes_alert())
+    }
+
+    /// None where nobody needs to be told, and at a gate whose author wants it so.
     pub fn alert(&self, canary: &Canary) -> Option<Alert> {
+        if self.is_muted(canary) {
+            return None;
+        }
         let kind = &canary.spec.target_ref.kind;
         let (text, severity, with_fields) = match self {
             Self::Initialized => (
@@ -253,6 +265,11 @@ impl Message {
             Self::WaitingForApproval { approval, .. } => {
                 (approval_alert(*approval), AlertSeverity::Warn, false)
             }
+            Self::PreRolloutFailed { hook, error } => (
+                format!("Pre-rollout check {hook} failed: {error}"),
+                AlertSeverity::Warn,
+                false,
+            ),
             Self::RollingBack(RollbackReason::Hook) => (
                 "Rolling back manual webhook invoked".to_owned(),
                 AlertSeverity::Warn,

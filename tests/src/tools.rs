@@ -52,7 +52,7 @@ pub fn folder(inside: &str) -> PathBuf {
 }
 
 /// Programs of the operating system, with the Debian package that brings each.
-const SYSTEM: [(&str, &str); 13] = [
+const SYSTEM: [(&str, &str); 14] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
@@ -66,6 +66,7 @@ const SYSTEM: [(&str, &str); 13] = [
     ("unshare", "util-linux"),
     ("taskset", "util-linux"),
     ("prometheus", "prometheus"),
+    ("prometheus-alertmanager", "prometheus-alertmanager"),
 ];
 
 /// The path of a program of the operating system, or what to install to have it.

@@ -3,6 +3,8 @@
 
 #[path = "cluster/admission.rs"]
 mod admission;
+#[path = "cluster/alerts.rs"]
+mod alerts;
 #[path = "cluster/alone.rs"]
 mod alone;
 #[path = "cluster/availability.rs"]

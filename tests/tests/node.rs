@@ -1,11 +1,14 @@
 //! What needs real pods: kubelet, containerd, Services, DNS, load. Linux, root.
 //!
 //! ```text
+//!  alertmanager ────► a control plane of its own, and Debian's Alertmanager
 //!  lab, install ────► a node of its own for each test
 //!  scenario … lost ─► play: one node where many applications are released at once;
 //!                     each test reads its sentence from what the play left behind
 //! ```
 
+#[path = "node/alertmanager.rs"]
+mod alertmanager;
 #[path = "node/custom.rs"]
 mod custom;
 #[path = "node/drift.rs"]

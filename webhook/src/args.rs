@@ -132,6 +132,9 @@ pub struct Args {
     )]
     pub event_webhook: String,
 
+    #[command(flatten)]
+    pub alerts: AlertArgs,
+
     /// Source component of Events
     #[arg(long, default_value = "flagger")]
     pub event_component: String,
@@ -147,6 +150,54 @@ pub struct Args {
     pub dropped: Vec<String>,
 }
 
+/// Who is told of the releases of Canaries that name no alerts of their own.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct AlertArgs {
+    /// Name of this cluster, as alerts tell it
+    #[arg(long, default_value = "")]
+    pub cluster_name: String,
+    /// Slack's incoming webhook, for Canaries without alerts of their own
+    #[arg(
+        long,
+        default_value = "",
+        env = "SLACK_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub slack_url: String,
+    #[arg(long, default_value = "", env = "SLACK_TOKEN", hide_env_values = true)]
+    pub slack_token: String,
+    #[arg(
+        long,
+        default_value = "",
+        env = "SLACK_PROXY_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub slack_proxy_url: String,
+    #[arg(long, default_value = "flagger")]
+    pub slack_user: String,
+    #[arg(long, default_value = "")]
+    pub slack_channel: String,
+    /// Teams' connector or Workflow, instead of Slack
+    #[arg(
+        long,
+        default_value = "",
+        env = "MSTEAMS_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub msteams_url: String,
+    #[arg(
+        long,
+        default_value = "",
+        env = "MSTEAMS_PROXY_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub msteams_proxy_url: String,
+}
+
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Print the custom resource definitions
@@ -154,7 +205,7 @@ pub enum Command {
 }
 
 /// Flagger's flags without a meaning here, and what took their place.
-const DROPPED: [(&str, &str); 14] = [
+const DROPPED: [(&str, &str); 11] = [
     ("control-loop-interval", "nothing is polled"),
     ("threadiness", "each Canary has a task of its own"),
     ("enable-leader-election", "the lease is always used"),
@@ -177,9 +228,6 @@ const DROPPED: [(&str, &str); 14] = [
         "the nginx provider is not supported yet",
     ),
     ("ingress-class", "the contour provider is not supported yet"),
-    ("cluster-name", "alerts are not supported yet"),
-    ("slack-url", "alerts are not supported yet"),
-    ("msteams-url", "alerts are not supported yet"),
     (
         "no-cross-namespace-refs",
         "grant the server no rights in other namespaces",

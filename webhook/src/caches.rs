@@ -189,7 +189,7 @@ impl Caches {
                 written,
             ),
             Kind::Definition => self.look_at_schema(&object),
-            Kind::Revision | Kind::Event => false,
+            Kind::Revision | Kind::Event | Kind::AlertProvider => false,
         }
     }
 
@@ -274,7 +274,7 @@ impl Caches {
             Kind::Route => self.routes.remove(key),
             Kind::ConfigMap | Kind::Secret => self.configs(kind).remove(key),
             Kind::Definition => self.schema.store(false, Ordering::Release),
-            Kind::Revision | Kind::Event => {}
+            Kind::Revision | Kind::Event | Kind::AlertProvider => {}
         }
         for key in before.into_iter().chain([key.clone()]) {
             self.wake(kind, &key);
@@ -306,7 +306,7 @@ impl Caches {
                 self.schema_seen.store(true, Ordering::Release);
                 Vec::new()
             }
-            Kind::Revision | Kind::Event => Vec::new(),
+            Kind::Revision | Kind::Event | Kind::AlertProvider => Vec::new(),
         };
         if kind == Kind::Canary {
             for key in &gone {

@@ -132,7 +132,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// The wait after this many attempts. A server may ask for more, up to the limit.
-    fn after(&self, attempts: u32, asked: Option<Duration>) -> Duration {
+    pub(crate) fn after(&self, attempts: u32, asked: Option<Duration>) -> Duration {
         let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
         asked
             .unwrap_or_else(|| self.first.saturating_mul(doubled))

@@ -10,6 +10,7 @@
 //! ```
 
 pub mod admission;
+pub mod alerts;
 pub mod api;
 pub mod args;
 pub mod cache;

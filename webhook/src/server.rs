@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use tracing::info;
 
 use crate::admission::Flood;
+use crate::alerts::{self, Alerts, Providers};
 use crate::api::Cluster;
 use crate::args::Args;
 use crate::caches::{self, Caches};
@@ -117,6 +118,7 @@ fn context(
     let settings = Settings {
         resolve: args.resolve.clone(),
         proxy_from_environment: true,
+        proxy: None,
     };
     let transport = Transport::new(&settings)?;
     Ok(Context {
@@ -134,6 +136,16 @@ fn context(
         clock,
         caches,
         events: EventWriter::new(cluster.client().clone()),
+        alerts: Alerts::new(
+            Box::new(Providers {
+                cluster: cluster.clone(),
+                default: alerts::default_receiver(&args.alerts),
+            }),
+            transport.clone(),
+            Backoff::default(),
+            metrics.clone(),
+            &args.alerts,
+        ),
         cluster,
         background: Background::start(&transport, Backoff::default()),
         transport,

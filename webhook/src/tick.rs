@@ -31,6 +31,7 @@ use canary_core::status::Phase;
 use canary_core::validate::validate;
 use jiff::Timestamp;
 
+use crate::alerts::Alerts;
 use crate::api::{ApiError, Cluster};
 use crate::cache::Key;
 use crate::caches::Caches;
@@ -59,6 +60,7 @@ pub struct Context {
     pub cluster: Cluster,
     pub transport: Transport,
     pub background: Background,
+    pub alerts: Alerts,
     pub events: EventWriter,
     pub reporter: Reporter,
     pub metrics: Arc<Metrics>,

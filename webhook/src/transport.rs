@@ -57,6 +57,8 @@ pub struct Settings {
     /// Obey `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, as Flagger does. An address given by
     /// `resolve` is always reached directly.
     pub proxy_from_environment: bool,
+    /// Everything goes through this one.
+    pub proxy: Option<String>,
 }
 
 /// Cheap to clone: clones share their connections.
@@ -91,12 +93,12 @@ impl Transport {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(TransportError::NoCryptoProvider);
         }
-        let usual = Pools::build(|| {
-            if settings.proxy_from_environment {
-                base()
-            } else {
-                base().no_proxy()
-            }
+        let proxy = settings.proxy.as_deref().map(reqwest::Proxy::all);
+        let proxy = proxy.transpose().map_err(|e| TransportError::client(&e))?;
+        let usual = Pools::build(|| match &proxy {
+            Some(proxy) => base().proxy(proxy.clone()),
+            None if settings.proxy_from_environment => base(),
+            None => base().no_proxy(),
         })?;
         let mut resolved = HashMap::new();
         for rule in &settings.resolve {

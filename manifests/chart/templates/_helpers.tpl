@@ -63,6 +63,15 @@ namespace and account and with its labels. The templates change what values say,
 {{- with .Values.eventWebhook -}}
 {{- $args = append $args (printf "--event-webhook=%s" .) -}}
 {{- end -}}
+{{- with .Values.clusterName -}}
+{{- $args = append $args (printf "--cluster-name=%s" .) -}}
+{{- end -}}
+{{- if not (has ((.Values.slack).user) (list nil "" "flagger")) -}}
+{{- $args = append $args (printf "--slack-user=%s" .Values.slack.user) -}}
+{{- end -}}
+{{- with (.Values.slack).channel -}}
+{{- $args = append $args (printf "--slack-channel=%s" .) -}}
+{{- end -}}
 {{- if ne (include "canary.account" .) "canary-webhook" -}}
 {{- $args = append $args (printf "--own-user=system:serviceaccount:%s:%s" .Release.Namespace (include "canary.account" .)) -}}
 {{- end -}}
@@ -87,9 +96,6 @@ knows the flag, in its log, which also those see who never read notes.
   (list $v.kubeconfigBurst "kubeconfigBurst" "kubeconfig-burst" "the server asks only when something changed")
   (list $v.ingressClass "ingressClass" "ingress-class" "the contour provider is not supported yet")
   (list $v.ingressAnnotationsPrefix "ingressAnnotationsPrefix" "ingress-annotations-prefix" "the nginx provider is not supported yet")
-  (list $v.clusterName "clusterName" "cluster-name" "alerts are not supported yet")
-  (list ($v.slack).url "slack" "slack-url" "alerts are not supported yet")
-  (list ($v.msteams).url "msteams" "msteams-url" "alerts are not supported yet")
   (list ($v.rbac).pspEnabled "rbac.pspEnabled" "" "Kubernetes has no PodSecurityPolicies any more; the pods pass Pod Security restricted")
   (list ($v.prometheus).securityContext "prometheus.securityContext" "" "its pod always passes Pod Security restricted")
   (list (and (hasKey $v.leaderElection "enabled") (not $v.leaderElection.enabled)) "leaderElection.enabled=false" "" "the Lease is always used")
@@ -99,6 +105,25 @@ knows the flag, in its log, which also those see who never read notes.
 {{- end -}}
 {{- end -}}
 {{- dict "idle" $idle | toYaml -}}
+{{- end -}}
+
+{{/* What the server is told of receivers of alerts by its environment, as `data`: addresses are secrets. */}}
+{{- define "canary.alerts" -}}
+{{- $slack := .Values.slack | default dict -}}
+{{- $teams := .Values.msteams | default dict -}}
+{{- $data := dict -}}
+{{- range list
+  (list "SLACK_URL" $slack.url)
+  (list "SLACK_TOKEN" $slack.token)
+  (list "SLACK_PROXY_URL" ($slack.proxyUrl | default $slack.proxy))
+  (list "MSTEAMS_URL" $teams.url)
+  (list "MSTEAMS_PROXY_URL" $teams.proxyUrl)
+-}}
+{{- if index . 1 -}}
+{{- $_ := set $data (index . 0) (index . 1) -}}
+{{- end -}}
+{{- end -}}
+{{- dict "data" $data | toYaml -}}
 {{- end -}}
 
 {{/* Ends the rendering for values of Flagger's whose silent loss would be unsafe. */}}

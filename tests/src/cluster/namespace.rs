@@ -32,7 +32,7 @@ pub struct Namespace<'a> {
 pub fn group_of(resource: &str) -> &'static str {
     match resource {
         "deployments" | "replicasets" | "controllerrevisions" => "apis/apps/v1",
-        "canaries" | "metrictemplates" => "apis/flagger.app/v1beta1",
+        "canaries" | "metrictemplates" | "alertproviders" => "apis/flagger.app/v1beta1",
         "apisixroutes" => "apis/apisix.apache.org/v2",
         "horizontalpodautoscalers" => "apis/autoscaling/v2",
         "endpointslices" => "apis/discovery.k8s.io/v1",

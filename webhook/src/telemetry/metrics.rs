@@ -84,6 +84,11 @@ struct RequestLabels {
     kind: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AlertLabels {
+    result: &'static str,
+}
+
 #[derive(Clone, Debug)]
 struct Ticks;
 
@@ -103,6 +108,7 @@ pub struct Metrics {
     reconciles: Family<ResultLabels, Counter>,
     reconcile_duration: Histogram,
     requests: Family<RequestLabels, Counter>,
+    alerts: Family<AlertLabels, Counter>,
     /// The metrics seen of each target: a family cannot be asked for its labels.
     analysed: Mutex<HashMap<Workload, BTreeSet<String>>>,
 }
@@ -123,6 +129,7 @@ impl Metrics {
             reconciles: Family::default(),
             reconcile_duration: Histogram::new(TICK_BUCKETS),
             requests: Family::default(),
+            alerts: Family::default(),
             analysed: Mutex::default(),
         };
         metrics.register_flaggers(registry.sub_registry_with_prefix("flagger"));
@@ -185,6 +192,11 @@ impl Metrics {
             "api_requests",
             "Requests to the Kubernetes API",
             self.requests.clone(),
+        );
+        registry.register(
+            "alerts",
+            "Alerts that were delivered, failed or were dropped",
+            self.alerts.clone(),
         );
     }
 
@@ -259,6 +271,11 @@ impl Metrics {
         self.reconciles
             .get_or_create(&ResultLabels { result })
             .inc();
+    }
+
+    /// `delivered`, `failed` or `dropped`.
+    pub fn alert(&self, result: &'static str) {
+        self.alerts.get_or_create(&AlertLabels { result }).inc();
     }
 
     pub fn api_request(&self, verb: &str, kind: &str) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use canary_core::alert::Notice;
 use canary_core::canary::Canary;
 use canary_core::hook::{EventFacts, HookKind, Payload};
 use canary_core::message::Message;
@@ -14,6 +15,12 @@ use crate::notify::{self, NotifyError, Written};
 use crate::telemetry::{Analysis, Workload};
 use crate::tick::{Context, TickError};
 use crate::world::World;
+
+/// Whether an Event is the last one once more.
+enum Said {
+    First,
+    Again,
+}
 
 /// Another Event may have the name if a status was lost; so many are stepped over.
 const STEPS: i64 = 1000;
@@ -42,10 +49,16 @@ impl Context {
         if !self.cluster.may_write() {
             return Err(crate::api::ApiError::Fenced.into());
         }
-        if let Err(error) = self.tell(canary, message, &text, status).await {
-            // A release must not hang on its Events. What ails the API server itself fails the
-            // status as well, and then all of it is done again.
-            tracing::error!(canary = canary.id(), "{error}");
+        match self.tell(canary, message, &text, status).await {
+            // What is said again and again is told people once.
+            Ok(Said::Again) => {}
+            Ok(Said::First) => self.alert(canary, message, status),
+            Err(error) => {
+                // A release must not hang on its Events. What ails the API server itself fails the
+                // status as well, and then all of it is done again.
+                tracing::error!(canary = canary.id(), "{error}");
+                self.alert(canary, message, status);
+            }
         }
         let type_ = notify::type_of(message.severity());
         for hook in event_hooks(canary, self.event_webhook.as_deref()) {
@@ -66,17 +79,25 @@ impl Context {
         Ok(())
     }
 
+    fn alert(&self, canary: &Canary, message: &Message, status: &CanaryStatus) {
+        let (cluster, now) = (&self.alerts.cluster_name, self.clock.now());
+        if let Some(notice) = Notice::of(message, canary, status, cluster, now) {
+            self.alerts.send(canary, &notice);
+        }
+    }
+
     async fn tell(
         &self,
         canary: &Canary,
         message: &Message,
         text: &str,
         status: &mut CanaryStatus,
-    ) -> Result<(), NotifyError> {
+    ) -> Result<Said, NotifyError> {
         if self.repeated(canary, text, status).await? {
-            return Ok(());
+            return Ok(Said::Again);
         }
-        self.first(canary, message, text, status).await
+        self.first(canary, message, text, status).await?;
+        Ok(Said::First)
     }
 
     /// The last Event said the same: it is counted.

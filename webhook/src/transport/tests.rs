@@ -199,7 +199,7 @@ async fn resolve_sends_each_host_and_port_to_its_own_address() {
                 .parse()
                 .unwrap(),
         ],
-        proxy_from_environment: false,
+        ..Settings::default()
     });
     let host = "flagger-prometheus.apisix";
     assert_eq!(
@@ -246,7 +246,7 @@ mod tls {
         let address = self_signed("hook.test").await;
         let transport = transport_with(&Settings {
             resolve: vec![format!("hook.test:443:{address}").parse().unwrap()],
-            proxy_from_environment: false,
+            ..Settings::default()
         });
         let error = fetch(&transport, "https://hook.test/").await.unwrap_err();
         assert_eq!(

@@ -185,9 +185,6 @@ async fn what_is_switched_off_is_not_there_and_monitors_come_when_asked_for() {
 #[tokio::test]
 async fn a_value_of_flaggers_that_means_nothing_here_is_named_in_the_notes_and_in_the_log() {
     let values = json!({
-        "slack": {"url": "https://hooks.test/secret", "user": "flagger", "channel": "general"},
-        "msteams": {"url": "https://hooks.test/secret"},
-        "clusterName": "one",
         "threadiness": 2,
         "kubeconfigQPS": 100,
         "kubeconfigBurst": "250",
@@ -199,12 +196,11 @@ async fn a_value_of_flaggers_that_means_nothing_here_is_named_in_the_notes_and_i
     });
     let objects = rendered(&values).await;
     let given = args(&objects);
-    assert!(!given.join(" ").contains("secret"), "{given:?}");
     let all = ["canary-webhook"]
         .iter()
         .chain(&given)
         .map(ToString::to_string);
-    assert_eq!(parse(all).unwrap().dropped.len(), 8, "the server says so");
+    assert_eq!(parse(all).unwrap().dropped.len(), 5, "the server says so");
 
     let file = file(&values);
     let values = format!("--values={}", file.path().display());
@@ -213,9 +209,6 @@ async fn a_value_of_flaggers_that_means_nothing_here_is_named_in_the_notes_and_i
     let plane = super::bare().await;
     let notes = helm(&install, Some(&plane)).await.ok().unwrap();
     for name in [
-        "slack: alerts",
-        "msteams: alerts",
-        "clusterName: alerts",
         "threadiness: each",
         "kubeconfigQPS: the",
         "kubeconfigBurst: the",
@@ -227,6 +220,43 @@ async fn a_value_of_flaggers_that_means_nothing_here_is_named_in_the_notes_and_i
     ] {
         assert!(notes.contains(name), "{name} is not in:\n{notes}");
     }
+}
+
+#[tokio::test]
+async fn receivers_of_alerts_are_in_a_secret_that_the_server_gets_as_its_environment() {
+    let values = json!({
+        "slack": {"url": "https://hooks.test/s3cret", "token": "t0k", "user": "bot", "channel": "ops", "proxy": null},
+        "msteams": {"url": "https://teams.test/s3cret", "proxyUrl": "http://proxy.test"},
+        "clusterName": "one",
+    });
+    let objects = rendered(&values).await;
+    let given = args(&objects);
+    assert!(!given.join(" ").contains("s3cret"), "{given:?}");
+    let all = ["canary-webhook"].iter().chain(&given);
+    let args = parse(all.map(ToString::to_string)).unwrap().alerts;
+    assert_eq!(
+        [args.cluster_name, args.slack_user, args.slack_channel],
+        ["one", "bot", "ops"]
+    );
+    let secret = find(&objects, "Secret", "canary-webhook-alerts");
+    assert_eq!(
+        secret["stringData"],
+        json!({
+            "SLACK_URL": "https://hooks.test/s3cret", "SLACK_TOKEN": "t0k",
+            "MSTEAMS_URL": "https://teams.test/s3cret", "MSTEAMS_PROXY_URL": "http://proxy.test",
+        })
+    );
+    let pod = &find(&objects, "Deployment", "canary-webhook")["spec"]["template"]["spec"];
+    assert_eq!(
+        pod["containers"][0]["envFrom"],
+        json!([{"secretRef": {"name": "canary-webhook-alerts"}}])
+    );
+    let silent = rendered(&json!({"slack": {"url": null}})).await;
+    assert!(
+        silent
+            .iter()
+            .all(|object| object["metadata"]["name"] != "canary-webhook-alerts")
+    );
 }
 
 #[tokio::test]
