@@ -75,13 +75,19 @@ impl Cluster {
                         | watcher::Event::InitDone,
                     ) => Some(Listed::Found(reader.state())),
                     Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => None,
-                    // Any other error may pass, and what was seen last is better than nothing.
-                    Err(error) => match cluster.watch_error(&error) {
-                        error @ (Error::ReadForbidden(_) | Error::Unauthorized { .. }) => {
-                            Some(Listed::Unknown(unread::<K>(&error)))
+                    // Whoever may list and not watch sees it as it was. Any other error may pass, and what was
+                    // seen last is better than nothing.
+                    Err(error) => {
+                        let listing = matches!(error, watcher::Error::InitialListFailed(_));
+                        match cluster.watch_error(&error) {
+                            error @ (Error::ReadForbidden(_) | Error::Unauthorized { .. })
+                                if listing =>
+                            {
+                                Some(Listed::Unknown(unread::<K>(&error)))
+                            }
+                            _ => None,
                         }
-                        _ => None,
-                    },
+                    }
                 };
                 future::ready(listed)
             })

@@ -4,18 +4,18 @@
 //!  workloads ─► rows (names, words, folds) ─► plan (which columns fit) ─► Vec<Line>
 //! ```
 
+mod columns;
 mod fold;
 
 use jiff::Timestamp;
 
+use self::columns::{LEAST, Object, PLANS, Plan, fitted};
 use super::layout::{Line, Tone};
 use super::style::Theme;
 use super::words::{self, age};
 use crate::report::{
     CanaryReport, Health, PodReport, ReplicaSetReport, Role, State, Unread, Workload,
 };
-
-const GAP: usize = 2;
 
 /// How much of a big tree is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,46 +26,6 @@ pub struct Folding {
     pub revisions: Option<usize>,
 }
 
-/// The columns that a width has room for.
-#[derive(Clone, Copy)]
-struct Plan {
-    kind: bool,
-    age: bool,
-    info: bool,
-    /// Names without what their parent's name says already.
-    short: bool,
-}
-
-const EVERYTHING: Plan = Plan {
-    kind: true,
-    age: true,
-    info: true,
-    short: false,
-};
-const WITHOUT_KIND: Plan = Plan {
-    kind: false,
-    ..EVERYTHING
-};
-const NAMES: Plan = Plan {
-    age: false,
-    ..WITHOUT_KIND
-};
-const SHORT: Plan = Plan {
-    short: true,
-    ..WITHOUT_KIND
-};
-const SHORTER: Plan = Plan {
-    age: false,
-    ..SHORT
-};
-const LEAST: Plan = Plan {
-    info: false,
-    ..SHORTER
-};
-
-/// What is given up, one after the other. A name that can be pasted is worth more than an age.
-const PLANS: [Plan; 6] = [EVERYTHING, WITHOUT_KIND, NAMES, SHORT, SHORTER, LEAST];
-
 enum Row {
     Object(Object),
     /// What stands for others, or says why they are not there.
@@ -74,16 +34,6 @@ enum Row {
         tone: Tone,
         text: String,
     },
-}
-
-struct Object {
-    branches: String,
-    name: String,
-    short: String,
-    kind: &'static str,
-    status: Line,
-    age: String,
-    info: String,
 }
 
 struct Tree<'a> {
@@ -339,56 +289,6 @@ impl Tree<'_> {
         }));
         lines
     }
-}
-
-// === impl Object ===
-
-impl Object {
-    fn header() -> Self {
-        Self {
-            branches: "NAME".to_owned(),
-            name: String::new(),
-            short: String::new(),
-            kind: "KIND",
-            status: Line::new().with(Tone::Label, "STATUS"),
-            age: "AGE".to_owned(),
-            info: "INFO".to_owned(),
-        }
-    }
-
-    fn cells(&self, plan: Plan) -> Vec<Line> {
-        let name = if plan.short { &self.short } else { &self.name };
-        // The header has nothing but a label.
-        let tone = if name.is_empty() {
-            Tone::Label
-        } else {
-            Tone::Plain
-        };
-        let mut cells = vec![
-            Line::new()
-                .with(Tone::Label, &self.branches)
-                .with(Tone::Plain, name),
-        ];
-        if plan.kind {
-            cells.push(Line::new().with(tone, self.kind));
-        }
-        cells.push(self.status.clone());
-        if plan.age {
-            cells.push(Line::new().with(tone, &self.age));
-        }
-        if plan.info {
-            cells.push(Line::new().with(tone, &self.info));
-        }
-        cells
-    }
-}
-
-fn fitted(cells: Vec<Line>, widths: &[usize]) -> Line {
-    let padded = cells
-        .into_iter()
-        .zip(widths)
-        .map(|(cell, width)| cell.padded(width + GAP));
-    padded.fold(Line::new(), Line::joined).trimmed()
 }
 
 fn joined<const N: usize>(words: [String; N]) -> String {

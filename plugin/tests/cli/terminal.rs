@@ -206,6 +206,25 @@ fn the_tree_is_fed_by_watches_and_asks_for_nothing_again() {
     assert_eq!(terminal.end().0, Some(130));
 }
 
+#[test]
+fn a_deployment_that_comes_into_being_later_gets_its_branch_and_its_pods() {
+    let world = World::new();
+    world.primary.send_replace(false);
+    let api = world.serve();
+    let terminal = Terminal::with(&api, &["status", "podinfo", "-w"], (100, 40), &[]);
+    terminal.wait_for("podinfo-7c9d-aaaaa");
+    let watched = || {
+        let watch = |url: &String| url.contains("podinfo-primary") && url.contains("watch=true");
+        api.urls().iter().any(watch)
+    };
+    wait_until(watched);
+    assert!(!terminal.text().contains("podinfo-primary-5d8f"));
+    world.primary.send_replace(true);
+    terminal.wait_for("podinfo-primary-5d8f-x2x4z");
+    interrupt(&terminal);
+    assert_eq!(terminal.end().0, Some(130));
+}
+
 fn watches_of_pods(api: &FakeApi) -> usize {
     let watch = |url: &&String| url.contains("/pods?") && url.contains("watch=true");
     api.urls().iter().filter(watch).count()

@@ -22,6 +22,8 @@ use crate::fake::{Call, FakeApi, canary, not_found, progressing, status};
 pub struct World {
     pub canary: Value,
     pub pods: watch::Sender<Vec<Value>>,
+    /// Whether the primary's Deployment is there already.
+    pub primary: watch::Sender<bool>,
     /// Resources that this user may not list.
     pub forbidden: Vec<&'static str>,
 }
@@ -51,6 +53,7 @@ impl World {
         Self {
             canary,
             pods: watch::Sender::new(pods),
+            primary: watch::Sender::new(true),
             forbidden: Vec::new(),
         }
     }
@@ -73,7 +76,7 @@ impl World {
             return Some(status(403, "Forbidden", &said, ""));
         }
         let items = match resource {
-            "deployments" => deployments(),
+            "deployments" => self.deployments(),
             "replicasets" => replica_sets(),
             _ => self.pods.borrow().clone(),
         };
@@ -94,11 +97,21 @@ impl World {
             let list = json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": "1"}, "items": items});
             return Some(axum::Json(list).into_response());
         }
-        Some(if resource == "pods" {
-            changes(self.pods.subscribe())
-        } else {
-            Body::from_stream(stream::pending::<Result<String, std::io::Error>>()).into_response()
+        Some(match resource {
+            "pods" => changes(self.pods.subscribe(), Clone::clone),
+            "deployments" if call.query.contains("podinfo-primary") => {
+                changes(self.primary.subscribe(), |there| {
+                    there.then(primary).into_iter().collect()
+                })
+            }
+            _ => Body::from_stream(stream::pending::<Result<String, std::io::Error>>())
+                .into_response(),
         })
+    }
+
+    fn deployments(&self) -> Vec<Value> {
+        let there = *self.primary.borrow();
+        there.then(primary).into_iter().chain([target()]).collect()
     }
 }
 
@@ -110,15 +123,19 @@ fn selected(item: &Value, query: &str) -> bool {
     item["metadata"]["name"] == name.split('&').next().unwrap_or_default()
 }
 
-fn changes(pods: watch::Receiver<Vec<Value>>) -> Response {
-    let changes = stream::unfold(pods, |mut pods| async move {
-        pods.changed().await.ok()?;
-        let lines: String = pods
-            .borrow_and_update()
+/// An event for each of these objects: as a watch finds them, and whenever they change.
+fn changes<T: Send + Sync + 'static>(
+    mut source: watch::Receiver<T>,
+    objects: fn(&T) -> Vec<Value>,
+) -> Response {
+    source.mark_changed();
+    let changes = stream::unfold(source, move |mut source| async move {
+        source.changed().await.ok()?;
+        let lines: String = objects(&source.borrow_and_update())
             .iter()
-            .map(|pod| format!("{}\n", json!({"type": "MODIFIED", "object": pod})))
+            .map(|object| json!({"type": "MODIFIED", "object": object}).to_string() + "\n")
             .collect();
-        Some((Ok::<_, std::io::Error>(lines), pods))
+        Some((Ok::<_, std::io::Error>(lines), source))
     });
     Body::from_stream(changes.boxed()).into_response()
 }
@@ -133,26 +150,28 @@ pub fn days_ago(days: i64) -> String {
     then.round(jiff::Unit::Second).unwrap().to_string()
 }
 
-fn deployments() -> Vec<Value> {
-    let deployment = |name: &str, revision: &str, ready: i64, image: &str| {
-        json!({
-            "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {
-                "name": name, "namespace": "test", "uid": format!("uid-{name}"), "creationTimestamp": days_ago(9),
-                "generation": 2, "resourceVersion": "1",
-                "annotations": {"deployment.kubernetes.io/revision": revision},
-            },
-            "spec": {
-                "replicas": 2, "selector": {"matchLabels": {"app": name}},
-                "template": {"spec": {"containers": [{"name": "podinfod", "image": image}]}},
-            },
-            "status": {"readyReplicas": ready, "replicas": 2, "updatedReplicas": 2, "observedGeneration": 2},
-        })
-    };
-    vec![
-        deployment("podinfo-primary", "1", 2, "podinfo:6.0.0"),
-        deployment("podinfo", "2", 1, "podinfo:6.0.1"),
-    ]
+fn primary() -> Value {
+    deployment("podinfo-primary", "1", 2, "podinfo:6.0.0")
+}
+
+fn target() -> Value {
+    deployment("podinfo", "2", 1, "podinfo:6.0.1")
+}
+
+fn deployment(name: &str, revision: &str, ready: i64, image: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {
+            "name": name, "namespace": "test", "uid": format!("uid-{name}"), "creationTimestamp": days_ago(9),
+            "generation": 2, "resourceVersion": "1",
+            "annotations": {"deployment.kubernetes.io/revision": revision},
+        },
+        "spec": {
+            "replicas": 2, "selector": {"matchLabels": {"app": name}},
+            "template": {"spec": {"containers": [{"name": "podinfod", "image": image}]}},
+        },
+        "status": {"readyReplicas": ready, "replicas": 2, "updatedReplicas": 2, "observedGeneration": 2},
+    })
 }
 
 fn replica_sets() -> Vec<Value> {

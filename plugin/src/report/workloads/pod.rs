@@ -2,7 +2,8 @@
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 
-use super::{Health, PodReport, State, created};
+use super::build::created;
+use super::{Health, PodReport, State};
 
 /// What a container waits for on its way.
 const ON_ITS_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
@@ -136,3 +137,6 @@ fn containers_of(pod: &Pod) -> &[ContainerStatus] {
         .and_then(|status| status.container_statuses.as_deref())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
