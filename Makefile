@@ -66,7 +66,8 @@ e2e: programs ## The user's scenario on a real node (Linux, root; about six minu
 .PHONY: bench
 bench: ## Measure; writes target/bench/results.json. CANARIES=N measures at rest
 	@tests/tools/build.sh control-plane >/dev/null
-	$(CARGO) build --quiet --release -p canary-webhook -p canary-tests -p kubectl-canary --bin canary-webhook --bin canary-bench --bin kubectl-canary
+	$(CARGO) build --quiet --release -p canary-webhook -p canary-tests --bin canary-webhook --bin canary-bench
+	$(CARGO) build --quiet --profile small -p kubectl-canary
 	@target/release/canary-bench
 
 .PHONY: image
