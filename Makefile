@@ -67,6 +67,7 @@ e2e: programs ## The user's scenario on a real node (Linux, root; about six minu
 bench: ## Measure; writes target/bench/results.json. CANARIES=N measures at rest
 	@tests/tools/build.sh control-plane >/dev/null
 	$(CARGO) build --quiet --release -p canary-webhook -p canary-tests --bin canary-webhook --bin canary-bench
+	$(CARGO) build --quiet --profile small -p kubectl-canary
 	@target/release/canary-bench
 
 .PHONY: image
@@ -93,12 +94,14 @@ check: ## Format, lints, licences, generated files, dependencies of the core
 	@for file in $(CHART_FILES); do cmp $$file manifests/chart/files/$${file##*/} || { echo "the chart's copy is stale: make manifests"; exit 1; }; done
 	@cmp manifests/crds.yaml manifests/chart/crds/crds.yaml || { echo "the chart's copy is stale: make manifests"; exit 1; }
 	@diff <($(CARGO) run --quiet -p canary-core --example policies) manifests/base/canary-policies.yaml || { echo "manifests/base/canary-policies.yaml is stale: make manifests"; exit 1; }
+	@diff <($(CARGO) run --quiet -p kubectl-canary --example report-schema) docs/canary-report.schema.json || { echo "docs/canary-report.schema.json is stale: make manifests"; exit 1; }
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check licenses bans sources; else echo "cargo-deny is not installed (cargo install cargo-deny): licences unchecked"; fi
 
 .PHONY: manifests
-manifests: ## Write the generated manifests, and the chart's copies
+manifests: ## Write the generated manifests, the chart's copies, and the schema of reports
 	$(CARGO) run --quiet -p canary-core --example crds > manifests/crds.yaml
 	$(CARGO) run --quiet -p canary-core --example policies > manifests/base/canary-policies.yaml
+	$(CARGO) run --quiet -p kubectl-canary --example report-schema > docs/canary-report.schema.json
 	@cp $(CHART_FILES) manifests/chart/files/
 	@cp manifests/crds.yaml manifests/chart/crds/
 

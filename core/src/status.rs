@@ -298,6 +298,9 @@ pub struct MetricCheck {
     pub message: String,
     #[schemars(schema_with = "date_time_required")]
     pub at: Timestamp,
+    /// The last values of this release, oldest first; at most twenty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

@@ -86,6 +86,9 @@ pub struct StatusArgs {
     /// how the release ended: 0 promoted, 2 failed or rolled back, 6 superseded.
     #[arg(short, long)]
     pub watch: bool,
+    /// ReplicaSets shown of each Deployment, newest first; by default those with pods
+    #[arg(long, value_name = "N", requires = "name")]
+    pub revisions: Option<usize>,
     /// Output format
     #[arg(short, long, value_enum)]
     pub output: Option<Output>,
@@ -93,7 +96,7 @@ pub struct StatusArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// More columns, or the history and revisions of one Canary
+    /// More columns, or all of one Canary: history, revisions, every pod
     Wide,
     /// `kind: CanaryReport`; one object a line with --watch
     Json,

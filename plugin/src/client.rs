@@ -1,5 +1,6 @@
 //! The one way to the API server: each request has a limit, each error a cause and a hint.
 
+mod below;
 mod objects;
 mod policies;
 

@@ -13,6 +13,8 @@ pub struct Env {
     pub home: Option<PathBuf>,
     /// The locale that decides the character set, by POSIX's order of precedence.
     pub locale: Option<String>,
+    /// `TERM`: what kind of terminal it is.
+    pub terminal: Option<String>,
     /// Proxy for https, where the kubeconfig names none.
     pub https_proxy: Option<String>,
     /// Hosts that are reached without it.
@@ -26,9 +28,15 @@ impl Env {
             kubeconfig: var("KUBECONFIG").map(OsString::from),
             home: std::env::home_dir(),
             locale: ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(var),
+            terminal: var("TERM"),
             https_proxy: var("HTTPS_PROXY").or_else(|| var("https_proxy")),
             no_proxy: var("NO_PROXY").or_else(|| var("no_proxy")),
         }
+    }
+
+    /// Whether the terminal only takes lines, one below the other.
+    pub fn is_dumb(&self) -> bool {
+        self.terminal.as_deref() == Some("dumb")
     }
 
     /// Whether output may hold more than ASCII.

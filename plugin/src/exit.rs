@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::manifests::Malformed;
+use crate::render::steers;
 
 /// Every verb's exit codes; scripts depend on them.
 pub mod code {
@@ -43,7 +44,7 @@ pub enum Error {
     NotAdministrator(String),
     #[error("{object} was changed by somebody else: {cause}")]
     Applied { object: String, cause: String },
-    #[error("the Canary CRD is not installed in this cluster")]
+    #[error("the Canary CRD is not installed in this cluster, or not in version v1beta1")]
     NoCrd,
     #[error("canary {namespace}/{name} not found")]
     NotFound {
@@ -157,7 +158,7 @@ impl Error {
 pub fn one_line(text: &str) -> String {
     const LONGEST: usize = 600;
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    let text: String = text.chars().filter(|c| !steers(*c)).collect();
     if text.chars().count() <= LONGEST {
         return text;
     }

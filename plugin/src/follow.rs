@@ -1,18 +1,21 @@
 //! A Canary and its objects as they change, and what becomes of a release.
 
+mod below;
+
 use futures::StreamExt;
 use std::time::Duration;
 
-use futures::stream::{self, BoxStream};
+use futures::stream::{BoxStream, SelectAll};
 use kube::api::DynamicObject;
 use kube::discovery::ApiResource;
 
 use canary_core::canary::Canary;
 use canary_core::status::Outcome;
 
+use self::below::Found;
 use crate::client::{self, Cluster, Guarded};
 use crate::exit::Error;
-use crate::report::{self, CanaryReport, Extra, Observed};
+use crate::report::{self, CanaryReport, Extra, Observed, Role};
 
 /// How long a status may come after the objects that it speaks of.
 const TOGETHER: Duration = Duration::from_millis(100);
@@ -31,7 +34,11 @@ pub enum Fate {
 /// Follows one Canary by watches.
 pub struct Follower {
     pub observed: Observed,
-    changes: BoxStream<'static, Change>,
+    changes: SelectAll<BoxStream<'static, Change>>,
+    /// Where watches of ReplicaSets and Pods come from, if somebody wants them.
+    below: Option<Cluster>,
+    /// Deployments whose ReplicaSets and Pods are watched.
+    followed: Vec<Role>,
 }
 
 #[derive(Clone, Copy)]
@@ -50,6 +57,7 @@ enum Changed {
 enum Change {
     Canary(Box<Result<Option<Guarded>, Error>>),
     Extra(Part, Option<Box<DynamicObject>>),
+    Below(Role, Found),
 }
 
 // === impl Fate ===
@@ -120,8 +128,37 @@ impl Follower {
                     .map(move |object| Change::Extra(part, object.map(Box::new)))
                     .boxed()
             });
-        let changes = stream::select_all(extras.chain([canary])).boxed();
-        Ok(Self { observed, changes })
+        Ok(Self {
+            observed,
+            changes: extras.chain([canary]).collect(),
+            below: None,
+            followed: Vec::new(),
+        })
+    }
+
+    /// With ReplicaSets and Pods, also of Deployments that come into being later.
+    pub async fn with_pods(mut self, cluster: &Cluster) -> Self {
+        self.observed.below = Box::pin(below::read(cluster, &self.observed)).await;
+        self.below = Some(cluster.clone());
+        self.follow_pods();
+        self
+    }
+
+    fn follow_pods(&mut self) {
+        let Some(cluster) = &self.below else { return };
+        for role in below::ROLES {
+            if self.followed.contains(&role) {
+                continue;
+            }
+            if let Some(selector) = below::selector(&self.observed, role) {
+                let namespace = self.observed.canary.namespace_name();
+                for found in below::watch(cluster, namespace, &selector) {
+                    let changes = found.map(move |found| Change::Below(role, found));
+                    self.changes.push(changes.boxed());
+                }
+                self.followed.push(role);
+            }
+        }
     }
 
     /// Waits for the next change and takes it in. A route that changes is soon followed by the
@@ -148,6 +185,11 @@ impl Follower {
             }
             Some(Change::Extra(part, object)) => {
                 *self.observed.part(part) = object.map_or(Extra::Absent, Extra::Found);
+                self.follow_pods();
+                Ok(Changed::Extra)
+            }
+            Some(Change::Below(role, found)) => {
+                self.observed.found(role, found);
                 Ok(Changed::Extra)
             }
             None => Err(Error::Deleted(id)),
@@ -163,12 +205,34 @@ impl Observed {
             Part::Target => &mut self.target,
         }
     }
+
+    fn found(&mut self, role: Role, found: Found) {
+        let children = match role {
+            Role::Primary => &mut self.below.primary,
+            Role::Canary => &mut self.below.canary,
+        };
+        match found {
+            Found::ReplicaSets(found) => children.replica_sets = found,
+            Found::Pods(found) => children.pods = found,
+        }
+    }
 }
 
 /// A Canary and its objects, now.
 pub async fn observe(cluster: &Cluster, namespace: &str, name: &str) -> Result<Observed, Error> {
     let canary = cluster.canary(namespace, name).await?;
     Ok(with_extras(cluster, canary).await)
+}
+
+/// The same, with the ReplicaSets and Pods of both Deployments.
+pub async fn observe_pods(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+) -> Result<Observed, Error> {
+    let mut observed = observe(cluster, namespace, name).await?;
+    observed.below = Box::pin(below::read(cluster, &observed)).await;
+    Ok(observed)
 }
 
 async fn with_extras(cluster: &Cluster, canary: Canary) -> Observed {

@@ -1,27 +1,25 @@
 //! Standard output: whether it is a terminal, how wide, and how to draw on it.
 
+mod screen;
+
 use std::io::{IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
+pub use self::screen::{Frame, Screen};
 use crate::args::Color;
 use crate::env::Env;
 use crate::exit::Error;
-use crate::render::Theme;
+use crate::render::{Theme, steers};
 
 /// Where a command's result goes.
 pub struct Output {
     color: bool,
     utf8: bool,
     pub terminal: bool,
-}
-
-/// A picture that is drawn over itself. The cursor comes back when it is dropped.
-#[derive(Default)]
-pub struct Screen {
-    drawn: usize,
-    size: Option<(usize, usize)>,
+    /// Whether a picture can be drawn over itself.
+    pub redraws: bool,
 }
 
 // === impl Output ===
@@ -38,6 +36,7 @@ impl Output {
             color,
             utf8: env.is_utf8(),
             terminal: stdout.is_terminal(),
+            redraws: stdout.is_terminal() && !env.is_dumb(),
         }
     }
 
@@ -57,13 +56,13 @@ impl Output {
     pub fn json(&self, value: &impl Serialize) -> Result<(), Error> {
         let text =
             serde_json::to_string_pretty(value).map_err(|error| Error::Api(error.to_string()))?;
-        write(&(text + "\n"))
+        write(&(escaped(&text) + "\n"))
     }
 
     /// One object on one line.
     pub fn json_line(&self, value: &impl Serialize) -> Result<(), Error> {
         let text = serde_json::to_string(value).map_err(|error| Error::Api(error.to_string()))?;
-        write(&(text + "\n"))
+        write(&(escaped(&text) + "\n"))
     }
 
     pub fn yaml(&self, value: &impl Serialize) -> Result<(), Error> {
@@ -71,41 +70,18 @@ impl Output {
     }
 }
 
-// === impl Screen ===
-
-impl Screen {
-    /// Draws over what was drawn before; what does not fit into the terminal's height is left out.
-    pub fn draw(&mut self, text: &str) -> Result<(), Error> {
-        let size = size();
-        let height = size.map_or(24, |(_, rows)| rows);
-        let mut frame = String::from("\x1b[?25l");
-        if self.drawn > 0 {
-            // Lines of another width have been folded anew: where they begin is not known.
-            let back = if size == self.size {
-                format!("\x1b[{}F", self.drawn)
-            } else {
-                "\x1b[2J\x1b[H".to_owned()
-            };
-            frame.push_str(&back);
-        }
-        let lines: Vec<&str> = text.lines().take(height.saturating_sub(1).max(1)).collect();
-        for line in &lines {
-            frame.push_str(line);
-            frame.push_str("\x1b[K\n");
-        }
-        frame.push_str("\x1b[J");
-        self.drawn = lines.len();
-        self.size = size;
-        write(&frame)
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        if self.drawn > 0 {
-            let _ = write("\x1b[?25h");
+/// JSON, with whatever could steer a terminal written as an escape: the serializer does that for the first
+/// 32 characters only. Outside of strings it has none of them but newlines.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && steers(c) {
+            text.extend(["\\u", &format!("{:04x}", u32::from(c))]);
+        } else {
+            text.push(c);
         }
     }
+    text
 }
 
 fn write(text: &str) -> Result<(), Error> {
@@ -133,4 +109,21 @@ pub async fn interrupted() {
         return;
     }
     let _ = tokio::signal::ctrl_c().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_says_the_same_without_what_steers_a_terminal() {
+        let value = serde_json::json!({"text": "a\u{9b}31m\u{202e}b\u{1b}\n→"});
+        let text = escaped(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(!text.contains(|c: char| c != '\n' && steers(c)), "{text:?}");
+        assert!(text.contains('→'), "{text}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  CanaryReport ─┬─ detail ─┐
+//!                ├─ tree   ─┤  (both: picture)
 //!                ├─ table  ─┼─► Vec<Line> ─► Theme::paint ─► text
 //!                └─ change ─┘   (layout)      (style)
 //! ```
@@ -9,12 +10,14 @@
 pub mod change;
 pub mod detail;
 mod layout;
+pub mod picture;
 pub mod policies;
 pub mod style;
 pub mod table;
+pub mod tree;
 mod words;
 
-pub use layout::Line;
+pub use layout::{Line, steers};
 pub use style::Theme;
 pub use words::{countdown, duration, images};
 

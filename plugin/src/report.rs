@@ -3,24 +3,33 @@
 //! ```text
 //!  Canary ────────────┐
 //!  generated route ───┼─► Observed ─► CanaryReport ─┬─► json, yaml
-//!  two Deployments ───┘                             └─► render ─► terminal
+//!  two Deployments ───┤                             └─► render ─► terminal
+//!  what they own ─────┘
 //! ```
 
 mod policy;
 mod progress;
+pub mod schema;
 mod traffic;
+pub(crate) mod workloads;
 
 use canary_core::canary::Canary;
 use canary_core::status::{Outcome, Pause, Phase, Release, ReleaseRecord, RequestRecord};
 use kube::api::DynamicObject;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use policy::PolicyReport;
 pub use progress::{Check, Progress};
 pub use traffic::{Source, Traffic, route_name};
+pub use workloads::{
+    Below, Children, Health, Listed, PodReport, ReplicaSetReport, Role, State, Unread, Workload,
+};
 
 pub const API_VERSION: &str = "report.kubectl-canary.dev/v1alpha1";
 const DEFAULT_PROVIDER: &str = "apisix";
+/// Where a Deployment has them.
+const CONTAINERS: &str = "/spec/template/spec/containers";
 
 /// A Canary and the objects that its picture needs.
 #[derive(Clone, Debug)]
@@ -29,6 +38,7 @@ pub struct Observed {
     pub route: Extra,
     pub primary: Extra,
     pub target: Extra,
+    pub below: Below,
 }
 
 /// An object that only adds to the picture.
@@ -44,12 +54,17 @@ pub enum Extra {
 }
 
 /// Machine-readable, and versioned: fields are only ever added within a version.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CanaryReport {
+    #[schemars(extend("const" = API_VERSION))]
     pub api_version: &'static str,
+    #[schemars(extend("const" = "CanaryReport"))]
     pub kind: &'static str,
     pub metadata: Meta,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::moment")]
+    pub created_at: Option<jiff::Timestamp>,
     pub target: String,
     pub provider: String,
     pub strategy: String,
@@ -65,6 +80,7 @@ pub struct CanaryReport {
     pub failed_checks: i64,
     pub threshold: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::moment")]
     pub next_check_at: Option<jiff::Timestamp>,
     pub interval_seconds: u64,
     pub replicas: ReplicasOfBoth,
@@ -76,22 +92,26 @@ pub struct CanaryReport {
     /// What a person should look at: conditions, and what could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attention: Vec<Attention>,
+    /// Both Deployments and what they own; only where one Canary is shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub workloads: Vec<Workload>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_request: Option<RequestRecord>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<ReleaseRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::moment")]
     pub last_transition_time: Option<jiff::Timestamp>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Meta {
     pub namespace: String,
     pub name: String,
 }
 
 /// The release under way, or the last one.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseReport {
     pub number: i64,
@@ -100,8 +120,10 @@ pub struct ReleaseReport {
     pub images: Vec<canary_core::status::ImageChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    #[schemars(schema_with = "schema::moment")]
     pub started_at: jiff::Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::moment")]
     pub ended_at: Option<jiff::Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -113,7 +135,7 @@ pub struct ReleaseReport {
     pub paused: Option<Pause>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplicasOfBoth {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,13 +144,13 @@ pub struct ReplicasOfBoth {
     pub canary: Option<Replicas>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Replicas {
     pub ready: i64,
     pub desired: i64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Attention {
     #[serde(rename = "type")]
     pub type_: String,
@@ -137,10 +159,12 @@ pub struct Attention {
 }
 
 /// Several reports as one object.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CanaryReportList {
+    #[schemars(extend("const" = API_VERSION))]
     pub api_version: &'static str,
+    #[schemars(extend("const" = "CanaryReportList"))]
     pub kind: &'static str,
     pub items: Vec<CanaryReport>,
 }
@@ -155,6 +179,7 @@ impl Observed {
             route: Extra::Unasked,
             primary: Extra::Unasked,
             target: Extra::Unasked,
+            below: Below::default(),
         }
     }
 
@@ -169,6 +194,11 @@ impl Observed {
                 namespace: canary.namespace_name().to_owned(),
                 name: name(canary),
             },
+            created_at: canary
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map(|time| time.0),
             target: format!(
                 "{}/{}",
                 canary.spec.target_ref.kind.to_lowercase(),
@@ -194,9 +224,13 @@ impl Observed {
                 primary: replicas(&self.primary),
                 canary: replicas(&self.target),
             },
-            images: images(&self.primary),
+            images: match &self.primary {
+                Extra::Found(primary) => images(&primary.data, CONTAINERS),
+                Extra::Unasked | Extra::Absent | Extra::Unknown(_) => Vec::new(),
+            },
             checks: progress::checks(canary, &status),
             attention: self.attention(&status),
+            workloads: workloads::workloads(self),
             last_request: status.last_request,
             history: status.history,
             last_transition_time: status.last_transition_time,
@@ -346,13 +380,9 @@ fn replicas(extra: &Extra) -> Option<Replicas> {
     })
 }
 
-fn images(primary: &Extra) -> Vec<String> {
-    let Extra::Found(deployment) = primary else {
-        return Vec::new();
-    };
-    let containers = deployment
-        .data
-        .pointer("/spec/template/spec/containers")
+fn images(object: &serde_json::Value, containers: &str) -> Vec<String> {
+    let containers = object
+        .pointer(containers)
         .and_then(serde_json::Value::as_array);
     let images = containers
         .into_iter()

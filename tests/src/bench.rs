@@ -10,6 +10,7 @@
 //!  with a thousand Canaries and twenty policies (herd):
 //!  recorder ◄── reviews of the API server ──► caller, at a pace ──TLS──► server, and one on a single CPU
 //!  apiserver: dry-run changes at a pace, and what the API server's histogram says of our webhooks
+//!  plugin: how long `kubectl canary status` takes for all of them, and what it asks for
 //! ```
 
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ mod changes;
 mod cores;
 mod herd;
 mod pace;
+mod plugin;
 mod recorder;
 mod report;
 mod reviews;
@@ -64,6 +66,7 @@ pub enum Part {
     All,
     Releases,
     Admission,
+    Plugin,
 }
 
 /// Measures with that many Canaries, telling on stderr what it is at.
@@ -75,13 +78,13 @@ pub async fn run(canaries: usize, part: Part, builds: &[PathBuf]) -> Result<Repo
 
     eprintln!("creating {total} Canaries");
     report.init(&bench.adopt(CHANGED, total).await?);
-    if part != Part::Admission {
+    if matches!(part, Part::All | Part::Releases) {
         bench.releases(&mut report).await?;
     }
     if part == Part::Releases {
         return Ok(report);
     }
-    let measured = admission::measure(&mut bench, total, builds, &mut report).await;
+    let measured = bench.herd(total, part, builds, &mut report).await;
     if measured.is_err() {
         eprint!("{report}");
     }
@@ -138,6 +141,30 @@ impl Bench {
         )?;
         report.releases(&releases);
         report.steps(&steps);
+        Ok(())
+    }
+
+    /// What it is like with a thousand Canaries at least, of which `there` are there.
+    async fn herd(
+        &mut self,
+        there: usize,
+        part: Part,
+        builds: &[PathBuf],
+        report: &mut Report,
+    ) -> Result<()> {
+        let total = there.max(herd::HERD);
+        eprintln!(
+            "creating {} more Canaries, and {} policies",
+            total - there,
+            herd::POLICIES
+        );
+        herd::add(self, there..total).await?;
+        if part != Part::Plugin {
+            admission::measure(self, total, builds, report).await?;
+        }
+        if part != Part::Admission {
+            plugin::measure(&self.plane, total, report).await?;
+        }
         Ok(())
     }
 

@@ -49,5 +49,7 @@ mod server;
 mod setup;
 #[path = "cluster/strategies.rs"]
 mod strategies;
+#[path = "cluster/tree.rs"]
+mod tree;
 #[path = "cluster/webhook_down.rs"]
 mod webhook_down;

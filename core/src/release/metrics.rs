@@ -8,6 +8,8 @@ use crate::status::{MetricCheck, Verdict};
 
 const SUCCESS_RATE: &str = "request-success-rate";
 const DURATION: &str = "request-duration";
+/// Values that are kept of each metric: enough to see where it goes, and no burden on the object.
+const RECENT: usize = 20;
 
 /// Checks the metrics in Flagger's order (built-in and inline ones first, then templates) and stops
 /// at the first that fails. Each value that was looked at is kept in status.
@@ -154,6 +156,11 @@ fn record(d: &mut Draft<'_>, metric: &Metric, measured: &Measured, verdict: Verd
             (None, error.clone())
         }
     };
+    let before = d.release().checks.iter();
+    let before = before.filter(|old| old.name == metric.name);
+    let mut recent: Vec<f64> = before.flat_map(|old| &old.recent).copied().collect();
+    recent.extend(value);
+    recent.drain(..recent.len().saturating_sub(RECENT));
     let check = MetricCheck {
         name: metric.name.clone(),
         value,
@@ -162,6 +169,7 @@ fn record(d: &mut Draft<'_>, metric: &Metric, measured: &Measured, verdict: Verd
         verdict,
         message,
         at: d.now(),
+        recent,
     };
     let order: Vec<String> = d
         .canary

@@ -11,9 +11,10 @@ use crate::args::{self, StatusArgs};
 use crate::client::{self, Cluster, Guarded};
 use crate::env::now;
 use crate::exit::{Error, code};
-use crate::follow::{Fate, Follower, fate, observe};
-use crate::output::{Output, Screen, interrupted};
-use crate::render::{Theme, change, detail, table};
+use crate::follow::{Fate, Follower, fate, observe, observe_pods};
+use crate::output::{Frame, Output, Screen, interrupted};
+use crate::render::picture::{self, Wish};
+use crate::render::{Line, Theme, change, detail, table};
 use crate::report::{self, CanaryReport, Meta, Observed};
 
 /// How long the last pods and weights may take to show after the release has ended.
@@ -21,7 +22,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// How long a release that was just triggered may take to begin: right after `kubectl set image`
 /// nobody wants to read how the last one ended.
 const BEGIN: Duration = Duration::from_secs(1);
-const WAITING: &str = "\nwaiting for the next release (Ctrl-C ends)\n";
+const WAITING: &str = "waiting for the next release (Ctrl-C ends)";
 
 pub async fn run(args: &StatusArgs, cluster: Cluster, output: &Output) -> Result<u8, Error> {
     if args.watch && args.output == Some(args::Output::Name) {
@@ -41,13 +42,19 @@ async fn one(
     cluster: &Cluster,
     output: &Output,
 ) -> Result<u8, Error> {
-    let report = observe(cluster, &cluster.namespace, name).await?.report();
+    let namespace = &cluster.namespace;
+    let observed = if args.output == Some(args::Output::Name) {
+        observe(cluster, namespace, name).await?
+    } else {
+        observe_pods(cluster, namespace, name).await?
+    };
+    let report = observed.report();
     match args.output {
         Some(args::Output::Json) => output.json(&report)?,
         Some(args::Output::Yaml) => output.yaml(&report)?,
         Some(args::Output::Name) => output.print(&resource_name(&report))?,
         Some(args::Output::Wide) | None => {
-            output.print(&picture(&report, &output.theme(), args))?;
+            output.print(&picture::whole(&report, &output.theme(), now(), wish(args)))?;
         }
     }
     Ok(code::OK)
@@ -81,9 +88,12 @@ async fn follow(
     cluster: &Cluster,
     output: &Output,
 ) -> Result<u8, Error> {
-    let mut follower = Follower::start(cluster, &cluster.namespace, name).await?;
-    begin(&mut follower).await?;
     let mut view = View::new(args, output);
+    let mut follower = Follower::start(cluster, &cluster.namespace, name).await?;
+    if view.shows_pods() {
+        follower = follower.with_pods(cluster).await;
+    }
+    begin(&mut follower).await?;
     let mut number = None;
     let mut seen_running = false;
     let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -244,8 +254,11 @@ fn is_wide(args: &StatusArgs) -> bool {
     args.output == Some(args::Output::Wide)
 }
 
-fn picture(report: &CanaryReport, theme: &Theme, args: &StatusArgs) -> String {
-    theme.paint(&detail::lines(report, theme, now(), is_wide(args)))
+fn wish(args: &StatusArgs) -> Wish {
+    Wish {
+        wide: is_wide(args),
+        revisions: args.revisions,
+    }
 }
 
 fn whole_table(reports: &[CanaryReport], theme: &Theme, args: &StatusArgs) -> String {
@@ -275,7 +288,7 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn new(args: &'a StatusArgs, output: &'a Output) -> Self {
         let pictures = matches!(args.output, None | Some(args::Output::Wide));
-        let screen = (output.terminal && pictures).then(Screen::default);
+        let screen = (output.redraws && pictures).then(Screen::default);
         Self {
             args,
             output,
@@ -291,27 +304,50 @@ impl<'a> View<'a> {
         self.screen.is_some()
     }
 
+    /// A line for each change says nothing about pods.
+    fn shows_pods(&self) -> bool {
+        let whole = matches!(
+            self.args.output,
+            Some(args::Output::Json | args::Output::Yaml)
+        );
+        self.screen.is_some() || whole
+    }
+
     fn show(&mut self, report: &CanaryReport) -> Result<(), Error> {
-        match &mut self.screen {
-            Some(screen) => {
-                let waiting = if report.running || self.over {
-                    ""
-                } else {
-                    WAITING
-                };
-                screen.draw(&(picture(report, &self.output.theme(), self.args) + waiting))
-            }
-            None => self.append(report),
-        }
+        let Some(screen) = &mut self.screen else {
+            return self.append(report);
+        };
+        let (theme, now, wish) = (self.output.theme(), now(), wish(self.args));
+        let note = if report.running || self.over {
+            String::new()
+        } else {
+            theme.paint(&[Line::new(), Line::plain(WAITING)])
+        };
+        let frame = Frame {
+            picture: picture::fitted(report, &theme, now, wish, Screen::rows(&note)),
+            note,
+            whole: picture::whole(report, &theme, now, wish),
+        };
+        screen.draw(frame, theme.glyphs.ellipsis)
     }
 
     /// `empty` is what stands there while there is nothing.
     fn show_all(&mut self, reports: &[CanaryReport], empty: &str) -> Result<(), Error> {
-        match &mut self.screen {
-            Some(screen) if reports.is_empty() => screen.draw(empty),
-            Some(screen) => screen.draw(&whole_table(reports, &self.output.theme(), self.args)),
-            None => reports.iter().try_for_each(|report| self.append(report)),
-        }
+        let Some(screen) = &mut self.screen else {
+            return reports.iter().try_for_each(|report| self.append(report));
+        };
+        let theme = self.output.theme();
+        let whole = if reports.is_empty() {
+            theme.paint(&[Line::plain(empty)])
+        } else {
+            whole_table(reports, &theme, self.args)
+        };
+        let frame = Frame {
+            picture: whole.clone(),
+            note: String::new(),
+            whole,
+        };
+        screen.draw(frame, theme.glyphs.ellipsis)
     }
 
     fn append(&mut self, report: &CanaryReport) -> Result<(), Error> {

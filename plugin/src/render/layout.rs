@@ -40,13 +40,13 @@ impl Line {
         Self::default()
     }
 
-    /// Control characters in texts of the cluster must not steer the terminal.
+    /// Texts of the cluster must not steer the terminal.
     #[must_use]
     pub fn with(mut self, tone: Tone, text: impl AsRef<str>) -> Self {
         let text = text
             .as_ref()
             .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
+            .map(|c| if steers(c) { ' ' } else { c })
             .collect();
         self.0.push(Span { text, tone });
         self
@@ -128,6 +128,12 @@ impl Line {
         }
         lines
     }
+}
+
+/// Control characters, and those that turn the direction of writing: what stands there must be what is read.
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 // === impl Row ===
@@ -259,8 +265,8 @@ mod tests {
 
     #[test]
     fn control_characters_never_reach_the_terminal() {
-        let line = Line::plain("a\u{1b}[31mb\nc");
-        assert_eq!(text(&[line]), ["a [31mb c"]);
+        let line = Line::plain("a\u{1b}[31mb\nc\u{202e}d\u{9b}e");
+        assert_eq!(text(&[line]), ["a [31mb c d e"]);
     }
 
     #[test]

@@ -26,7 +26,14 @@ pub struct Glyphs {
     pub busy: &'static str,
     pub waiting: &'static str,
     pub neutral: &'static str,
+    pub unknown: &'static str,
     pub ellipsis: &'static str,
+    /// Of a tree: before an object, before the last one, and beside what is below.
+    pub branch: &'static str,
+    pub last: &'static str,
+    pub stem: &'static str,
+    /// Heights of a small chart, from low to high.
+    pub heights: [&'static str; 8],
 }
 
 pub static UNICODE: Glyphs = Glyphs {
@@ -40,7 +47,12 @@ pub static UNICODE: Glyphs = Glyphs {
     busy: "◌",
     waiting: "◷",
     neutral: "•",
+    unknown: "?",
     ellipsis: "…",
+    branch: "├─ ",
+    last: "└─ ",
+    stem: "│  ",
+    heights: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
 };
 
 pub static ASCII: Glyphs = Glyphs {
@@ -54,7 +66,12 @@ pub static ASCII: Glyphs = Glyphs {
     busy: "~",
     waiting: "=",
     neutral: "-",
+    unknown: "?",
     ellipsis: "..",
+    branch: "|- ",
+    last: "`- ",
+    stem: "|  ",
+    heights: ["_", ".", ",", "-", "~", "=", "^", "#"],
 };
 
 // === impl Theme ===
@@ -94,7 +111,7 @@ impl Theme {
                 span.text.clone()
             };
             let style = style(span.tone);
-            if self.color && style != Style::new() {
+            if self.color && style != Style::new() && !said.is_empty() {
                 text.extend([
                     style.render().to_string().as_str(),
                     &said,

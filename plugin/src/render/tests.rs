@@ -118,6 +118,26 @@ fn what_is_wrong_stands_on_the_screen() {
 }
 
 #[test]
+fn metrics_that_were_checked_more_than_once_show_their_course() {
+    let checks = json!([
+        {"name": "request-success-rate", "value": 96.0, "min": 99.0, "verdict": "Failed", "at": "2026-03-01T11:59:56Z",
+         "recent": [100.0, 99.9, 99.0, 97.5, 96.0]},
+        {"name": "request-duration", "value": 42.0, "max": 500.0, "verdict": "Passed", "at": "2026-03-01T11:59:56Z",
+         "recent": [42.0, 42.0, 42.0]},
+    ]);
+    let status = status("Progressing", 30, 1, &json!({"checks": checks}));
+    let drawn = picture(&status);
+    assert!(drawn.contains("✖ failed   ██▆▄▁"), "{drawn}");
+    assert!(drawn.contains("✔ passed   ▄▄▄"), "{drawn}");
+    let ascii = Theme::new(false, false, Some(40));
+    let drawn = draw(&report(&status), &ascii);
+    assert!(
+        drawn.is_ascii() && drawn.contains("x failed   ##=-_"),
+        "{drawn}"
+    );
+}
+
+#[test]
 fn a_request_that_was_refused_is_news_for_ten_minutes() {
     let mut value = progressing();
     let mut refused = |at: &str, outcome: &str| {

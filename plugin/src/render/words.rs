@@ -72,6 +72,20 @@ pub fn repository(changes: &[ImageChange]) -> Option<String> {
     }
 }
 
+/// What tells one revision's images from another's: the tag of one image, names and tags of several.
+pub fn tags(images: &[String]) -> String {
+    let said = images.iter().map(|image| {
+        let (repository, tag) = split(image);
+        let name = repository.rsplit('/').next().unwrap_or(repository);
+        match (short_tag(tag), images.len()) {
+            ("", _) => name.to_owned(),
+            (tag, 1) => tag.to_owned(),
+            (tag, _) => format!("{name}:{tag}"),
+        }
+    });
+    said.collect::<Vec<_>>().join(", ")
+}
+
 fn between(from: &str, to: &str, arrow: &str) -> String {
     if from == to {
         return short(to);
@@ -227,6 +241,18 @@ mod tests {
         let two = [change(Some("a:1"), Some("a:2")), change(None, Some("b:1"))];
         assert_eq!(images(&two, &UNICODE), "app 1 → 2, app b:1 (new)");
         assert_eq!(images(&[], &UNICODE), "");
+    }
+
+    #[test]
+    fn one_image_is_told_by_its_tag_and_several_by_names_too() {
+        let tags = |images: &[&str]| {
+            let images: Vec<_> = images.iter().map(|image| (*image).to_owned()).collect();
+            super::tags(&images)
+        };
+        assert_eq!(tags(&["r/app:6.0.1"]), "6.0.1");
+        assert_eq!(tags(&["host:5000/r/app"]), "app");
+        assert_eq!(tags(&["r/app:6", "q/proxy:1"]), "app:6, proxy:1");
+        assert_eq!(tags(&[]), "");
     }
 
     #[test]

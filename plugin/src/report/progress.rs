@@ -3,10 +3,11 @@
 use canary_core::canary::{Canary, Strategy};
 use canary_core::release::weights;
 use canary_core::status::{CanaryStatus, MetricCheck, Phase};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Steps of a weighted release, or iterations of the others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
     pub current: i64,
@@ -17,7 +18,7 @@ pub struct Progress {
 }
 
 /// One metric of the analysis and what it said last.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
     pub name: String,

@@ -110,6 +110,7 @@ pub fn observed(status: &Value) -> Observed {
         route: route(weight),
         primary: deployment(2, 2, serves),
         target: deployment(pods, pods, "stefanprodan/podinfo:6.0.1"),
+        below: Below::default(),
     }
 }
 

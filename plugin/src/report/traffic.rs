@@ -1,13 +1,14 @@
 //! Where requests go: read from the route, because the route is what the gateway obeys.
 
 use canary_core::canary::Canary;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Extra;
 
 /// Shares in percent; they sum to 100.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Traffic {
     pub primary: i64,
@@ -15,7 +16,7 @@ pub struct Traffic {
     pub source: Source,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Source {
     /// The generated route.

@@ -28,6 +28,7 @@ pub type Script = Box<dyn Fn(&Call, &FakeState) -> Option<Response> + Send + Syn
 pub struct Call {
     pub method: Method,
     pub path: String,
+    pub query: String,
     /// How many calls of this method came before.
     pub earlier: usize,
 }
@@ -173,6 +174,7 @@ async fn answer(
         Call {
             method: method.clone(),
             path: uri.path().to_owned(),
+            query: uri.query().unwrap_or_default().to_owned(),
             earlier,
         }
     };

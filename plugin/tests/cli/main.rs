@@ -1,17 +1,22 @@
 //! The real binary against a scripted API server: what a person or a pipeline sees.
 //!
 //! What belongs here: exit codes, standard output and error, and which requests were made.
-//! How things look belongs to the snapshots in `src/render`.
+//! How things look belongs to the snapshots in `src/render`; here are those of each kind of output (`golden`).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 mod can_i;
 mod errors;
 mod fake;
+#[cfg(unix)]
+mod golden;
 mod install;
+mod odd;
 mod policy;
 mod requests;
 mod run;
 mod status;
 #[cfg(unix)]
 mod terminal;
+mod tree;
+mod world;

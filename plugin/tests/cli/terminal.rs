@@ -12,21 +12,32 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::json;
 
 use crate::fake::{FakeApi, canary, ended, progressing};
-use crate::run::command;
+use crate::run::{command, wait_until};
+use crate::world::{World, pod, running, waiting};
 
-struct Terminal {
+pub struct Terminal {
     child: Child,
     shown: Arc<Mutex<Vec<u8>>>,
     reader: std::thread::JoinHandle<()>,
 }
 
 impl Terminal {
-    fn run(api: &FakeApi, words: &[&str], columns: u16) -> Self {
+    pub fn run(api: &FakeApi, words: &[&str], columns: u16) -> Self {
+        Self::with(api, words, (columns, 24), &[])
+    }
+
+    /// Of so many columns and rows, and with more in its environment.
+    pub fn with(
+        api: &FakeApi,
+        words: &[&str],
+        (columns, rows): (u16, u16),
+        env: &[(&str, &str)],
+    ) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let size = Winsize {
-            ws_row: 24,
+            ws_row: rows,
             ws_col: columns,
             ws_xpixel: 0,
             ws_ypixel: 0,
@@ -42,6 +53,7 @@ impl Terminal {
         let words = [words, &["--server", &api.address, "-n", "test"]].concat();
         let child = command(&words)
             .env("TERM", "xterm")
+            .envs(env.iter().copied())
             .stdout(slave)
             .spawn()
             .unwrap();
@@ -77,7 +89,7 @@ impl Terminal {
     }
 
     /// Exit code, and everything that was shown.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub fn end(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
         self.reader.join().unwrap();
         (
@@ -87,12 +99,31 @@ impl Terminal {
     }
 }
 
-/// What the terminal shows after all of it: each frame goes back over the one before.
+/// Of the alternate screen.
+const ENTER: &str = "\u{1b}[?1049h";
+const LEAVE: &str = "\u{1b}[?1049l";
+
+/// What stands on the normal screen after all of it.
+fn left_behind(shown: &str) -> String {
+    let (_, left) = shown.rsplit_once(LEAVE).unwrap();
+    anstream::adapter::strip_str(left)
+        .to_string()
+        .replace('\r', "")
+}
+
+/// What the alternate screen shows last: each frame begins at its top.
 fn last_frame(shown: &str) -> String {
-    let frame = shown.rsplit("\u{1b}[?25l").next().unwrap();
+    let (frames, _) = shown.rsplit_once(LEAVE).unwrap_or((shown, ""));
+    let frame = frames.rsplit("\u{1b}[H").next().unwrap();
     anstream::adapter::strip_str(frame)
         .to_string()
         .replace('\r', "")
+}
+
+fn interrupt(terminal: &Terminal) {
+    let id = terminal.child.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &id]).status().unwrap();
+    assert!(killed.success());
 }
 
 #[test]
@@ -112,8 +143,9 @@ fn a_watch_is_drawn_over_itself_and_counts_down() {
         shown.contains("\u{1b}[36m◌ Progressing"),
         "colour on a terminal"
     );
-    assert!(shown.ends_with("\u{1b}[?25h"), "the cursor is back");
-    let last = last_frame(&shown);
+    assert!(shown.starts_with(ENTER), "{shown:?}");
+    assert!(shown.contains("\u{1b}[?25h"), "the cursor is back");
+    let last = left_behind(&shown);
     assert!(
         last.contains("✔ Succeeded")
             && !last.contains("Progressing")
@@ -127,17 +159,113 @@ fn ctrl_c_leaves_the_terminal_as_it_was() {
     let api = FakeApi::new(canary(&progressing()));
     let terminal = Terminal::run(&api, &["status", "podinfo", "-w"], 80);
     terminal.wait_for("Progressing");
-    let id = terminal.child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &id])
-            .status()
-            .unwrap()
-            .success()
-    );
+    interrupt(&terminal);
     let (code, shown) = terminal.end();
     assert_eq!(code, Some(130));
-    assert!(shown.ends_with("\u{1b}[?25h"), "{shown:?}");
+    for (set, reset) in [
+        (ENTER, LEAVE),
+        ("\u{1b}[?25l", "\u{1b}[?25h"),
+        ("\u{1b}[?7l", "\u{1b}[?7h"),
+    ] {
+        assert!(
+            shown.find(set) < shown.find(reset),
+            "{reset:?} is missing: {shown:?}"
+        );
+    }
+    assert!(left_behind(&shown).contains("Progressing"), "{shown:?}");
+}
+
+#[test]
+fn the_tree_is_fed_by_watches_and_asks_for_nothing_again() {
+    let world = World::new();
+    let api = world.serve();
+    let terminal = Terminal::with(&api, &["status", "podinfo", "-w"], (100, 40), &[]);
+    terminal.wait_for("ImagePullBackOff");
+    wait_until(|| watches_of_pods(&api) == 2);
+    let mut pods = world.pods.borrow().clone();
+    pods[3]["status"] = waiting("CrashLoopBackOff");
+    world.pods.send_replace(pods.clone());
+    terminal.wait_for("CrashLoopBackOff");
+    pods[3]["status"] = running();
+    world.pods.send_replace(pods);
+    // One second and more, in which the countdown goes on.
+    std::thread::sleep(Duration::from_millis(1500));
+    let frame = last_frame(&terminal.text());
+    assert!(!frame.contains("CrashLoopBackOff"), "{frame}");
+    let lists = api
+        .urls()
+        .iter()
+        .filter(|url| url.contains("/pods?") && !url.contains("watch=true"))
+        .count();
+    assert_eq!(
+        lists, 4,
+        "one to begin with and one of the watch, of each Deployment"
+    );
+    assert_eq!(watches_of_pods(&api), 2);
+    interrupt(&terminal);
+    assert_eq!(terminal.end().0, Some(130));
+}
+
+#[test]
+fn a_deployment_that_comes_into_being_later_gets_its_branch_and_its_pods() {
+    let world = World::new();
+    world.primary.send_replace(false);
+    let api = world.serve();
+    let terminal = Terminal::with(&api, &["status", "podinfo", "-w"], (100, 40), &[]);
+    terminal.wait_for("podinfo-7c9d-aaaaa");
+    let watched = || {
+        let watch = |url: &String| url.contains("podinfo-primary") && url.contains("watch=true");
+        api.urls().iter().any(watch)
+    };
+    wait_until(watched);
+    assert!(!terminal.text().contains("podinfo-primary-5d8f"));
+    world.primary.send_replace(true);
+    terminal.wait_for("podinfo-primary-5d8f-x2x4z");
+    interrupt(&terminal);
+    assert_eq!(terminal.end().0, Some(130));
+}
+
+fn watches_of_pods(api: &FakeApi) -> usize {
+    let watch = |url: &&String| url.contains("/pods?") && url.contains("watch=true");
+    api.urls().iter().filter(watch).count()
+}
+
+#[test]
+fn a_picture_that_is_too_high_is_folded_and_says_what_is_cropped() {
+    let world = World::new();
+    let crowd = (0..200).map(|number| pod("podinfo-7c9d", &format!("{number:05}"), &running()));
+    world.pods.send_replace(crowd.collect());
+    let api = world.serve();
+    let rows = |rows: u16, text: &str| {
+        let terminal = Terminal::with(&api, &["status", "podinfo", "-w"], (80, rows), &[]);
+        terminal.wait_for(text);
+        interrupt(&terminal);
+        let (_, shown) = terminal.end();
+        assert!(
+            last_frame(&shown).lines().count() <= usize::from(rows),
+            "{shown:?}"
+        );
+        shown
+    };
+    rows(18, "more Running");
+    let shown = rows(10, "more lines");
+    assert!(
+        left_behind(&shown).contains("… 190 more Running"),
+        "the whole of it stays: {shown:?}"
+    );
+}
+
+#[test]
+fn a_dumb_terminal_gets_a_line_for_each_change() {
+    let api = FakeApi::new(canary(&progressing()));
+    let dumb = [("TERM", "dumb")];
+    let terminal = Terminal::with(&api, &["status", "podinfo", "-w"], (80, 24), &dumb);
+    terminal.wait_for("weight 10");
+    api.state
+        .merge(&json!({"status": ended("Succeeded", "Promoted")}));
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(0));
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
 }
 
 #[test]
@@ -180,13 +308,6 @@ fn all_canaries_are_followed_until_somebody_ends_it() {
     terminal.wait_for("Promoting");
     api.state.delete();
     terminal.wait_for("No canaries found");
-    let id = terminal.child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &id])
-            .status()
-            .unwrap()
-            .success()
-    );
+    interrupt(&terminal);
     assert_eq!(terminal.end().0, Some(130));
 }

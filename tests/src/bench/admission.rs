@@ -30,20 +30,13 @@ const UNHURRIED: Pace = Pace {
     length: Duration::from_secs(20),
 };
 
-/// Measures with a thousand Canaries at least, of which `there` are there.
+/// Measures with so many Canaries.
 pub(super) async fn measure(
     bench: &mut Bench,
-    there: usize,
+    total: usize,
     builds: &[PathBuf],
     report: &mut Report,
 ) -> Result<()> {
-    let total = there.max(herd::HERD);
-    eprintln!(
-        "creating {} more Canaries, and {} policies",
-        total - there,
-        herd::POLICIES
-    );
-    herd::add(bench, there..total).await?;
     let (plane, apps) = (&bench.plane, &bench.apps);
     let reviews = recorder::record(plane, apps, &herd::recorded(total)).await?;
     let bytes: usize = reviews.iter().map(|review| review.body.len()).sum();

@@ -1,4 +1,4 @@
-//! Measures how fast releases and reviews are; fails if a figure misses its bar.
+//! Measures how fast releases, reviews and the plugin are; fails if a figure misses its bar.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use canary_tests::bench::{self, Part};
 use canary_tests::tools::folder;
 use clap::Parser;
 
-/// Measures how fast releases and reviews are; fails if a figure misses its bar.
+/// Measures how fast releases, reviews and the plugin are; fails if a figure misses its bar.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
@@ -21,6 +21,9 @@ struct Args {
     /// Only the figures of admission.
     #[arg(long)]
     admission: bool,
+    /// Only the figures of the plugin.
+    #[arg(long, conflicts_with_all = ["releases", "admission"])]
+    plugin: bool,
     /// Another build of the server, to compare: what it answers on one CPU is told on stderr, in the same run.
     #[arg(long = "build", value_name = "PROGRAM")]
     builds: Vec<PathBuf>,
@@ -28,9 +31,10 @@ struct Args {
 
 impl Args {
     const fn part(&self) -> Part {
-        match (self.releases, self.admission) {
-            (true, _) => Part::Releases,
-            (_, true) => Part::Admission,
+        match (self.releases, self.admission, self.plugin) {
+            (true, _, _) => Part::Releases,
+            (_, true, _) => Part::Admission,
+            (_, _, true) => Part::Plugin,
             _ => Part::All,
         }
     }

@@ -14,7 +14,11 @@ use crate::status::{MetricCheck, Phase, Verdict};
 fn world(metrics: &Value) -> World {
     let mut analysis = two_steps();
     analysis["metrics"] = metrics.clone();
-    let mut canary = canary(&analysis);
+    world_of(&analysis)
+}
+
+fn world_of(analysis: &Value) -> World {
+    let mut canary = canary(analysis);
     canary.spec.provider = Some("apisix".to_owned());
     let mut world = World::at_rest_behind("apisix", canary);
     world.set_revision("v1-000000000002");
@@ -50,6 +54,37 @@ fn duration(range: Value) -> Value {
 
 fn template(range: Value) -> Value {
     json!({ "name": "errors", "templateRef": { "name": "errors" }, "thresholdRange": range })
+}
+
+#[test]
+fn the_last_twenty_values_of_a_release_are_kept_oldest_first() {
+    let mut analysis = two_steps();
+    analysis["threshold"] = json!(100);
+    // It stays where it is, as every check fails.
+    analysis["metrics"] = json!([template(json!({ "max": 0 }))]);
+    let mut world = world_of(&analysis);
+    let mut next = |measured: Measured| {
+        world.metrics.insert(0, measured);
+        world.run(10);
+        world.status().release.unwrap().checks.remove(0).recent
+    };
+    assert_eq!(next(Measured::Value(1.0)).last(), Some(&1.0));
+    let two = next(Measured::Value(2.0));
+    assert!(two.ends_with(&[1.0, 2.0]), "{two:?}");
+    assert_eq!(next(Measured::NoValues("no".to_owned())), two);
+    assert_eq!(next(Measured::Value(f64::INFINITY)), two);
+    for value in 3..=30 {
+        next(Measured::Value(f64::from(value)));
+    }
+    let expected: Vec<f64> = (12..=31).map(f64::from).collect();
+    assert_eq!(next(Measured::Value(31.0)), expected);
+    world.set_revision("v1-000000000003");
+    world.settle();
+    let checks = world.status().release.unwrap().checks;
+    assert!(
+        checks.iter().all(|check| !check.recent.contains(&31.0)),
+        "a release has values of its own: {checks:?}"
+    );
 }
 
 #[test]

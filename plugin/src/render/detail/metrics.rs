@@ -4,6 +4,7 @@ use canary_core::status::{Phase, Verdict};
 
 use super::Screen;
 use crate::render::layout::{Line, Row, Tone, indent};
+use crate::render::style::Glyphs;
 use crate::render::words::{bound, number};
 use crate::report::Check;
 
@@ -11,7 +12,7 @@ impl Screen<'_> {
     /// A table of its own; on a narrow terminal two lines for each metric.
     pub(super) fn metrics(&self) -> Vec<Line> {
         let shown = self.report.running || self.report.phase == Phase::Failed;
-        let cells: Vec<[Line; 4]> = self
+        let cells: Vec<[Line; 5]> = self
             .report
             .checks
             .iter()
@@ -25,16 +26,17 @@ impl Screen<'_> {
                 .max()
                 .unwrap_or(0)
         };
-        let widths = [widest(0), widest(1), widest(2)];
+        let widths = [widest(0), widest(1), widest(2), widest(3)];
         let columns = self.theme.columns();
-        let narrow = indent(columns) + widths.iter().sum::<usize>() + widest(3) + 9 > columns;
+        let gaps = if widest(4) > 0 { 12 } else { 9 };
+        let narrow = indent(columns) + widths.iter().sum::<usize>() + widest(4) + gaps > columns;
         let mut lines = Vec::new();
-        for (index, [name, value, range, verdict]) in cells.into_iter().enumerate() {
+        for (index, [name, value, range, verdict, course]) in cells.into_iter().enumerate() {
             let label = if index == 0 { "metrics" } else { "" };
             if narrow {
                 let items = vec![name, Line::new()];
                 lines.extend(Row::new(label, items).lines(columns));
-                lines.extend(Row::new("", vec![value, range, verdict]).lines(columns));
+                lines.extend(Row::new("", vec![value, range, verdict, course]).lines(columns));
             } else {
                 let missing = widths[1].saturating_sub(value.width());
                 let value = Line::plain(" ".repeat(missing)).joined(value);
@@ -45,7 +47,13 @@ impl Screen<'_> {
                             name.padded(widths[0]),
                             value,
                             range.padded(widths[2]),
-                            verdict,
+                            // Padding without anything behind it would be an item too many for the line.
+                            if course.width() > 0 {
+                                verdict.padded(widths[3])
+                            } else {
+                                verdict
+                            },
+                            course,
                         ],
                     )
                     .lines(columns),
@@ -55,7 +63,7 @@ impl Screen<'_> {
         lines
     }
 
-    fn metric(&self, check: &Check) -> [Line; 4] {
+    fn metric(&self, check: &Check) -> [Line; 5] {
         let glyphs = self.theme.glyphs;
         let value = check
             .last
@@ -87,8 +95,29 @@ impl Screen<'_> {
             Line::plain(value),
             Line::plain(range),
             verdict,
+            Line::new().with(Tone::Label, course(check, glyphs)),
         ]
     }
+}
+
+/// The course of the values of this release, from low to high; one value has none.
+fn course(check: &Check, glyphs: &Glyphs) -> String {
+    let values = check.last.as_ref().map_or(&[][..], |last| &last.recent);
+    if values.len() < 2 {
+        return String::new();
+    }
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let top = glyphs.heights.len() - 1;
+    let height = |value: f64| match high - low {
+        // All are the same: neither low nor high.
+        span if span <= 0.0 => top / 2,
+        span => (((value - low) / span) * top as f64).round() as usize,
+    };
+    let heights = values
+        .iter()
+        .map(|value| glyphs.heights[height(*value).min(top)]);
+    heights.collect()
 }
 
 fn error(message: &str) -> String {
