@@ -108,7 +108,7 @@ impl Drop for Screen {
     }
 }
 
-fn write(text: &str) -> Result<(), Error> {
+pub fn write(text: &str) -> Result<(), Error> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()?;

@@ -8,7 +8,9 @@
 
 pub mod change;
 pub mod detail;
+pub mod doctor;
 mod layout;
+pub mod lint;
 pub mod policies;
 pub mod style;
 pub mod table;

@@ -47,5 +47,7 @@ mod server;
 mod setup;
 #[path = "cluster/strategies.rs"]
 mod strategies;
+#[path = "cluster/tools.rs"]
+mod tools;
 #[path = "cluster/webhook_down.rs"]
 mod webhook_down;

@@ -126,7 +126,7 @@ async fn begin(follower: &mut Follower) -> Result<(), Error> {
 }
 
 /// Takes in what still arrives in a moment: the last scale-down, the last weights.
-async fn settle(follower: &mut Follower) -> Result<(), Error> {
+pub(super) async fn settle(follower: &mut Follower) -> Result<(), Error> {
     let end = tokio::time::Instant::now() + SETTLE;
     while let Ok(changed) = tokio::time::timeout_at(end, follower.changed()).await {
         changed?;
@@ -135,7 +135,7 @@ async fn settle(follower: &mut Follower) -> Result<(), Error> {
 }
 
 /// The end of a release as an exit code, and as a sentence where it is not the good one.
-fn verdict(report: &CanaryReport, number: Option<i64>) -> Result<u8, Error> {
+pub(super) fn verdict(report: &CanaryReport, number: Option<i64>) -> Result<u8, Error> {
     let release = number.map_or("the release".to_owned(), |number| {
         format!("release {number}")
     });
@@ -259,7 +259,7 @@ fn whole_table(reports: &[CanaryReport], theme: &Theme, args: &StatusArgs) -> St
 }
 
 /// How a followed Canary is shown: drawn over itself, or appended to.
-struct View<'a> {
+pub(super) struct View<'a> {
     args: &'a StatusArgs,
     output: &'a Output,
     screen: Option<Screen>,
@@ -267,13 +267,13 @@ struct View<'a> {
     said: BTreeMap<Meta, String>,
     rested: bool,
     /// The release has ended: nothing is waited for any more.
-    over: bool,
+    pub(super) over: bool,
 }
 
 // === impl View ===
 
 impl<'a> View<'a> {
-    fn new(args: &'a StatusArgs, output: &'a Output) -> Self {
+    pub(super) fn new(args: &'a StatusArgs, output: &'a Output) -> Self {
         let pictures = matches!(args.output, None | Some(args::Output::Wide));
         let screen = (output.terminal && pictures).then(Screen::default);
         Self {
@@ -287,11 +287,11 @@ impl<'a> View<'a> {
     }
 
     /// Only a picture has something that time alone changes.
-    fn ticks(&self) -> bool {
+    pub(super) fn ticks(&self) -> bool {
         self.screen.is_some()
     }
 
-    fn show(&mut self, report: &CanaryReport) -> Result<(), Error> {
+    pub(super) fn show(&mut self, report: &CanaryReport) -> Result<(), Error> {
         match &mut self.screen {
             Some(screen) => {
                 let waiting = if report.running || self.over {

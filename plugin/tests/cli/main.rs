@@ -6,12 +6,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 mod can_i;
+mod complete;
+mod doctor;
 mod errors;
 mod fake;
+mod init;
 mod install;
+mod lint;
 mod policy;
 mod requests;
 mod run;
+mod set;
 mod status;
 #[cfg(unix)]
 mod terminal;
