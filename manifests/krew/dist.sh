@@ -33,7 +33,7 @@ rm -rf "$out"
 mkdir -p "$out"
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
-sed -e "s|@VERSION@|$version|" -e "s|@REPOSITORY@|$repository|" manifests/krew/template.yaml > "$out/canary.yaml"
+sed -e /^#/d -e "s|@VERSION@|$version|" -e "s|@REPOSITORY@|$repository|" manifests/krew/template.yaml > "$out/canary.yaml"
 
 for target in "${targets[@]}"; do
   platform=$(platform "$target")
