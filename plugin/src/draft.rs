@@ -236,8 +236,7 @@ spec:
         };
         let _ = write!(
             text,
-            "\
-  # Change the image here, as ever: that starts a release.
+            "  # Change the image here, as ever: that starts a release.
   targetRef:
     apiVersion: apps/v1
     kind: Deployment
@@ -255,8 +254,7 @@ spec:
             let route = scalar(route);
             let _ = write!(
                 text,
-                "\
-  # It leads to the Service below, and is only read.
+                "  # It leads to the Service below, and is only read.
   routeRef:
     apiVersion: apisix.apache.org/v2
     kind: ApisixRoute
@@ -285,8 +283,7 @@ spec:
     }
 
     fn analysis(&self) -> String {
-        let mut text = "\
-  analysis:
+        let mut text = "  analysis:
     # Time between two checks.
     interval: 1m
     # Failed checks that roll the release back.
@@ -295,8 +292,7 @@ spec:
         .to_owned();
         text += match self.wish.provider {
             Provider::Apisix => {
-                "\
-    # Percent of the requests that each step adds, and at which the new version is promoted.
+                "    # Percent of the requests that each step adds, and at which the new version is promoted.
     stepWeight: 10
     maxWeight: 50
 "
@@ -312,8 +308,7 @@ spec:
     fn metrics(&self) -> String {
         let mut text = String::new();
         if self.wish.provider == Provider::Apisix {
-            text += "\
-    metrics:
+            text += "    metrics:
       # Percent of the canary's requests that do not end with 5xx.
       - name: request-success-rate
         thresholdRange:
@@ -333,8 +328,7 @@ spec:
         if self.wish.metric_template {
             let _ = write!(
                 text,
-                "\
-      # Your own query, in the MetricTemplate above.
+                "      # Your own query, in the MetricTemplate above.
       - name: {name}-errors
         templateRef:
           name: {name}-errors
@@ -351,14 +345,12 @@ spec:
     fn metric_template(&self) -> String {
         let query = match self.wish.provider {
             Provider::Apisix => {
-                "\
-    100 * sum(rate(apisix_http_status{route=~\"{{ namespace }}_{{ route }}-{{ service }}-canary_.+\", code=~\"5..\"}[{{ interval }}]))
+                "    100 * sum(rate(apisix_http_status{route=~\"{{ namespace }}_{{ route }}-{{ service }}-canary_.+\", code=~\"5..\"}[{{ interval }}]))
     / sum(rate(apisix_http_status{route=~\"{{ namespace }}_{{ route }}-{{ service }}-canary_.+\"}[{{ interval }}]))
 "
             }
             Provider::Kubernetes => {
-                "\
-    100 * sum(rate(http_requests_total{namespace=\"{{ namespace }}\", pod=~\"{{ target }}-[0-9a-z]+-[0-9a-z]+\", status=~\"5..\"}[{{ interval }}]))
+                "    100 * sum(rate(http_requests_total{namespace=\"{{ namespace }}\", pod=~\"{{ target }}-[0-9a-z]+-[0-9a-z]+\", status=~\"5..\"}[{{ interval }}]))
     / sum(rate(http_requests_total{namespace=\"{{ namespace }}\", pod=~\"{{ target }}-[0-9a-z]+-[0-9a-z]+\"}[{{ interval }}]))
 "
             }

@@ -180,13 +180,14 @@ pub fn autoscaler(canary: &Canary, live: &[Value]) -> Check {
             )
             .hint("correct spec.autoscalerRef")
         }
+        (Some(named), _) => Check::ok(name, format!("{} {}", named.kind, named.name)),
         (None, []) => Check::ok(name, format!("none scales Deployment {target}")),
-        (_, [one]) => Check::ok(name, format!("HorizontalPodAutoscaler {one}")),
-        (_, several) => Check::fail(
+        (None, [one]) => Check::ok(name, format!("HorizontalPodAutoscaler {one}")),
+        (None, several) => Check::fail(
             name,
             format!("several scale Deployment {target}: {}", several.join(", ")),
         )
-        .hint("keep one"),
+        .hint("name one in spec.autoscalerRef"),
     }
 }
 
@@ -309,5 +310,7 @@ mod tests {
             serde_json::from_value(json!({"kind": "HorizontalPodAutoscaler", "name": "b"}))
                 .unwrap();
         assert_eq!(autoscaler(&named, &[live("a")]).outcome, Outcome::Fail);
+        let both = [live("a"), live("b")];
+        assert_eq!(autoscaler(&named, &both).outcome, Outcome::Ok);
     }
 }

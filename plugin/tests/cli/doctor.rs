@@ -33,7 +33,7 @@ fn open(call: &Call, state: &FakeState) -> Option<Response> {
         "/version" => Some(text(200, VERSION)),
         path if path.ends_with("selfsubjectaccessreviews") => closed(call, state),
         path if path.contains("/canaries") => None,
-        path if path.ends_with("s") && call.method == Method::GET => Some(
+        path if path.ends_with('s') && call.method == Method::GET => Some(
             axum::Json(json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": []}))
                 .into_response(),
         ),

@@ -100,8 +100,8 @@ fn scalars_are_what_kubectl_makes_of_them() {
     assert_eq!(
         document.value,
         json!([
-            1, -2, 3, 16, 15, 1.5, 1000.0, ".", "1.2.3", "1", "1", true, false, null, null,
-            "inf", ".nan", "08:30", "10s"
+            1, -2, 3, 16, 15, 1.5, 1000.0, ".", "1.2.3", "1", "1", true, false, null, null, "inf",
+            ".nan", "08:30", "10s"
         ])
     );
 }
