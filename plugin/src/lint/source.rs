@@ -7,10 +7,14 @@
 //! Values are what `kubectl` makes of the same text: YAML 1.2's, and YAML 1.1's `yes`, `no`, `on`, `off`, and
 //! merge keys.
 
+mod scalar;
+
 use std::collections::{BTreeMap, HashMap};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
+
+use self::scalar::plain;
 
 /// Deeper than any manifest; what is deeper is not walked.
 const DEEPEST: usize = 100;
@@ -400,38 +404,6 @@ fn merge(fields: &mut Map<String, Value>, places: &mut BTreeMap<String, Place>) 
             }
         }
     }
-}
-
-/// A text without quotes.
-fn plain(text: &str) -> Value {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => {
-            return Value::Bool(true);
-        }
-        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => {
-            return Value::Bool(false);
-        }
-        _ => {}
-    }
-    number(text).map_or_else(|| Value::String(text.to_owned()), Value::Number)
-}
-
-fn number(text: &str) -> Option<Number> {
-    for (prefix, radix) in [("0x", 16), ("0o", 8)] {
-        if let Some(digits) = text.strip_prefix(prefix) {
-            return i64::from_str_radix(digits, radix).ok().map(Number::from);
-        }
-    }
-    // What Rust reads as numbers beyond these (`inf`, `nan`) is text.
-    let numeric = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E');
-    if !text.chars().all(numeric) || !text.contains(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    if let Ok(integer) = text.parse::<i64>() {
-        return Some(Number::from(integer));
-    }
-    text.parse().ok().and_then(Number::from_f64)
 }
 
 #[cfg(test)]

@@ -245,3 +245,10 @@ fn who_may_not_apply_is_told_so_with_5() {
     let forbidden = "canaries.flagger.app \"podinfo\" is forbidden: User \"bob\" cannot patch resource \"canaries\"";
     on_server(&refusing(403, "Forbidden", forbidden, json!([]))).failed(5, "cannot patch");
 }
+
+#[test]
+fn the_user_s_own_yaml_is_clean() {
+    let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/seed");
+    let ran = run(&mut command(&["lint", "--strict", "-f", seed]));
+    ran.said("");
+}
