@@ -40,7 +40,7 @@ pub async fn image(args: &SetImageArgs, cluster: &Cluster, output: &Output) -> R
         output.print(&format!("deployment.apps/{name} unchanged\n"))?;
         return Ok(code::OK);
     };
-    // Watched from before, so that not even a release that ends at once is missed.
+    // Looked at before the change: the release that it starts has another number than the last one now.
     let mut follower = if args.wait {
         Some(Follower::start(cluster, namespace, canary_name).await?)
     } else {

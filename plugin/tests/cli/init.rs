@@ -81,13 +81,16 @@ fn what_is_missing_in_the_files_is_said() {
     let path = file.path().display().to_string();
     run(&mut command(&["init", "deploy/api", "-f", &path]))
         .failed(4, "no Deployment api is in these files");
-    run(&mut command(&[
-        "init",
-        "deploy/web",
-        "-f",
-        &path,
-        "--metric-template",
-    ]))
-    .failed(1, "--metrics-server");
-    run(&mut command(&["init", "web"])).failed(1, "deployment/NAME");
+    // Usage errors have clap's own form, of several lines.
+    for (words, part) in [
+        (
+            &["init", "deploy/web", "-f", &path, "--metric-template"][..],
+            "--metrics-server",
+        ),
+        (&["init", "web"], "write deployment/NAME"),
+    ] {
+        let ran = run(&mut command(words));
+        assert_eq!(ran.code, 1, "{words:?}");
+        assert!(ran.stderr.contains(part), "{}", ran.stderr);
+    }
 }

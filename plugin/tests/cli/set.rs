@@ -112,11 +112,12 @@ fn a_release_that_a_newer_one_replaces_is_6() {
     let api = scripted(vec![begun]);
     let state = api.state.clone();
     let follower = std::thread::spawn(move || {
-        state.until_told(2);
+        // The watch begins after the change, with the release that it has started.
+        state.until_told(1);
         std::thread::sleep(std::time::Duration::from_millis(500));
         state.merge(&json!({"status": newer()}));
     });
-    set(&api, &[]).failed(6, "superseded");
+    set(&api, &["--timeout", "60s"]).failed(6, "superseded");
     follower.join().unwrap();
 }
 
@@ -140,7 +141,9 @@ fn what_is_not_there_is_named() {
     on(&api, &words("deploy/other", "a=b")).failed(4, "deployment test/other not found");
     on(&api, &words("deploy/podinfo", "web=b"))
         .failed(1, "has no container \"web\": it has podinfod");
-    on(&api, &words("podinfo", "a=b")).failed(1, "deployment/NAME");
+    let ran = on(&api, &words("podinfo", "a=b"));
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("write deployment/NAME"), "{}", ran.stderr);
     let mut other = canary(&at_rest());
     other["spec"]["targetRef"]["name"] = json!("backend");
     let answer = |call: &Call, _: &FakeState| {
