@@ -143,7 +143,11 @@ fn what_is_not_there_is_named() {
         .failed(1, "has no container \"web\": it has podinfod");
     let ran = on(&api, &words("podinfo", "a=b"));
     assert_eq!(ran.code, 1);
-    assert!(ran.stderr.contains("write deployment/NAME"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("write deployment/NAME"),
+        "{}",
+        ran.stderr
+    );
     let mut other = canary(&at_rest());
     other["spec"]["targetRef"]["name"] = json!("backend");
     let answer = |call: &Call, _: &FakeState| {
