@@ -73,9 +73,10 @@ impl Cluster {
             Ok((head, body.collect_bytes().await?))
         };
         let (head, body) = self.call(Access::Write, sent).await?;
+        // UTF-8 as the server has it: `to_str` knows only ASCII, and an arrow is none.
         let warnings = head.headers.get_all("warning").iter();
         let warnings = warnings
-            .filter_map(|warning| Some(quoted(warning.to_str().ok()?)))
+            .map(|warning| quoted(&String::from_utf8_lossy(warning.as_bytes())))
             .collect();
         Ok((head.status.is_success(), body.to_vec(), warnings))
     }

@@ -79,6 +79,23 @@ fn the_image_is_set_as_kubectl_sets_it() {
 }
 
 #[test]
+fn warnings_are_shown_as_kubectl_shows_them_whatever_is_in_them() {
+    let answer = |call: &Call, _: &FakeState| {
+        let asked = call.path.ends_with("/deployments/podinfo");
+        asked.then(|| {
+            let mut response = axum::Json(deployment()).into_response();
+            let warning = "299 - \"podinfo 6.0.0 → 6.0.1 starts\"".as_bytes();
+            let warning = axum::http::HeaderValue::from_bytes(warning).unwrap();
+            response.headers_mut().append("warning", warning);
+            response
+        })
+    };
+    let api = FakeApi::scripted(canary(&at_rest()), Box::new(answer), Vec::new());
+    let ran = set(&api, &["--wait=false"]);
+    assert_eq!(ran.stderr, "Warning: podinfo 6.0.0 → 6.0.1 starts\n");
+}
+
+#[test]
 fn a_release_that_is_promoted_is_0() {
     let ran = set(&scripted(vec![begun, promoted]), &[]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
