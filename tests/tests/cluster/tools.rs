@@ -13,15 +13,15 @@ use serde_json::{Value, json};
 
 use crate::setup::{image, initialized, namespace};
 
-/// A file with this text; it is there as long as the value is.
-fn file(text: &str) -> Result<tempfile::NamedTempFile> {
+/// A file with this yaml; it is there as long as the value is.
+fn file(yaml: &str) -> Result<tempfile::NamedTempFile> {
     let mut file = tempfile::NamedTempFile::new()?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(yaml.as_bytes())?;
     Ok(file)
 }
 
-async fn lint(test: &Namespace<'_>, user: &str, text: &str) -> Result<Output> {
-    let file = file(text)?;
+async fn lint(test: &Namespace<'_>, user: &str, yaml: &str) -> Result<Output> {
+    let file = file(yaml)?;
     let path = file.path().display().to_string();
     let mut output = test
         .plugin(user, &["lint", "--dry-run=server", "-f", &path])
@@ -31,7 +31,7 @@ async fn lint(test: &Namespace<'_>, user: &str, text: &str) -> Result<Output> {
 }
 
 fn canary(test: &Namespace<'_>, replaced: (&str, &str)) -> String {
-    let text = "\
+    let yaml = "\
 apiVersion: flagger.app/v1beta1
 kind: Canary
 metadata:
@@ -48,8 +48,8 @@ spec:
     stepWeight: 20
     maxWeight: 40
 ";
-    assert!(text.contains(replaced.0));
-    text.replace("PROMETHEUS", &test.prometheus.url())
+    assert!(yaml.contains(replaced.0));
+    yaml.replace("PROMETHEUS", &test.prometheus.url())
         .replacen(replaced.0, replaced.1, 1)
 }
 
@@ -86,8 +86,8 @@ async fn lint_shows_what_the_api_server_says_beside_the_lines() -> Result<()> {
     assert!(of_server.count() >= 1, "{output:?}");
 
     let banana = "---\napiVersion: fruit.example.com/v1\nkind: Banana\nmetadata: {name: a}\n";
-    let text = canary(&test, ("", "")) + banana;
-    let output = lint(&test, ALICE, &text).await?;
+    let yaml = canary(&test, ("", "")) + banana;
+    let output = lint(&test, ALICE, &yaml).await?;
     assert_eq!(output.code, Some(2), "{output:?}");
     assert!(
         output
@@ -250,10 +250,10 @@ async fn what_init_writes_can_be_applied_and_is_initialized() -> Result<()> {
         output.stderr.contains("Deployment podinfo-primary"),
         "{output:?}"
     );
-    let text = output.ok()?;
-    let linted = lint(&test, ALICE, &text).await?;
+    let yaml = output.ok()?;
+    let linted = lint(&test, ALICE, &yaml).await?;
     assert_eq!(linted.code, Some(0), "{linted:?}");
-    let file = file(&text)?;
+    let file = file(&yaml)?;
     let path = file.path().display().to_string();
     test.kubectl(ALICE, &["apply", "-f", &path]).await?.ok()?;
     test.phase("Initialized").await?;
