@@ -85,6 +85,10 @@ chart: ## Lint the Helm chart and pack it into target/chart
 	@helm=$$(tests/tools/build.sh control-plane)/helm; $$helm lint --strict --quiet manifests/chart; \
 		$$helm package --destination target/chart manifests/chart
 
+.PHONY: dist
+dist: ## Release archives of the plugin, checksums, SBOM and krew's manifest, in target/dist (docs/release.md). TARGETS=…
+	@manifests/krew/dist.sh $(TARGETS)
+
 .PHONY: check
 check: ## Format, lints, licences, generated files, dependencies of the core
 	$(CARGO) fmt --all --check

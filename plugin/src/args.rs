@@ -1,17 +1,26 @@
 //! The command line. What kubectl has, has kubectl's names.
 
+pub mod completion;
+pub mod doctor;
+pub mod init;
 pub mod install;
+pub mod lint;
 pub mod policy;
+pub mod set;
 
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
 
+use self::completion::CompletionArgs;
+use self::doctor::DoctorArgs;
+use self::init::InitArgs;
 use self::install::{InstallArgs, UninstallArgs, UpgradeArgs};
+use self::lint::LintArgs;
 use self::policy::{CanIArgs, PolicyArgs};
+use self::set::SetArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -57,10 +66,18 @@ pub enum Command {
     Resume(RequestArgs),
     /// Start the revision that failed last once more
     Retry(RequestArgs),
+    /// Start a release, and wait for its end
+    Set(SetArgs),
     /// Show the policies, or judge files by them
     Policy(PolicyArgs),
     /// Ask whether something could be done now
     CanI(CanIArgs),
+    /// Write a Canary for a Deployment
+    Init(InitArgs),
+    /// Check manifests before they are applied: fields, rules, references
+    Lint(LintArgs),
+    /// Look whether the installation works, and whether a Canary can be released
+    Doctor(DoctorArgs),
     /// Install the server, its rights, policies and CRDs
     Install(InstallArgs),
     /// Bring an installation to this version, or change its settings
@@ -69,7 +86,7 @@ pub enum Command {
     Uninstall(UninstallArgs),
     /// Show the versions of the plugin and of the cluster's side
     Version(VersionArgs),
-    /// Print a completion script for a shell
+    /// Print a completion script for a shell, or for kubectl
     Completion(CompletionArgs),
 }
 
@@ -144,13 +161,6 @@ pub struct VersionArgs {
 pub enum VersionOutput {
     Json,
     Yaml,
-}
-
-#[derive(Debug, Args)]
-pub struct CompletionArgs {
-    /// Shell
-    #[arg(value_enum)]
-    pub shell: Shell,
 }
 
 /// The flags that every kubectl command has.
@@ -265,6 +275,14 @@ fn namespace(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("a namespace has lower-case letters, digits and `-`".into())
+    }
+}
+
+fn dns_name(text: &str) -> Result<String, String> {
+    if is_dns_name(text, 253) {
+        Ok(text.to_owned())
+    } else {
+        Err("a name has lower-case letters, digits, `-` and `.`, and begins and ends with a letter or digit".into())
     }
 }
 

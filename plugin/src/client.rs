@@ -1,8 +1,11 @@
 //! The one way to the API server: each request has a limit, each error a cause and a hint.
 
 mod below;
+mod images;
+mod inspect;
 mod objects;
 mod policies;
+mod trial;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -11,13 +14,15 @@ use std::time::Duration;
 use canary_core::canary::Canary;
 use futures::{Stream, StreamExt};
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::config::ExecInteractiveMode;
 use kube::core::{DeserializeGuard, GroupVersionKind};
 use kube::discovery::ApiResource;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Config, Resource};
 use serde_json::Value;
 
 pub use self::policies::Review;
+pub use self::trial::Trial;
 use crate::args::Global;
 use crate::env::Env;
 use crate::exit::{Error, denial, one_line};
@@ -51,7 +56,19 @@ enum Access {
 
 impl Cluster {
     pub async fn connect(flags: &Global, env: &Env) -> Result<Self, Error> {
-        let config = kubeconfig::config(flags, env).await?;
+        Self::of(kubeconfig::config(flags, env).await?, flags)
+    }
+
+    /// The same, where nobody can be asked for anything.
+    pub async fn connect_unattended(flags: &Global, env: &Env) -> Result<Self, Error> {
+        let mut config = kubeconfig::config(flags, env).await?;
+        if let Some(plugin) = &mut config.auth_info.exec {
+            plugin.interactive_mode = Some(ExecInteractiveMode::Never);
+        }
+        Self::of(config, flags)
+    }
+
+    fn of(config: Config, flags: &Global) -> Result<Self, Error> {
         let server = config
             .cluster_url
             .to_string()

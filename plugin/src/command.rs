@@ -1,10 +1,15 @@
 //! The verbs.
 
 mod can_i;
+pub mod complete;
 mod completion;
+mod doctor;
+mod init;
 mod install;
+mod lint;
 mod policy;
 mod request;
+mod set;
 mod status;
 mod uninstall;
 mod version;
@@ -12,6 +17,7 @@ mod version;
 use canary_core::request::Verb;
 
 use crate::args::policy::{CanI, CanIArgs};
+use crate::args::set::{SetArgs, SetVerb};
 use crate::args::{Cli, Command};
 use crate::client::Cluster;
 use crate::env::Env;
@@ -30,6 +36,15 @@ pub async fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::Uninstall(args) => {
             return Box::pin(uninstall::run(&args, &cli.global, env, &output)).await;
         }
+        Command::Doctor(args) => {
+            return Box::pin(doctor::run(&args, &connect().await?, &output)).await;
+        }
+        Command::Init(args) => {
+            return Box::pin(init::run(&args, &cli.global, env, &output)).await;
+        }
+        Command::Lint(args) => {
+            return Box::pin(lint::run(&args, &cli.global, env, &output)).await;
+        }
         Command::Policy(args) => {
             return Box::pin(policy::run(&args, &cli.global, env, &output)).await;
         }
@@ -37,6 +52,9 @@ pub async fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
             what: CanI::Release(args),
         }) => return Box::pin(can_i::release(&args, &connect().await?, &output)).await,
         Command::Status(args) => return status::run(&args, connect().await?, &output).await,
+        Command::Set(SetArgs {
+            what: SetVerb::Image(args),
+        }) => return Box::pin(set::image(&args, &connect().await?, &output)).await,
         Command::Promote(args) if args.full => (Verb::PromoteFull, args.request),
         Command::Promote(args) => (Verb::Promote, args.request),
         Command::Rollback(args) => (Verb::Rollback, args),

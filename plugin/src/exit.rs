@@ -14,6 +14,8 @@ pub mod code {
     /// Usage error, error of the API, or nothing to do.
     pub const ERROR: u8 = 1;
     pub const RELEASE_FAILED: u8 = 2;
+    /// `lint` found an error.
+    pub const FINDINGS: u8 = 2;
     pub const TIMEOUT: u8 = 3;
     pub const NOT_FOUND: u8 = 4;
     pub const FORBIDDEN: u8 = 5;
@@ -52,6 +54,12 @@ pub enum Error {
         name: String,
         near: Vec<String>,
     },
+    /// Something else than a Canary.
+    #[error("{message}")]
+    NoObject { message: String, hint: String },
+    /// A policy or the lack of rights, where the request was none for a Canary.
+    #[error("{message}")]
+    Denied { message: String, hint: String },
     #[error("canary {0} was deleted")]
     Deleted(String),
     #[error("{message}")]
@@ -91,8 +99,10 @@ impl Error {
         match self {
             Self::ReleaseFailed { .. } => code::RELEASE_FAILED,
             Self::Timeout { .. } => code::TIMEOUT,
-            Self::NotFound { .. } | Self::Deleted(_) => code::NOT_FOUND,
-            Self::WriteForbidden(_) | Self::NotAdministrator(_) => code::FORBIDDEN,
+            Self::NotFound { .. } | Self::Deleted(_) | Self::NoObject { .. } => code::NOT_FOUND,
+            Self::WriteForbidden(_) | Self::NotAdministrator(_) | Self::Denied { .. } => {
+                code::FORBIDDEN
+            }
             Self::Superseded { .. } => code::SUPERSEDED,
             Self::Interrupted => code::INTERRUPTED,
             // A reader that has seen enough (`| head`) is no failure.
@@ -131,7 +141,9 @@ impl Error {
                 return Some(format!("did you mean {}?", near.join(", ")));
             }
             Self::NotFound { .. } => "`kubectl canary status -A` shows all",
-            Self::Timeout { hint, .. } => hint,
+            Self::Timeout { hint, .. }
+            | Self::NoObject { hint, .. }
+            | Self::Denied { hint, .. } => hint,
             Self::Superseded { command, .. } => return Some(format!("see `{command}`")),
             Self::NothingToDo { hint, .. } | Self::ReleaseFailed { hint, .. } => {
                 return hint.clone();

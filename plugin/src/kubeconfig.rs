@@ -61,6 +61,13 @@ pub async fn config(flags: &Global, env: &Env) -> Result<Config, Error> {
     Ok(config)
 }
 
+/// Names of the contexts; none where no file can be read.
+pub fn contexts(flags: &Global, env: &Env) -> Vec<String> {
+    let kubeconfig = merged(&files(flags, env)).unwrap_or_default();
+    let contexts = kubeconfig.contexts.into_iter();
+    contexts.map(|context| context.name).collect()
+}
+
 /// The files to merge, and whether a missing one is an error.
 fn files(flags: &Global, env: &Env) -> Vec<(PathBuf, bool)> {
     if let Some(file) = &flags.kubeconfig {

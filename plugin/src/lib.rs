@@ -9,10 +9,15 @@
 pub mod args;
 pub mod client;
 pub mod command;
+pub mod complete;
+pub mod doctor;
+pub mod draft;
 pub mod env;
 pub mod exit;
+pub mod files;
 pub mod follow;
 pub mod kubeconfig;
+pub mod lint;
 pub mod manifests;
 pub mod output;
 pub mod render;
@@ -30,6 +35,10 @@ use crate::exit::code;
 
 /// Parses, runs, reports.
 pub fn run(words: impl IntoIterator<Item = OsString>, env: &Env) -> ExitCode {
+    let words: Vec<OsString> = words.into_iter().collect();
+    if let Some(words) = command::complete::asked(&words) {
+        return command::complete::run(&words, env);
+    }
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

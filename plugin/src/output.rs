@@ -84,7 +84,7 @@ fn escaped(json: &str) -> String {
     text
 }
 
-fn write(text: &str) -> Result<(), Error> {
+pub fn write(text: &str) -> Result<(), Error> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()?;

@@ -9,8 +9,10 @@
 
 pub mod change;
 pub mod detail;
+pub mod doctor;
 mod layout;
 pub mod picture;
+pub mod lint;
 pub mod policies;
 pub mod style;
 pub mod table;

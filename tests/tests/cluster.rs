@@ -51,5 +51,7 @@ mod setup;
 mod strategies;
 #[path = "cluster/tree.rs"]
 mod tree;
+#[path = "cluster/tools.rs"]
+mod tools;
 #[path = "cluster/webhook_down.rs"]
 mod webhook_down;

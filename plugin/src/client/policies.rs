@@ -8,7 +8,6 @@ use k8s_openapi::api::authorization::v1::{
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::client::Body;
 use kube::core::{DeserializeGuard, GroupVersionKind, Request, Status};
 use kube::discovery::ApiResource;
 use serde_json::Value;
@@ -42,18 +41,8 @@ impl Cluster {
         let request = Request::new(api.resource_url())
             .patch(name, &params, &Patch::Apply(object))
             .map_err(|error| Error::Api(error.to_string()))?;
-        let sent = async {
-            // Not by `api`, which keeps the warnings to itself.
-            let response = self.client.send(request.map(Body::from)).await?;
-            let (head, body) = response.into_parts();
-            Ok((head, body.collect_bytes().await?))
-        };
-        let (head, body) = self.call(Access::Write, sent).await?;
-        let warnings = head.headers.get_all("warning").iter();
-        let warnings = warnings
-            .filter_map(|warning| Some(quoted(warning.to_str().ok()?)))
-            .collect();
-        if head.status.is_success() {
+        let (success, body, warnings) = self.exchange(request).await?;
+        if success {
             return Ok(Review {
                 denied: None,
                 warnings,
@@ -127,7 +116,7 @@ impl Cluster {
 }
 
 /// The text of a header `299 - "text"`.
-fn quoted(warning: &str) -> String {
+pub(super) fn quoted(warning: &str) -> String {
     let text = warning.split_once('"').map_or(warning, |(_, text)| text);
     let text = text.strip_suffix('"').unwrap_or(text);
     one_line(&text.replace("\\\"", "\""))

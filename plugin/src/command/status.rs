@@ -136,7 +136,7 @@ async fn begin(follower: &mut Follower) -> Result<(), Error> {
 }
 
 /// Takes in what still arrives in a moment: the last scale-down, the last weights.
-async fn settle(follower: &mut Follower) -> Result<(), Error> {
+pub(super) async fn settle(follower: &mut Follower) -> Result<(), Error> {
     let end = tokio::time::Instant::now() + SETTLE;
     while let Ok(changed) = tokio::time::timeout_at(end, follower.changed()).await {
         changed?;
@@ -145,7 +145,7 @@ async fn settle(follower: &mut Follower) -> Result<(), Error> {
 }
 
 /// The end of a release as an exit code, and as a sentence where it is not the good one.
-fn verdict(report: &CanaryReport, number: Option<i64>) -> Result<u8, Error> {
+pub(super) fn verdict(report: &CanaryReport, number: Option<i64>) -> Result<u8, Error> {
     let release = number.map_or("the release".to_owned(), |number| {
         format!("release {number}")
     });
@@ -272,7 +272,7 @@ fn whole_table(reports: &[CanaryReport], theme: &Theme, args: &StatusArgs) -> St
 }
 
 /// How a followed Canary is shown: drawn over itself, or appended to.
-struct View<'a> {
+pub(super) struct View<'a> {
     args: &'a StatusArgs,
     output: &'a Output,
     screen: Option<Screen>,
@@ -280,13 +280,13 @@ struct View<'a> {
     said: BTreeMap<Meta, String>,
     rested: bool,
     /// The release has ended: nothing is waited for any more.
-    over: bool,
+    pub(super) over: bool,
 }
 
 // === impl View ===
 
 impl<'a> View<'a> {
-    fn new(args: &'a StatusArgs, output: &'a Output) -> Self {
+    pub(super) fn new(args: &'a StatusArgs, output: &'a Output) -> Self {
         let pictures = matches!(args.output, None | Some(args::Output::Wide));
         let screen = (output.redraws && pictures).then(Screen::default);
         Self {
@@ -300,7 +300,7 @@ impl<'a> View<'a> {
     }
 
     /// Only a picture has something that time alone changes.
-    fn ticks(&self) -> bool {
+    pub(super) fn ticks(&self) -> bool {
         self.screen.is_some()
     }
 
@@ -313,7 +313,7 @@ impl<'a> View<'a> {
         self.screen.is_some() || whole
     }
 
-    fn show(&mut self, report: &CanaryReport) -> Result<(), Error> {
+    pub(super) fn show(&mut self, report: &CanaryReport) -> Result<(), Error> {
         let Some(screen) = &mut self.screen else {
             return self.append(report);
         };

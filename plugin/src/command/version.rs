@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::args::{Global, VersionArgs, VersionOutput};
 use crate::client::Cluster;
+use crate::doctor::server::minors;
 use crate::env::Env;
 use crate::exit::{Error, code};
 use crate::output::Output;
@@ -119,13 +120,18 @@ async fn controller(cluster: &Cluster) -> Option<String> {
     let image = containers
         .iter()
         .find_map(|container| container.get("image")?.as_str())?;
+    Some(tag(image))
+}
+
+/// The version in an image's name.
+pub fn tag(image: &str) -> String {
     let tag = image
         .split('@')
-        .next()?
-        .rsplit_once(':')
+        .next()
+        .and_then(|image| image.rsplit_once(':'))
         .map(|(_, tag)| tag)
         .filter(|tag| !tag.contains('/'));
-    Some(tag.unwrap_or("unknown").trim_start_matches('v').to_owned())
+    tag.unwrap_or("unknown").trim_start_matches('v').to_owned()
 }
 
 fn warning(client: &str, server: &Server) -> Option<String> {
@@ -137,16 +143,10 @@ fn warning(client: &str, server: &Server) -> Option<String> {
         )),
         Crd::Unknown | Crd::Installed => {
             let controller = server.controller.as_deref()?;
-            let skew = minor(client)?.abs_diff(minor(controller)?);
+            let skew = minors(client)?.abs_diff(minors(controller)?);
             (skew > 1).then(|| format!("plugin {client} and controller {controller} are more than one minor version apart"))
         }
     }
-}
-
-/// Majors count as many minors.
-fn minor(version: &str) -> Option<u32> {
-    let mut numbers = version.split('.').map(str::parse::<u32>);
-    Some(numbers.next()?.ok()? * 1000 + numbers.next()?.ok()?)
 }
 
 fn text(versions: &Versions) -> String {

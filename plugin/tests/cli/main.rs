@@ -6,15 +6,20 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 mod can_i;
+mod complete;
+mod doctor;
 mod errors;
 mod fake;
 #[cfg(unix)]
 mod golden;
+mod init;
 mod install;
+mod lint;
 mod odd;
 mod policy;
 mod requests;
 mod run;
+mod set;
 mod status;
 #[cfg(unix)]
 mod terminal;

@@ -1,0 +1,85 @@
+//! Asks for what one Canary needs around it.
+
+use canary_core::canary::Canary;
+use kube::core::GroupVersionKind;
+use kube::discovery::ApiResource;
+use serde_json::Value;
+
+use crate::client::{self, Cluster};
+use crate::doctor::Check;
+use crate::doctor::canary as judge;
+use crate::exit::Error;
+
+pub async fn look(cluster: &Cluster, canary: &Canary, provider: &str) -> Vec<Check> {
+    let namespace = canary.namespace_name();
+    let mut checks = judge::canary(canary, provider);
+    let read = async |name: &str, resource: &ApiResource| {
+        cluster.look(Some(namespace), name, resource).await
+    };
+    if canary.spec.target_ref.kind == "Deployment" {
+        match read(canary.target_name(), &client::deployment()).await {
+            Ok(live) => {
+                checks.push(judge::target(canary, live.as_ref()));
+                checks.extend(live.as_ref().map(judge::owners));
+            }
+            Err(error) => checks.push(Check::unread("target", &error)),
+        }
+    }
+    if let Some(route) = canary.route() {
+        let live = read(&route.name, &client::apisix_route(&route.api_version)).await;
+        checks.push(judged("route", &live, |live| judge::route(canary, live)));
+    }
+    let service = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Service"));
+    let live = read(canary.apex(), &service).await;
+    checks.push(judged("service", &live, |live| {
+        judge::service(canary, live)
+    }));
+    let scaler = GroupVersionKind::gvk("autoscaling", "v2", "HorizontalPodAutoscaler");
+    let scaler = ApiResource::from_gvk(&scaler);
+    checks.push(match cluster.look_at_all(Some(namespace), &scaler).await {
+        Ok(live) => judge::autoscaler(canary, &live.unwrap_or_default()),
+        Err(error) => Check::unread("autoscaler", &error),
+    });
+    checks.extend(templates(cluster, canary).await);
+    checks
+}
+
+fn judged(
+    name: &'static str,
+    live: &Result<Option<Value>, Error>,
+    judge: impl FnOnce(Option<&Value>) -> Check,
+) -> Check {
+    match live {
+        Ok(live) => judge(live.as_ref()),
+        Err(error) => Check::unread(name, error),
+    }
+}
+
+/// The `MetricTemplates` that are missing.
+async fn templates(cluster: &Cluster, canary: &Canary) -> Vec<Check> {
+    let kind = GroupVersionKind::gvk("flagger.app", "v1beta1", "MetricTemplate");
+    let resource = ApiResource::from_gvk(&kind);
+    let mut checks = Vec::new();
+    for template in canary
+        .analysis()
+        .metrics
+        .iter()
+        .filter_map(|metric| metric.template_ref.as_ref())
+    {
+        let namespace = template.namespace.as_deref();
+        let namespace = namespace.unwrap_or_else(|| canary.namespace_name());
+        let named = format!("MetricTemplate {namespace}/{}", template.name);
+        checks.push(
+            match cluster
+                .look(Some(namespace), &template.name, &resource)
+                .await
+            {
+                Ok(Some(_)) => Check::ok("metric", named),
+                Ok(None) => Check::fail("metric", format!("{named} does not exist"))
+                    .hint("create it, or correct its templateRef"),
+                Err(error) => Check::unread("metric", &error),
+            },
+        );
+    }
+    checks
+}

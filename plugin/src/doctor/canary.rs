@@ -1,0 +1,316 @@
+//! What one Canary needs around it.
+
+use canary_core::canary::Canary;
+use canary_core::names;
+use canary_core::validate::validate;
+use serde_json::Value;
+
+use super::Check;
+
+/// Whether it can be run, and whether the controller is content with it.
+pub fn canary(canary: &Canary, provider: &str) -> Vec<Check> {
+    let name = "canary";
+    let mut checks: Vec<Check> = validate(canary, provider)
+        .iter()
+        .map(|violation| {
+            Check::fail(name, violation.to_string()).hint("`kubectl canary lint` checks the file")
+        })
+        .collect();
+    let status = canary.status.as_ref();
+    let conditions = status
+        .map(|status| &status.conditions[..])
+        .unwrap_or_default();
+    for condition in conditions {
+        let said = format!("{}: {}", condition.reason, condition.message);
+        match (condition.type_.as_str(), condition.status.as_str()) {
+            ("Ready", "False") => checks.push(Check::fail(name, said)),
+            ("Drift" | "Contested" | "Held", "True") => {
+                checks.push(Check::warn(name, format!("{}: {said}", condition.type_)));
+            }
+            _ => {}
+        }
+    }
+    if status.is_none_or(|status| status.phase == canary_core::status::Phase::New) {
+        checks.push(
+            Check::warn(name, "no controller has looked at it yet")
+                .hint("is its namespace watched? see the line `controller`"),
+        );
+    }
+    if checks.is_empty() {
+        checks.push(Check::ok(name, format!("{} can be run", canary.id())));
+    }
+    checks
+}
+
+/// The target: that it is there, and how it rolls.
+pub fn target(canary: &Canary, live: Option<&Value>) -> Check {
+    let name = "target";
+    let target = canary.target_name();
+    let Some(live) = live else {
+        return Check::fail(name, format!("Deployment {target} does not exist"))
+            .hint("create it, or correct spec.targetRef");
+    };
+    if live["spec"]["strategy"]["type"] == "Recreate" && !canary.accepts_recreate() {
+        return Check::fail(
+            name,
+            format!("Deployment {target} has strategy Recreate, which stops every pod first"),
+        )
+        .hint(format!(
+            "use RollingUpdate, or annotate the Canary {}=true",
+            names::ALLOW_RECREATE
+        ));
+    }
+    if live["spec"]["paused"] == true {
+        return Check::fail(
+            name,
+            format!("Deployment {target} is paused: no pods of a new version start"),
+        )
+        .hint(format!(
+            "kubectl rollout resume deployment/{target}; to hold a release: kubectl canary pause"
+        ));
+    }
+    Check::ok(name, format!("Deployment {target}"))
+}
+
+/// Who else writes the fields that a release needs for itself.
+pub fn owners(live: &Value) -> Check {
+    let name = "owners";
+    let managers = live["metadata"]["managedFields"].as_array();
+    let mut others = Vec::new();
+    for entry in managers.into_iter().flatten() {
+        let manager = entry["manager"].as_str().unwrap_or_default();
+        let ours = manager.starts_with(names::FIELD_MANAGER) || manager == "flagger";
+        // An autoscaler, or a person with `kubectl scale`, and no tool that keeps a manifest.
+        if entry["subresource"] == "scale" {
+            continue;
+        }
+        let spec = &entry["fieldsV1"]["f:spec"];
+        for (field, key) in [("replicas", "f:replicas"), ("paused", "f:paused")] {
+            // Scaling once by hand or at creation is no tool that does it again and again.
+            let again = entry["operation"] == "Apply" || manager != "kubectl-create";
+            if !ours && again && !spec[key].is_null() {
+                others.push(format!("{manager} sets spec.{field}"));
+            }
+        }
+    }
+    others.sort();
+    others.dedup();
+    if others.is_empty() {
+        return Check::ok(name, "nobody else sets replicas or paused of the target");
+    }
+    Check::warn(name, others.join(", "))
+        .hint("leave both out of the manifest in Git: at rest the target has 0 replicas")
+}
+
+/// The user's route, and whether it leads to what is released.
+pub fn route(canary: &Canary, live: Option<&Value>) -> Check {
+    let name = "route";
+    let route = canary.route().map_or("", |route| &route.name);
+    let Some(live) = live else {
+        return Check::fail(name, format!("ApisixRoute {route} does not exist"))
+            .hint("create it, or correct spec.routeRef");
+    };
+    let apex = canary.apex();
+    let rules = live["spec"]["http"].as_array().into_iter().flatten();
+    let mut backends = rules
+        .filter_map(|rule| rule["backends"].as_array())
+        .flatten();
+    if backends.any(|backend| backend["serviceName"] == apex) {
+        Check::ok(name, format!("ApisixRoute {route} leads to Service {apex}"))
+    } else {
+        Check::fail(
+            name,
+            format!("no rule of ApisixRoute {route} has Service {apex} as its backend"),
+        )
+        .hint("correct its backends, or spec.service.name")
+    }
+}
+
+/// The apex Service; before the first initialization there may be none.
+pub fn service(canary: &Canary, live: Option<&Value>) -> Check {
+    let name = "service";
+    let (apex, port) = (canary.apex(), canary.spec.service.port);
+    let Some(live) = live else {
+        return Check::warn(
+            name,
+            format!("Service {apex} does not exist yet: it is made when the Canary is initialized"),
+        );
+    };
+    let ports = live["spec"]["ports"].as_array().into_iter().flatten();
+    let ports: Vec<i64> = ports.filter_map(|port| port["port"].as_i64()).collect();
+    if ports.contains(&i64::from(port)) {
+        Check::ok(name, format!("Service {apex} has port {port}"))
+    } else {
+        let there: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        Check::warn(
+            name,
+            format!(
+                "Service {apex} has no port {port}: it has {}",
+                there.join(", ")
+            ),
+        )
+        .hint("correct spec.service.port")
+    }
+}
+
+/// The autoscalers of the target.
+pub fn autoscaler(canary: &Canary, live: &[Value]) -> Check {
+    let name = "autoscaler";
+    let target = canary.target_name();
+    let scales = |it: &&Value| {
+        let scaled = &it["spec"]["scaleTargetRef"];
+        scaled["kind"] == "Deployment" && scaled["name"] == target
+    };
+    let found: Vec<&str> = live
+        .iter()
+        .filter(scales)
+        .filter_map(|it| it["metadata"]["name"].as_str())
+        .collect();
+    let named = canary.spec.autoscaler_ref.as_ref();
+    match (named, found.as_slice()) {
+        (Some(named), _)
+            if named.kind == "HorizontalPodAutoscaler" && !found.contains(&named.name.as_str()) =>
+        {
+            Check::fail(
+                name,
+                format!(
+                    "HorizontalPodAutoscaler {} does not scale Deployment {target}",
+                    named.name
+                ),
+            )
+            .hint("correct spec.autoscalerRef")
+        }
+        (Some(named), _) => Check::ok(name, format!("{} {}", named.kind, named.name)),
+        (None, []) => Check::ok(name, format!("none scales Deployment {target}")),
+        (None, [one]) => Check::ok(name, format!("HorizontalPodAutoscaler {one}")),
+        (None, several) => Check::fail(
+            name,
+            format!("several scale Deployment {target}: {}", several.join(", ")),
+        )
+        .hint("name one in spec.autoscalerRef"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::Outcome;
+    use super::*;
+
+    fn read(over: &Value) -> Canary {
+        let mut canary = json!({
+            "apiVersion": "flagger.app/v1beta1", "kind": "Canary",
+            "metadata": {"name": "podinfo", "namespace": "test"},
+            "spec": {
+                "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "podinfo"},
+                "routeRef": {"apiVersion": "apisix.apache.org/v2", "kind": "ApisixRoute", "name": "podinfo"},
+                "service": {"port": 80},
+                "analysis": {"interval": "10s", "threshold": 1, "stepWeight": 10},
+            },
+            "status": {"phase": "Initialized", "canaryWeight": 0, "failedChecks": 0, "iterations": 0},
+        });
+        for (key, value) in over.as_object().unwrap() {
+            canary[key] = value.clone();
+        }
+        serde_json::from_value(canary).unwrap()
+    }
+
+    fn plain() -> Canary {
+        read(&json!({}))
+    }
+
+    #[test]
+    fn a_canary_that_cannot_be_run_or_is_hindered_is_a_failure() {
+        assert_eq!(canary(&plain(), "apisix")[0].outcome, Outcome::Ok);
+        let checks = canary(&read(&json!({"spec": {"provider": "istio"}})), "apisix");
+        assert!(checks.len() > 1 && checks.iter().all(|it| it.outcome == Outcome::Fail));
+        let status = json!({"status": {"phase": "Initialized", "conditions": [
+            {"type": "Ready", "status": "False", "reason": "Forbidden", "message": "no"},
+            {"type": "Drift", "status": "True", "reason": "Scaled", "message": "by argocd"},
+        ]}});
+        let checks = canary(&read(&status), "apisix");
+        let outcomes: Vec<_> = checks.iter().map(|it| it.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Fail, Outcome::Warn]);
+        assert_eq!(
+            canary(&read(&json!({"status": null})), "apisix")[0].outcome,
+            Outcome::Warn
+        );
+    }
+
+    #[test]
+    fn a_target_that_cannot_roll_is_a_failure() {
+        let live = |spec: Value| json!({"spec": spec});
+        for (spec, outcome) in [
+            (json!({}), Outcome::Ok),
+            (json!({"strategy": {"type": "Recreate"}}), Outcome::Fail),
+            (json!({"paused": true}), Outcome::Fail),
+        ] {
+            assert_eq!(
+                target(&plain(), Some(&live(spec.clone()))).outcome,
+                outcome,
+                "{spec}"
+            );
+        }
+        assert_eq!(target(&plain(), None).outcome, Outcome::Fail);
+    }
+
+    #[test]
+    fn a_tool_that_sets_replicas_is_named() {
+        let live = |manager: &str, operation: &str| {
+            json!({"metadata": {"managedFields": [
+                {"manager": "kubectl-canary", "operation": "Update", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+                {"manager": manager, "operation": operation, "fieldsV1": {"f:spec": {"f:replicas": {}, "f:template": {}}}},
+            ]}})
+        };
+        let check = owners(&live("argocd-controller", "Apply"));
+        assert_eq!(
+            (check.outcome, check.message.as_str()),
+            (Outcome::Warn, "argocd-controller sets spec.replicas")
+        );
+        assert_eq!(
+            owners(&live("kubectl-create", "Update")).outcome,
+            Outcome::Ok
+        );
+        assert_eq!(owners(&json!({})).outcome, Outcome::Ok);
+    }
+
+    #[test]
+    fn the_route_has_to_lead_to_the_service() {
+        let live =
+            |service: &str| json!({"spec": {"http": [{"backends": [{"serviceName": service}]}]}});
+        assert_eq!(route(&plain(), Some(&live("podinfo"))).outcome, Outcome::Ok);
+        assert_eq!(route(&plain(), Some(&live("other"))).outcome, Outcome::Fail);
+        assert_eq!(
+            route(&plain(), Some(&json!({"spec": {"http": "odd"}}))).outcome,
+            Outcome::Fail
+        );
+        assert_eq!(route(&plain(), None).outcome, Outcome::Fail);
+    }
+
+    #[test]
+    fn the_service_has_to_have_the_port() {
+        let live = |port: i64| json!({"spec": {"ports": [{"port": port}]}});
+        assert_eq!(service(&plain(), Some(&live(80))).outcome, Outcome::Ok);
+        assert_eq!(service(&plain(), Some(&live(81))).outcome, Outcome::Warn);
+        assert_eq!(service(&plain(), None).outcome, Outcome::Warn);
+    }
+
+    #[test]
+    fn one_autoscaler_is_used_and_several_are_a_failure() {
+        let live = |name: &str| json!({"metadata": {"name": name}, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "podinfo"}}});
+        assert_eq!(autoscaler(&plain(), &[]).outcome, Outcome::Ok);
+        assert_eq!(autoscaler(&plain(), &[live("a")]).outcome, Outcome::Ok);
+        assert_eq!(
+            autoscaler(&plain(), &[live("a"), live("b")]).outcome,
+            Outcome::Fail
+        );
+        let mut named = plain();
+        named.spec.autoscaler_ref =
+            serde_json::from_value(json!({"kind": "HorizontalPodAutoscaler", "name": "b"}))
+                .unwrap();
+        assert_eq!(autoscaler(&named, &[live("a")]).outcome, Outcome::Fail);
+        let both = [live("a"), live("b")];
+        assert_eq!(autoscaler(&named, &both).outcome, Outcome::Ok);
+    }
+}
