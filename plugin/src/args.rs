@@ -2,6 +2,7 @@
 
 pub mod install;
 pub mod policy;
+pub mod verbs;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 
 use self::install::{InstallArgs, UninstallArgs, UpgradeArgs};
 use self::policy::{CanIArgs, PolicyArgs};
+use self::verbs::{ExplainArgs, Guards, HistoryArgs, WaitArgs, Which};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -22,6 +24,8 @@ Exit codes:
   4  no such Canary
   5  forbidden, by a policy or for lack of rights
   6  superseded by a newer release
+
+Of several Canaries the worst is told: 2, then 5, 1, 4, 3, 6.
 
 kubectl takes no flags before a plugin's name: write `kubectl canary -n test …`.";
 
@@ -50,6 +54,7 @@ pub enum Command {
     /// Let a release go on: open the gate it waits at, or take the next step
     Promote(PromoteArgs),
     /// Send all traffic back to the primary and end the release
+    #[command(visible_alias = "abort")]
     Rollback(RequestArgs),
     /// Hold a release at its weight
     Pause(RequestArgs),
@@ -57,6 +62,15 @@ pub enum Command {
     Resume(RequestArgs),
     /// Start the revision that failed last once more
     Retry(RequestArgs),
+    /// Wait until a release is promoted, paused, held, failed, or over
+    ///
+    /// Exits with 0 when it is, with 2 or 6 as soon as the release has failed or was superseded
+    /// instead, and with 1 if it ended well and what is waited for cannot come any more.
+    Wait(WaitArgs),
+    /// Show the last releases, or what differs between two of them
+    History(HistoryArgs),
+    /// Say why a Canary is where it is, and what to do about it
+    Explain(ExplainArgs),
     /// Show the policies, or judge files by them
     Policy(PolicyArgs),
     /// Ask whether something could be done now
@@ -114,8 +128,8 @@ pub struct PromoteArgs {
 
 #[derive(Debug, Args)]
 pub struct RequestArgs {
-    /// Canary, as NAME or canary/NAME
-    pub name: CanaryName,
+    #[command(flatten)]
+    pub which: Which,
     /// Why, for the record: kept in status, and said in the Event
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -125,6 +139,8 @@ pub struct RequestArgs {
     /// that nobody has answered by then is withdrawn.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+    #[command(flatten)]
+    pub guards: Guards,
 }
 
 #[derive(Debug, Args)]

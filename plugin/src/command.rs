@@ -2,12 +2,15 @@
 
 mod can_i;
 mod completion;
+mod explain;
+mod history;
 mod install;
 mod policy;
 mod request;
 mod status;
 mod uninstall;
 mod version;
+mod wait;
 
 use canary_core::request::Verb;
 
@@ -37,6 +40,13 @@ pub async fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
             what: CanI::Release(args),
         }) => return Box::pin(can_i::release(&args, &connect().await?, &output)).await,
         Command::Status(args) => return status::run(&args, connect().await?, &output).await,
+        Command::Wait(args) => {
+            return Box::pin(wait::run(&args, &connect().await?, &output)).await;
+        }
+        Command::History(args) => return history::run(&args, &connect().await?, &output).await,
+        Command::Explain(args) => {
+            return Box::pin(explain::run(&args, &connect().await?, &output)).await;
+        }
         Command::Promote(args) if args.full => (Verb::PromoteFull, args.request),
         Command::Promote(args) => (Verb::Promote, args.request),
         Command::Rollback(args) => (Verb::Rollback, args),

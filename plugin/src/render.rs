@@ -8,14 +8,19 @@
 
 pub mod change;
 pub mod detail;
+pub mod explain;
+mod grid;
+pub mod history;
 mod layout;
+pub mod outcome;
 pub mod policies;
+pub mod several;
 pub mod style;
 pub mod table;
 mod words;
 
 pub use layout::Line;
-pub use style::Theme;
+pub use style::{ASCII, Theme};
 pub use words::{countdown, duration, images};
 
 #[cfg(test)]

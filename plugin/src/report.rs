@@ -4,8 +4,11 @@
 //!  Canary ────────────┐
 //!  generated route ───┼─► Observed ─► CanaryReport ─┬─► json, yaml
 //!  two Deployments ───┘                             └─► render ─► terminal
+//!                       └─ history, explain: reports of their own, in the same way
 //! ```
 
+pub mod explain;
+pub mod history;
 mod policy;
 mod progress;
 mod traffic;

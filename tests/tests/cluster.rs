@@ -47,5 +47,7 @@ mod server;
 mod setup;
 #[path = "cluster/strategies.rs"]
 mod strategies;
+#[path = "cluster/verbs.rs"]
+mod verbs;
 #[path = "cluster/webhook_down.rs"]
 mod webhook_down;

@@ -135,7 +135,7 @@ async fn settle(follower: &mut Follower) -> Result<(), Error> {
 }
 
 /// The end of a release as an exit code, and as a sentence where it is not the good one.
-fn verdict(report: &CanaryReport, number: Option<i64>) -> Result<u8, Error> {
+pub(super) fn verdict(report: &CanaryReport, number: Option<i64>) -> Result<u8, Error> {
     let release = number.map_or("the release".to_owned(), |number| {
         format!("release {number}")
     });

@@ -8,10 +8,13 @@
 mod can_i;
 mod errors;
 mod fake;
+mod history;
 mod install;
 mod policy;
 mod requests;
 mod run;
+mod several;
 mod status;
 #[cfg(unix)]
 mod terminal;
+mod wait;
