@@ -13,6 +13,8 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
+use crate::canary::{Canary, Metric};
+
 mod builtin;
 #[cfg(test)]
 mod promql;
@@ -39,6 +41,32 @@ pub struct QueryModel {
     pub route: String,
     pub interval: String,
     pub variables: BTreeMap<String, String>,
+}
+
+// === impl QueryModel ===
+
+impl QueryModel {
+    /// What the query of that metric can name. A route or Ingress that is not named has the target's
+    /// name.
+    pub fn of(canary: &Canary, metric: &Metric) -> Self {
+        let target = canary.target_name().to_owned();
+        let or_target = |name: Option<&String>| {
+            name.filter(|name| !name.is_empty())
+                .cloned()
+                .unwrap_or_else(|| target.clone())
+        };
+        let spec = &canary.spec;
+        Self {
+            name: canary.metadata.name.clone().unwrap_or_default(),
+            namespace: canary.namespace_name().to_owned(),
+            service: canary.apex().to_owned(),
+            ingress: or_target(spec.ingress_ref.as_ref().map(|reference| &reference.name)),
+            route: or_target(spec.route_ref.as_ref().map(|reference| &reference.name)),
+            interval: metric.interval().to_owned(),
+            variables: metric.template_variables.clone(),
+            target,
+        }
+    }
 }
 
 /// Why a template has no query.

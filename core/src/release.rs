@@ -42,6 +42,7 @@ mod terminate;
 #[cfg(test)]
 mod tests;
 pub mod weights;
+mod worst;
 
 use jiff::Timestamp;
 
@@ -52,6 +53,7 @@ pub use facts::{
 pub use plan::{Action, Ended, Plan};
 pub use terminate::{Leaving, terminate};
 pub use weights::Routes;
+pub use worst::worst;
 
 use crate::canary::Canary;
 use crate::message::Message;

@@ -279,6 +279,9 @@ pub struct ReleaseRecord {
     /// Highest weight that the release reached.
     #[serde(default)]
     pub weight: i64,
+    /// Of its last checks, the one that came off worst.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst: Option<MetricCheck>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -7,6 +7,7 @@ pub mod install;
 pub mod lint;
 pub mod policy;
 pub mod set;
+pub mod verbs;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -21,6 +22,7 @@ use self::install::{InstallArgs, UninstallArgs, UpgradeArgs};
 use self::lint::LintArgs;
 use self::policy::{CanIArgs, PolicyArgs};
 use self::set::SetArgs;
+use self::verbs::{ExplainArgs, Guards, HistoryArgs, WaitArgs, Which};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -31,6 +33,8 @@ Exit codes:
   4  no such Canary
   5  forbidden, by a policy or for lack of rights
   6  superseded by a newer release
+
+Of several Canaries the worst is told: 2, then 5, 1, 4, 3, 6.
 
 kubectl takes no flags before a plugin's name: write `kubectl canary -n test …`.";
 
@@ -59,6 +63,7 @@ pub enum Command {
     /// Let a release go on: open the gate it waits at, or take the next step
     Promote(PromoteArgs),
     /// Send all traffic back to the primary and end the release
+    #[command(visible_alias = "abort")]
     Rollback(RequestArgs),
     /// Hold a release at its weight
     Pause(RequestArgs),
@@ -68,6 +73,15 @@ pub enum Command {
     Retry(RequestArgs),
     /// Start a release, and wait for its end
     Set(SetArgs),
+    /// Wait until a release is promoted, paused, held, failed, or over
+    ///
+    /// Exits with 0 when it is, with 2 or 6 as soon as the release has failed or was superseded
+    /// instead, and with 1 if it ended well and what is waited for cannot come any more.
+    Wait(WaitArgs),
+    /// Show the last releases, or what differs between two of them
+    History(HistoryArgs),
+    /// Say why a Canary is where it is, and what to do about it
+    Explain(ExplainArgs),
     /// Show the policies, or judge files by them
     Policy(PolicyArgs),
     /// Ask whether something could be done now
@@ -134,8 +148,8 @@ pub struct PromoteArgs {
 
 #[derive(Debug, Args)]
 pub struct RequestArgs {
-    /// Canary, as NAME or canary/NAME
-    pub name: CanaryName,
+    #[command(flatten)]
+    pub which: Which,
     /// Why, for the record: kept in status, and said in the Event
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -145,6 +159,8 @@ pub struct RequestArgs {
     /// that nobody has answered by then is withdrawn.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+    #[command(flatten)]
+    pub guards: Guards,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod images;
 mod inspect;
 mod objects;
 mod policies;
+mod selected;
 mod trial;
 
 use std::fmt::Debug;
@@ -132,6 +133,16 @@ impl Cluster {
         canary: &Canary,
         annotations: Value,
     ) -> Result<Canary, PatchError> {
+        self.annotate_or_not(canary, annotations, false).await
+    }
+
+    /// The same; in a dry run admission and policies answer, and nothing is stored.
+    pub async fn annotate_or_not(
+        &self,
+        canary: &Canary,
+        annotations: Value,
+        dry_run: bool,
+    ) -> Result<Canary, PatchError> {
         let namespace = canary.metadata.namespace.as_deref().unwrap_or_default();
         let name = canary.metadata.name.as_deref().unwrap_or_default();
         let api: Api<Canary> = Api::namespaced(self.client.clone(), namespace);
@@ -140,6 +151,7 @@ impl Cluster {
         });
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.into()),
+            dry_run,
             ..PatchParams::default()
         };
         let patched = tokio::time::timeout(

@@ -4,6 +4,8 @@ mod can_i;
 pub mod complete;
 mod completion;
 mod doctor;
+mod explain;
+mod history;
 mod init;
 mod install;
 mod lint;
@@ -13,6 +15,7 @@ mod set;
 mod status;
 mod uninstall;
 mod version;
+mod wait;
 
 use canary_core::request::Verb;
 
@@ -55,6 +58,13 @@ pub async fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::Set(SetArgs {
             what: SetVerb::Image(args),
         }) => return Box::pin(set::image(&args, &connect().await?, &output)).await,
+        Command::Wait(args) => {
+            return Box::pin(wait::run(&args, &connect().await?, &output)).await;
+        }
+        Command::History(args) => return history::run(&args, &connect().await?, &output).await,
+        Command::Explain(args) => {
+            return Box::pin(explain::run(&args, &connect().await?, &output)).await;
+        }
         Command::Promote(args) if args.full => (Verb::PromoteFull, args.request),
         Command::Promote(args) => (Verb::Promote, args.request),
         Command::Rollback(args) => (Verb::Rollback, args),

@@ -22,6 +22,25 @@ pub mod code {
     pub const SUPERSEDED: u8 = 6;
     /// 128 + SIGINT, as shells have it.
     pub const INTERRUPTED: u8 = 130;
+
+    /// The worst first.
+    const BY_WEIGHT: [u8; 7] = [
+        INTERRUPTED,
+        RELEASE_FAILED,
+        FORBIDDEN,
+        ERROR,
+        NOT_FOUND,
+        TIMEOUT,
+        SUPERSEDED,
+    ];
+
+    /// What became of several, as one code.
+    pub fn worst(codes: &[u8]) -> u8 {
+        let mut by_weight = BY_WEIGHT.into_iter();
+        by_weight
+            .find(|code| codes.contains(code))
+            .unwrap_or_else(|| codes.iter().copied().max().unwrap_or(OK))
+    }
 }
 
 #[derive(Debug, Error)]
@@ -100,9 +119,10 @@ impl Error {
             Self::ReleaseFailed { .. } => code::RELEASE_FAILED,
             Self::Timeout { .. } => code::TIMEOUT,
             Self::NotFound { .. } | Self::Deleted(_) | Self::NoObject { .. } => code::NOT_FOUND,
-            Self::WriteForbidden(_) | Self::NotAdministrator(_) | Self::Denied { .. } => {
-                code::FORBIDDEN
-            }
+            Self::ReadForbidden(_)
+            | Self::WriteForbidden(_)
+            | Self::NotAdministrator(_)
+            | Self::Denied { .. } => code::FORBIDDEN,
             Self::Superseded { .. } => code::SUPERSEDED,
             Self::Interrupted => code::INTERRUPTED,
             // A reader that has seen enough (`| head`) is no failure.
@@ -230,6 +250,15 @@ mod tests {
     fn a_cause_is_one_line_without_control_characters() {
         assert_eq!(one_line("a\r\nb\u{1b}[31m c"), "a b[31m c");
         assert_eq!(one_line(&"x".repeat(5000)).chars().count(), 601);
+    }
+
+    #[test]
+    fn of_several_codes_the_worst_is_told() {
+        assert_eq!(code::worst(&[0, 6, 2, 1]), code::RELEASE_FAILED);
+        assert_eq!(code::worst(&[0, 1, 5]), code::FORBIDDEN);
+        assert_eq!(code::worst(&[0, 6, 3, 4]), code::NOT_FOUND);
+        assert_eq!(code::worst(&[2, 130]), code::INTERRUPTED);
+        assert_eq!((code::worst(&[0, 0]), code::worst(&[])), (0, 0));
     }
 
     #[test]

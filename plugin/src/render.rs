@@ -10,17 +10,22 @@
 pub mod change;
 pub mod detail;
 pub mod doctor;
+pub mod explain;
+mod grid;
+pub mod history;
 mod layout;
-pub mod picture;
 pub mod lint;
+pub mod outcome;
+pub mod picture;
 pub mod policies;
+pub mod several;
 pub mod style;
 pub mod table;
 pub mod tree;
 mod words;
 
 pub use layout::{Line, steers};
-pub use style::Theme;
+pub use style::{ASCII, Theme};
 pub use words::{countdown, duration, images};
 
 #[cfg(test)]

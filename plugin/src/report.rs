@@ -5,8 +5,11 @@
 //!  generated route ───┼─► Observed ─► CanaryReport ─┬─► json, yaml
 //!  two Deployments ───┤                             └─► render ─► terminal
 //!  what they own ─────┘
+//!                       └─ history, explain: reports of their own, in the same way
 //! ```
 
+pub mod explain;
+pub mod history;
 mod policy;
 mod progress;
 pub mod schema;

@@ -49,9 +49,11 @@ mod server;
 mod setup;
 #[path = "cluster/strategies.rs"]
 mod strategies;
-#[path = "cluster/tree.rs"]
-mod tree;
 #[path = "cluster/tools.rs"]
 mod tools;
+#[path = "cluster/tree.rs"]
+mod tree;
+#[path = "cluster/verbs.rs"]
+mod verbs;
 #[path = "cluster/webhook_down.rs"]
 mod webhook_down;

@@ -10,6 +10,7 @@ use crate::release::conditions;
 use crate::release::facts::{Facts, Workload};
 use crate::release::plan::{Action, Ended, Plan};
 use crate::release::weights::Routes;
+use crate::release::worst::worst;
 use crate::status::{AfterDrain, CanaryStatus, Drain, Outcome, Phase, Release, ReleaseRecord};
 
 /// How many ended releases status remembers.
@@ -327,6 +328,7 @@ impl<'a> Draft<'a> {
             outcome,
             message: release.message.clone(),
             weight: release.peak_weight,
+            worst: worst(&release.checks).map(MetricCheck::without_recent),
         };
         self.status.history.insert(0, record);
         self.status.history.truncate(HISTORY);

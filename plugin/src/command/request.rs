@@ -5,8 +5,12 @@
 //!            │                                         └─ timeout, Ctrl-C: withdraw
 //!            └─ nothing to do: say so
 //! ```
+//!
+//! Several Canaries are each asked in this way (`several`), and a dry run stops before it writes.
 
 mod judge;
+mod rehearse;
+mod several;
 
 use std::time::Duration;
 
@@ -16,12 +20,14 @@ use canary_core::request::{Request, Verb};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use self::judge::{Considered, Step, consider, judge};
+use self::judge::{Considered, Step, consider, expected, judge};
+use self::rehearse::rehearse;
 use crate::args::RequestArgs;
+use crate::args::verbs::DryRun;
 use crate::client::{self, Cluster, PatchError};
 use crate::exit::{Error, code, seconds};
 use crate::output::{Output, interrupted};
-use crate::report::Observed;
+use crate::report::{CanaryReport, Observed};
 
 /// The controller's own status writes may cross with ours, several in a row where a step begins:
 /// two and a half seconds of pauses in all, each twice the one before.
@@ -39,45 +45,88 @@ struct Asked {
     canary: Canary,
 }
 
+/// What a person wants of one Canary.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    pub verb: Verb,
+    pub namespace: &'a str,
+    pub name: &'a str,
+    pub reason: Option<&'a str>,
+    pub timeout: Option<Duration>,
+    /// The release that the person looked at.
+    pub expect: Option<i64>,
+}
+
 pub async fn run(
     verb: Verb,
     args: &RequestArgs,
     cluster: Cluster,
     output: &Output,
 ) -> Result<u8, Error> {
-    let asked = match ask(verb, args, &cluster).await? {
-        Ok(asked) => asked,
-        Err(already) => {
-            output.print(&format!("{already}\n"))?;
-            return Ok(code::OK);
-        }
-    };
-    let mut answered = false;
-    let outcome = Box::pin(wait(&asked, args, &cluster, &mut answered)).await;
-    match outcome {
-        Ok(said) => {
-            output.print(&format!("{}: {said}\n", asked.canary.id()))?;
+    match args.which.names.as_slice() {
+        [name] => {
+            let wish = Wish::new(verb, args, &cluster.namespace, &name.0);
+            let said = match args.guards.dry_run {
+                DryRun::None => Box::pin(perform(&wish, &cluster)).await?,
+                dry_run => rehearse(&wish, &cluster, dry_run).await?,
+            };
+            output.print(&format!("{said}\n"))?;
             Ok(code::OK)
         }
+        _ if args.guards.expect_release.is_some() => Err(Error::Usage(
+            "--expect-release is for one Canary: each has releases of its own".to_owned(),
+        )),
+        _ => Box::pin(several::run(verb, args, &cluster, output)).await,
+    }
+}
+
+// === impl Wish ===
+
+impl<'a> Wish<'a> {
+    fn new(verb: Verb, args: &'a RequestArgs, namespace: &'a str, name: &'a str) -> Self {
+        Self {
+            verb,
+            namespace,
+            name,
+            reason: args.reason.as_deref(),
+            timeout: args.timeout,
+            expect: args.guards.expect_release,
+        }
+    }
+}
+
+/// Asks for it and waits until it has happened: the sentence that says so.
+pub async fn perform(wish: &Wish<'_>, cluster: &Cluster) -> Result<String, Error> {
+    let asked = match ask(wish, cluster).await? {
+        Ok(asked) => asked,
+        Err(already) => return Ok(already),
+    };
+    let mut answered = false;
+    let outcome = Box::pin(wait(&asked, wish, cluster, &mut answered)).await;
+    match outcome {
+        Ok(said) => Ok(format!("{}: {said}", asked.canary.id())),
         Err(error @ (Error::Timeout { .. } | Error::Interrupted)) if !answered => {
-            Err(withdrawn(error, withdraw(&asked, &cluster).await))
+            Err(withdrawn(error, withdraw(&asked, cluster).await))
         }
         Err(error) => Err(error),
     }
 }
 
+/// Looks at the release before anything is written, and whether it is the one that is meant.
+fn considered(wish: &Wish<'_>, report: &CanaryReport) -> Result<Considered, Error> {
+    if let Some(number) = wish.expect {
+        expected(number, report)?;
+    }
+    Ok(consider(wish.verb, report))
+}
+
 /// Writes the request, or gives the sentence that says why there is no need.
-async fn ask(
-    verb: Verb,
-    args: &RequestArgs,
-    cluster: &Cluster,
-) -> Result<Result<Asked, String>, Error> {
-    let (namespace, name) = (cluster.namespace.as_str(), args.name.0.as_str());
+async fn ask(wish: &Wish<'_>, cluster: &Cluster) -> Result<Result<Asked, String>, Error> {
     let mut first: Option<String> = None;
     for attempt in 0..ATTEMPTS {
         pause(attempt).await;
-        let canary = cluster.canary(namespace, name).await?;
-        let revision = match consider(verb, &Observed::alone(canary.clone()).report()) {
+        let canary = cluster.canary(wish.namespace, wish.name).await?;
+        let revision = match considered(wish, &Observed::alone(canary.clone()).report())? {
             Considered::Revision(revision) => revision,
             Considered::Already(said) => return Ok(Err(said)),
             Considered::Nothing(error) => {
@@ -88,22 +137,25 @@ async fn ask(
             return Err(superseded_meanwhile(first.as_deref(), &canary)
                 .unwrap_or(Error::Conflict(canary.id())));
         }
-        let uid = canary.metadata.uid.clone().unwrap_or_default();
-        let request = Request {
-            verb,
-            revision: revision.clone(),
-            uid,
-            id: random_id()?,
-            options: std::collections::BTreeMap::new(),
-        };
-        let annotations = annotations(&request, args.reason.as_deref());
+        let request = request(wish.verb, revision.clone(), &canary)?;
+        let annotations = annotations(&request, wish.reason);
         match cluster.annotate(&canary, annotations).await {
             Ok(canary) => return Ok(Ok(Asked { request, canary })),
             Err(PatchError::Conflict) => first = first.or(Some(revision)),
             Err(PatchError::Other(error)) => return Err(error),
         }
     }
-    Err(Error::Conflict(format!("{name}.{namespace}")))
+    Err(Error::Conflict(format!("{}.{}", wish.name, wish.namespace)))
+}
+
+fn request(verb: Verb, revision: String, canary: &Canary) -> Result<Request, Error> {
+    Ok(Request {
+        verb,
+        revision,
+        uid: canary.metadata.uid.clone().unwrap_or_default(),
+        id: random_id()?,
+        options: std::collections::BTreeMap::new(),
+    })
 }
 
 /// Lets the writes that the last attempt met come to their end.
@@ -151,11 +203,11 @@ fn timeout(verb: Verb, given: Option<Duration>) -> Option<Duration> {
 /// Until it has happened, which is later than that it was accepted.
 async fn wait(
     asked: &Asked,
-    args: &RequestArgs,
+    wish: &Wish<'_>,
     cluster: &Cluster,
     answered: &mut bool,
 ) -> Result<String, Error> {
-    let limit = timeout(asked.request.verb, args.timeout);
+    let limit = timeout(wish.verb, wish.timeout);
     let begun = tokio::time::Instant::now();
     let deadline = async {
         match limit {
@@ -163,7 +215,7 @@ async fn wait(
             None => std::future::pending().await,
         }
     };
-    let mut changes = std::pin::pin!(cluster.watch_canary(&cluster.namespace, &args.name.0));
+    let mut changes = std::pin::pin!(cluster.watch_canary(wish.namespace, wish.name));
     let mut deadline = std::pin::pin!(deadline);
     let mut silence = std::pin::pin!(tokio::time::sleep_until(begun + SILENCE));
     let mut stop = std::pin::pin!(interrupted());

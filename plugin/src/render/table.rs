@@ -2,12 +2,11 @@
 
 use jiff::Timestamp;
 
+use super::grid;
 use super::layout::{Line, Tone};
 use super::style::Theme;
 use super::words;
 use crate::report::CanaryReport;
-
-const GAP: usize = 3;
 
 /// A column, how it is filled, and how readily it is given up on a narrow terminal (0: never).
 struct Column {
@@ -96,29 +95,14 @@ pub fn lines(
     if namespaces {
         columns.insert(0, &NAMESPACE);
     }
-    let mut cells: Vec<Vec<Line>> = columns
-        .iter()
-        .map(|column| filled(column, reports, theme, now))
-        .collect();
-    while let Some(width) = theme.width
-        && total(&cells) > width
-        && let Some(victim) = (0..columns.len())
-            .filter(|i| columns[*i].expendable > 0)
-            .max_by_key(|i| columns[*i].expendable)
-    {
-        columns.remove(victim);
-        cells.remove(victim);
-    }
-    let widths: Vec<usize> = cells.iter().map(|column| widest(column)).collect();
-    (0..=reports.len())
-        .map(|row| {
-            let padded = cells
-                .iter()
-                .zip(&widths)
-                .map(|(column, width)| column[row].clone().padded(width + GAP));
-            padded.fold(Line::new(), Line::joined).trimmed()
+    let columns = columns
+        .into_iter()
+        .map(|column| grid::Column {
+            cells: filled(column, reports, theme, now),
+            expendable: column.expendable,
         })
-        .collect()
+        .collect();
+    grid::lines(columns, theme.width)
 }
 
 fn filled(column: &Column, reports: &[CanaryReport], theme: &Theme, now: Timestamp) -> Vec<Line> {
@@ -131,14 +115,6 @@ fn filled(column: &Column, reports: &[CanaryReport], theme: &Theme, now: Timesta
                 .map(|report| (column.cell)(report, theme, now)),
         )
         .collect()
-}
-
-fn widest(column: &[Line]) -> usize {
-    column.iter().map(Line::width).max().unwrap_or(0)
-}
-
-fn total(cells: &[Vec<Line>]) -> usize {
-    cells.iter().map(|column| widest(column)).sum::<usize>() + GAP * cells.len().saturating_sub(1)
 }
 
 fn status(report: &CanaryReport, theme: &Theme, _: Timestamp) -> Line {

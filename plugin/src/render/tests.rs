@@ -1,5 +1,7 @@
 //! Golden pictures: each state on a wide and a narrow terminal, in a pipe, in ASCII, in colour.
 
+mod verbs;
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -146,6 +146,16 @@ pub fn bound(value: f64) -> String {
     value.to_string()
 }
 
+/// `≥ 99`, `≤ 500`, `1 to 5`.
+pub fn range(min: Option<f64>, max: Option<f64>, glyphs: &Glyphs) -> String {
+    match (min, max) {
+        (Some(min), Some(max)) => format!("{} to {}", bound(min), bound(max)),
+        (Some(min), None) => format!("{} {}", glyphs.at_least, bound(min)),
+        (None, Some(max)) => format!("{} {}", glyphs.at_most, bound(max)),
+        (None, None) => String::new(),
+    }
+}
+
 pub fn outcome(outcome: Outcome) -> (&'static str, Tone) {
     match outcome {
         Outcome::Promoted => ("promoted", Tone::Good),

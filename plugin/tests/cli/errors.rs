@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use crate::fake::{self, FakeApi, status, text};
 use crate::run::{at, command, on, run};
 
-const VERBS: [&[&str]; 8] = [
+const VERBS: [&[&str]; 11] = [
     &["status"],
     &["status", "podinfo"],
     &["status", "podinfo", "--watch"],
@@ -17,6 +17,9 @@ const VERBS: [&[&str]; 8] = [
     &["pause", "podinfo"],
     &["resume", "podinfo"],
     &["retry", "podinfo"],
+    &["wait", "podinfo"],
+    &["history", "podinfo"],
+    &["explain", "podinfo"],
 ];
 
 /// Every verb says it in the same way.
@@ -90,7 +93,7 @@ fn unknown_credentials() {
 fn a_user_who_may_not_read() {
     let said = "canaries.flagger.app is forbidden: User \"bob\" cannot list resource \"canaries\"";
     let api = FakeApi::answering(move |_, _| Some(status(403, "Forbidden", said, "")));
-    all_fail(&api, 1, "User \"bob\" cannot list resource \"canaries\"");
+    all_fail(&api, 5, "User \"bob\" cannot list resource \"canaries\"");
 }
 
 #[test]

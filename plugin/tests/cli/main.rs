@@ -12,6 +12,7 @@ mod errors;
 mod fake;
 #[cfg(unix)]
 mod golden;
+mod history;
 mod init;
 mod install;
 mod lint;
@@ -20,8 +21,10 @@ mod policy;
 mod requests;
 mod run;
 mod set;
+mod several;
 mod status;
 #[cfg(unix)]
 mod terminal;
 mod tree;
+mod wait;
 mod world;

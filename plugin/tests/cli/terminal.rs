@@ -1,7 +1,7 @@
 //! On a terminal: drawn over itself, as wide as it is, and left as it was found.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
@@ -19,6 +19,8 @@ pub struct Terminal {
     child: Child,
     shown: Arc<Mutex<Vec<u8>>>,
     reader: std::thread::JoinHandle<()>,
+    /// What is written here is typed.
+    keys: File,
 }
 
 impl Terminal {
@@ -27,11 +29,21 @@ impl Terminal {
     }
 
     /// Of so many columns and rows, and with more in its environment.
-    pub fn with(
+    pub fn with(api: &FakeApi, words: &[&str], size: (u16, u16), env: &[(&str, &str)]) -> Self {
+        Self::started(api, words, size, env, false)
+    }
+
+    /// With a keyboard too, and what is said on standard error.
+    fn with_keyboard(api: &FakeApi, words: &[&str], columns: u16) -> Self {
+        Self::started(api, words, (columns, 24), &[], true)
+    }
+
+    fn started(
         api: &FakeApi,
         words: &[&str],
         (columns, rows): (u16, u16),
         env: &[(&str, &str)],
+        keyboard: bool,
     ) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
@@ -51,15 +63,18 @@ impl Terminal {
             .open(path)
             .unwrap();
         let words = [words, &["--server", &api.address, "-n", "test"]].concat();
-        let child = command(&words)
-            .env("TERM", "xterm")
-            .envs(env.iter().copied())
-            .stdout(slave)
-            .spawn()
-            .unwrap();
+        let mut command = command(&words);
+        if keyboard {
+            command.stdin(slave.try_clone().unwrap());
+            command.stderr(slave.try_clone().unwrap());
+        }
+        command.env("TERM", "xterm").envs(env.iter().copied());
+        let child = command.stdout(slave).spawn().unwrap();
+        drop(command);
         let shown = Arc::new(Mutex::new(Vec::new()));
         let seen = shown.clone();
         let mut master = File::from(master);
+        let keys = master.try_clone().unwrap();
         let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             // The end of the other side is an error here (EIO).
@@ -71,6 +86,7 @@ impl Terminal {
             child,
             shown,
             reader,
+            keys,
         }
     }
 
@@ -310,4 +326,29 @@ fn all_canaries_are_followed_until_somebody_ends_it() {
     terminal.wait_for("No canaries found");
     interrupt(&terminal);
     assert_eq!(terminal.end().0, Some(130));
+}
+
+#[test]
+fn several_are_shown_and_done_when_somebody_agrees() {
+    for (answer, code) in [("y\n", Some(0)), ("\n", Some(1))] {
+        let api = FakeApi::reacting(
+            canary(&progressing()),
+            vec![Box::new(|id| {
+                crate::fake::answer_to(id, "Done", "paused at weight 10")
+            })],
+        );
+        let mut terminal = Terminal::with_keyboard(&api, &["pause", "-A"], 120);
+        terminal.wait_for("go on? [y/N]");
+        assert!(api.patches().is_empty(), "nothing before the answer");
+        terminal.keys.write_all(answer.as_bytes()).unwrap();
+        let (ended, shown) = terminal.end();
+        let shown = anstream::adapter::strip_str(&shown).to_string();
+        assert_eq!(ended, code, "{shown}");
+        assert!(shown.contains("pause 1 Canary at http://"), "{shown}");
+        assert!(
+            shown.contains("podinfo.test  Progressing  release 2  6.0.0 → 6.0.1  weight 10"),
+            "{shown}"
+        );
+        assert_eq!(api.patches().len(), usize::from(code == Some(0)), "{shown}");
+    }
 }

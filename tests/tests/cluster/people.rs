@@ -215,6 +215,15 @@ async fn a_revision_that_changes_while_the_plugin_asks_ends_it_with_exit_code_6(
     let output = output?;
     assert_eq!(output.code, Some(6), "{output:?}");
     assert!(output.stderr.contains("came too late"), "{output:?}");
+    // Neither the revision that was asked for nor the new one is promoted by it.
+    let primary = test.get("deployments/podinfo-primary").await?;
+    assert_eq!(image(&primary), "stefanprodan/podinfo:6.0.0");
+    let waiting = test
+        .until("canaries/podinfo", |canary| {
+            canary["status"]["release"]["number"] == 2
+        })
+        .await?;
+    assert_eq!(waiting["status"]["phase"], "Waiting");
     Ok(())
 }
 

@@ -123,7 +123,7 @@ impl Context {
         facts: &Facts,
         metric: &Metric,
     ) -> Result<Result<f64, QueryError>, String> {
-        let model = model(world, metric);
+        let model = QueryModel::of(&world.canary, metric);
         let (source, text) = match self.template(world, metric)? {
             Some(template) => {
                 let text = query::render(&template.spec.query, &model)
@@ -268,37 +268,5 @@ impl Context {
         serde_json::from_value(secret["data"].clone())
             .map(Some)
             .map_err(|error| format!("secret {} error: {error}", reference.name))
-    }
-}
-
-fn model(world: &World, metric: &Metric) -> QueryModel {
-    let canary = &world.canary;
-    let target = canary.target_name().to_owned();
-    let or_target = |name: Option<&String>| {
-        name.filter(|name| !name.is_empty())
-            .cloned()
-            .unwrap_or_else(|| target.clone())
-    };
-    QueryModel {
-        name: canary.metadata.name.clone().unwrap_or_default(),
-        namespace: world.namespace.clone(),
-        service: canary.apex().to_owned(),
-        ingress: or_target(
-            canary
-                .spec
-                .ingress_ref
-                .as_ref()
-                .map(|reference| &reference.name),
-        ),
-        route: or_target(
-            canary
-                .spec
-                .route_ref
-                .as_ref()
-                .map(|reference| &reference.name),
-        ),
-        interval: metric.interval().to_owned(),
-        variables: metric.template_variables.clone(),
-        target,
     }
 }

@@ -4,12 +4,11 @@ use canary_core::canary::Canary;
 use canary_core::names;
 use canary_core::request::{Request, Verb};
 use canary_core::status::{Phase, RequestOutcome};
-use jiff::Timestamp;
 
 use crate::exit::Error;
 use crate::follow::{Fate, fate};
 use crate::render::detail::command;
-use crate::render::{duration, images, style};
+use crate::render::{images, outcome, style};
 use crate::report::{CanaryReport, Observed};
 
 /// What there is to do about a wish.
@@ -77,10 +76,40 @@ pub fn consider(verb: Verb, report: &CanaryReport) -> Considered {
                     Some(follow(report)),
                 )
             }
+            (Verb::Promote, Some(_)) => nothing(
+                format!(
+                    "release {} of {id} is paused: resume it first",
+                    release.number
+                ),
+                Some(command("resume", report)),
+            ),
             _ => Considered::Revision(release.revision.clone()),
         },
         _ => nothing(at_rest(verb, report), hint_at_rest(report)),
     }
+}
+
+/// Whether the release is the one that somebody looked at.
+pub fn expected(number: i64, report: &CanaryReport) -> Result<(), Error> {
+    let id = report.id();
+    let message = match &report.release {
+        Some(release) if release.number == number => return Ok(()),
+        Some(release) if report.running => {
+            format!(
+                "release {} of {id} runs, not release {number}",
+                release.number
+            )
+        }
+        Some(release) => format!(
+            "the last release of {id} is release {}, not release {number}",
+            release.number
+        ),
+        None => format!("{id} has no release yet, so none is release {number}"),
+    };
+    Err(Error::Superseded {
+        message: format!("{message}: nothing was asked"),
+        command: command("status", report),
+    })
 }
 
 fn nothing(message: String, hint: Option<String>) -> Considered {
@@ -91,14 +120,40 @@ fn follow(report: &CanaryReport) -> String {
     format!("follow it: {} --watch", command("status", report))
 }
 
-fn at_rest(verb: Verb, report: &CanaryReport) -> String {
-    let what = match verb {
+/// The verb as it stands in a sentence.
+pub fn word(verb: Verb) -> &'static str {
+    match verb {
         Verb::Promote | Verb::PromoteFull => "promote",
         Verb::Rollback => "roll back",
         Verb::Pause => "pause",
         Verb::Resume => "resume",
         Verb::Retry => "retry",
+    }
+}
+
+/// What a dry run has to say.
+pub fn would(verb: Verb, report: &CanaryReport) -> String {
+    let (id, what) = (report.id(), word(verb));
+    let Some(release) = &report.release else {
+        return format!("{id}: would {what}");
     };
+    let full = if verb == Verb::PromoteFull {
+        ", without further analysis"
+    } else {
+        ""
+    };
+    let images = images(&release.images, &style::ASCII);
+    let images = if images.is_empty() {
+        String::new()
+    } else {
+        format!(" ({images})")
+    };
+    let (number, weight) = (release.number, report.traffic.canary);
+    format!("{id}: would {what} release {number}{images} at weight {weight}{full}")
+}
+
+fn at_rest(verb: Verb, report: &CanaryReport) -> String {
+    let what = word(verb);
     let why = match report.phase {
         Phase::Failed => "its last release failed",
         Phase::Initializing => "it is being initialized",
@@ -131,6 +186,13 @@ pub fn judge(request: &Request, before: Option<i64>, canary: &Canary) -> Result<
     };
     match record.outcome {
         RequestOutcome::Done => happened(request.verb, before, &report, canary, &record.message),
+        // It was paused while the request was on its way.
+        RequestOutcome::Refused if request.verb == Verb::Promote && report.paused().is_some() => {
+            Err(Error::NothingToDo {
+                message: format!("the controller refused: {}", record.message),
+                hint: Some(command("resume", &report)),
+            })
+        }
         RequestOutcome::Refused | RequestOutcome::Malformed => {
             Err(Error::Refused(record.message.clone()))
         }
@@ -181,7 +243,9 @@ fn happened(
         (Verb::Promote | Verb::Pause | Verb::Resume | Verb::Retry, _) => {
             Ok(Step::Happened(said.to_owned()))
         }
-        (Verb::PromoteFull, Fate::Promoted) if drained => Ok(Step::Happened(promoted(report))),
+        (Verb::PromoteFull, Fate::Promoted) if drained => {
+            Ok(Step::Happened(outcome::promoted(report, before)))
+        }
         (Verb::Rollback, Fate::Failed(_)) if drained => Ok(Step::Happened(format!(
             "{}rolled back, all traffic goes to the primary",
             release(before)
@@ -208,25 +272,6 @@ fn happened(
 
 fn release(number: Option<i64>) -> String {
     number.map_or(String::new(), |number| format!("release {number} "))
-}
-
-fn promoted(report: &CanaryReport) -> String {
-    let Some(release) = &report.release else {
-        return "promoted".to_owned();
-    };
-    let images = images(&release.images, &style::ASCII);
-    let images = if images.is_empty() {
-        String::new()
-    } else {
-        format!(" ({images})")
-    };
-    let took = release.ended_at.map_or(String::new(), |end: Timestamp| {
-        format!(
-            ", {} after it started",
-            duration(end.duration_since(release.started_at).as_secs())
-        )
-    });
-    format!("release {} promoted{images}{took}", release.number)
 }
 
 #[cfg(test)]

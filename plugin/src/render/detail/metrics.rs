@@ -5,7 +5,7 @@ use canary_core::status::{Phase, Verdict};
 use super::Screen;
 use crate::render::layout::{Line, Row, Tone, indent};
 use crate::render::style::Glyphs;
-use crate::render::words::{bound, number};
+use crate::render::words::{number, range};
 use crate::report::Check;
 
 impl Screen<'_> {
@@ -70,12 +70,7 @@ impl Screen<'_> {
             .as_ref()
             .and_then(|last| last.value)
             .map_or_else(|| "-".to_owned(), number);
-        let range = match (check.min, check.max) {
-            (Some(min), Some(max)) => format!("{} to {}", bound(min), bound(max)),
-            (Some(min), None) => format!("{} {}", glyphs.at_least, bound(min)),
-            (None, Some(max)) => format!("{} {}", glyphs.at_most, bound(max)),
-            (None, None) => String::new(),
-        };
+        let range = range(check.min, check.max, glyphs);
         let verdict = match &check.last {
             None => Line::new().with(Tone::Label, format!("{} not checked yet", glyphs.neutral)),
             Some(last) => match last.verdict {

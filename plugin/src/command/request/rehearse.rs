@@ -1,0 +1,38 @@
+//! What would be asked, without asking for it.
+
+use super::judge::{self, Considered};
+use super::{Wish, annotations, considered, request};
+use crate::args::verbs::DryRun;
+use crate::client::{Cluster, PatchError};
+use crate::exit::Error;
+use crate::report::Observed;
+
+/// The sentence that says so. With `server`, admission and policies answer the same write.
+pub(super) async fn rehearse(
+    wish: &Wish<'_>,
+    cluster: &Cluster,
+    dry_run: DryRun,
+) -> Result<String, Error> {
+    let canary = cluster.canary(wish.namespace, wish.name).await?;
+    let report = Observed::alone(canary.clone()).report();
+    let revision = match considered(wish, &report)? {
+        Considered::Revision(revision) => revision,
+        Considered::Already(said) => return Ok(said),
+        Considered::Nothing(error) => return Err(error),
+    };
+    let mut by = "";
+    if dry_run == DryRun::Server {
+        let request = request(wish.verb, revision, &canary)?;
+        let annotations = annotations(&request, wish.reason);
+        let written = cluster.annotate_or_not(&canary, annotations, true).await;
+        written.map_err(|error| match error {
+            PatchError::Conflict => Error::Conflict(canary.id()),
+            PatchError::Other(error) => error,
+        })?;
+        by = "server ";
+    }
+    Ok(format!(
+        "{} ({by}dry run)",
+        judge::would(wish.verb, &report)
+    ))
+}
