@@ -165,8 +165,13 @@ impl Service {
             Self::MsTeams if chat::is_workflow(url) => Some(chat::adaptive(notice, severity)),
             Self::MsTeams => Some(chat::teams(notice, severity)),
             Self::Rocket => Some(chat::slack(notice, recipient, chat::ROCKET.of(severity))),
-            Self::Slack | Self::Discord => {
-                Some(chat::slack(notice, recipient, chat::SLACK.of(severity)))
+            Self::Discord => Some(chat::slack(notice, recipient, chat::SLACK.of(severity))),
+            Self::Slack => {
+                let notice = Notice {
+                    text: chat::escaped(&notice.text),
+                    ..notice.clone()
+                };
+                Some(chat::slack(&notice, recipient, chat::SLACK.of(severity)))
             }
         }
     }

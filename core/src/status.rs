@@ -306,6 +306,17 @@ pub struct MetricCheck {
     pub recent: Vec<f64>,
 }
 
+impl MetricCheck {
+    /// For a record of the past, of which status keeps several.
+    #[must_use]
+    pub fn without_recent(&self) -> Self {
+        Self {
+            recent: Vec::new(),
+            ..self.clone()
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Verdict {
     Passed,

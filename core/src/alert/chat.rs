@@ -36,6 +36,13 @@ impl Colours {
     }
 }
 
+/// What Slack and Google Chat take for a mention or a tag, as text: it may come from a hook's answer.
+pub fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
 /// Also Discord's and Rocket.Chat's.
 pub fn slack(notice: &Notice, recipient: &Recipient, color: &str) -> Value {
     let fields = notice.fields.iter();
@@ -115,8 +122,10 @@ pub fn adaptive(notice: &Notice, severity: AlertSeverity) -> Value {
 
 pub fn google(notice: &Notice) -> Value {
     let fields = notice.fields.iter();
-    let fields = fields.map(|(name, value)| format!("<b>{name}:</b> {value}"));
-    let text: Vec<_> = std::iter::once(notice.text.clone()).chain(fields).collect();
+    let fields = fields.map(|(name, value)| format!("<b>{name}:</b> {}", escaped(value)));
+    let text: Vec<_> = std::iter::once(escaped(&notice.text))
+        .chain(fields)
+        .collect();
     json!({
         "cards": [{
             "header": {

@@ -199,3 +199,19 @@ fn what_is_not_wanted_is_not_fired_and_ends_are_told_nevertheless() {
     let failed = Message::RollingBack(RollbackReason::Threshold(5));
     assert_eq!(body(&failed), (1, 3));
 }
+
+#[test]
+fn what_a_hook_answered_calls_nobody() {
+    let failed = Message::PreRolloutFailed {
+        hook: "smoke".to_owned(),
+        error: "<!channel> & <b>".to_owned(),
+    };
+    let notice = notice(&failed, "").unwrap();
+    for service in [Service::Slack, Service::GoogleChat] {
+        let body = service
+            .body(&notice, None, &Recipient::default(), "")
+            .unwrap();
+        let body = body.to_string();
+        assert!(body.contains("&lt;!channel&gt; &amp; &lt;b&gt;"), "{body}");
+    }
+}

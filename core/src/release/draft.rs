@@ -11,7 +11,9 @@ use crate::release::facts::{Facts, Workload};
 use crate::release::plan::{Action, Ended, Plan};
 use crate::release::weights::Routes;
 use crate::release::worst::worst;
-use crate::status::{AfterDrain, CanaryStatus, Drain, Outcome, Phase, Release, ReleaseRecord};
+use crate::status::{
+    AfterDrain, CanaryStatus, Drain, MetricCheck, Outcome, Phase, Release, ReleaseRecord,
+};
 
 /// How many ended releases status remembers.
 const HISTORY: usize = 10;

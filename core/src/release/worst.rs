@@ -54,6 +54,7 @@ mod tests {
             verdict,
             message: String::new(),
             at: jiff::Timestamp::UNIX_EPOCH,
+            recent: Vec::new(),
         }
     }
 

@@ -104,8 +104,8 @@ async fn two_releases_are_compared_by_the_templates_that_the_controller_keeps() 
     let diff = ["history", "diff", "podinfo", "1", "2", "-o", "json"];
     let diff: Value = serde_json::from_str(&test.plugin(BOB, &diff).await?.ok()?)?;
     assert_eq!(diff["images"], json!([]));
-    let text = diff["template"].to_string();
-    assert!(text.contains("env") && text.contains("COLOUR"), "{diff}");
+    let changed = diff["template"].to_string();
+    assert!(changed.contains("env") && changed.contains("COLOUR"), "{diff}");
     assert!(diff["unknown"].is_null(), "{diff}");
     Ok(())
 }
