@@ -105,7 +105,10 @@ async fn two_releases_are_compared_by_the_templates_that_the_controller_keeps() 
     let diff: Value = serde_json::from_str(&test.plugin(BOB, &diff).await?.ok()?)?;
     assert_eq!(diff["images"], json!([]));
     let changed = diff["template"].to_string();
-    assert!(changed.contains("env") && changed.contains("COLOUR"), "{diff}");
+    assert!(
+        changed.contains("env") && changed.contains("COLOUR"),
+        "{diff}"
+    );
     assert!(diff["unknown"].is_null(), "{diff}");
     Ok(())
 }
