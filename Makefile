@@ -39,6 +39,19 @@ test: programs ## Rules, plugin, server, and a real API server with simulated po
 	@echo "== server and plugin on a real API server, pods simulated (four minutes)"
 	@$(CARGO) test --quiet -p canary-tests --test cluster -- --test-threads 6
 
+.PHONY: browser
+browser: programs ## The dashboard in a real Chromium, on a real API server (about two minutes)
+	@tests/tools/browser.sh
+	@tests/tools/build.sh control-plane >/dev/null
+	@echo "== the dashboard in a browser"
+	@$(CARGO) test --quiet -p canary-tests --test browser -- --test-threads 1 --nocapture
+
+.PHONY: page
+page: ## Renew the library of the dashboard's page, as plugin/page/package-lock.json has it
+	@cd plugin/page && npm ci --ignore-scripts --silent
+	@cp plugin/page/node_modules/uplot/dist/{uPlot.iife.min.js,uPlot.min.css} plugin/page/vendor/
+	@cp plugin/page/node_modules/uplot/LICENSE plugin/page/vendor/LICENSE.uplot
+
 .PHONY: soak
 soak: ## Look for histories that break the rules: CASES=N of each property, others each time
 	PROPTEST_CASES=$(or $(CASES),200000) $(CARGO) test --quiet -p canary-core --lib properties

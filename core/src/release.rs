@@ -50,6 +50,7 @@ pub use facts::{
     Answers, Facts, Governance, Measured, Question, Readiness, Serving, Settings, Wait, Wish,
     Workload,
 };
+pub use gates::is_gate_passed;
 pub use plan::{Action, Ended, Plan};
 pub use terminate::{Leaving, terminate};
 pub use weights::Routes;

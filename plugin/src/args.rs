@@ -1,6 +1,7 @@
 //! The command line. What kubectl has, has kubectl's names.
 
 pub mod completion;
+pub mod dashboard;
 pub mod doctor;
 pub mod init;
 pub mod install;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::completion::CompletionArgs;
+use self::dashboard::DashboardArgs;
 use self::doctor::DoctorArgs;
 use self::init::InitArgs;
 use self::install::{InstallArgs, UninstallArgs, UpgradeArgs};
@@ -92,6 +94,11 @@ pub enum Command {
     Lint(LintArgs),
     /// Look whether the installation works, and whether a Canary can be released
     Doctor(DoctorArgs),
+    /// Watch and steer releases in the browser, by a page on 127.0.0.1
+    ///
+    /// The printed address works once, for one browser. Ctrl-C ends the dashboard.
+    #[command(visible_alias = "open")]
+    Dashboard(DashboardArgs),
     /// Install the server, its rights, policies and CRDs
     Install(InstallArgs),
     /// Bring an installation to this version, or change its settings

@@ -1,6 +1,7 @@
 //! The one way to the API server: each request has a limit, each error a cause and a hint.
 
 mod below;
+mod events;
 mod images;
 mod inspect;
 mod objects;

@@ -3,6 +3,7 @@
 mod can_i;
 pub mod complete;
 mod completion;
+mod dashboard;
 mod doctor;
 mod explain;
 mod history;
@@ -10,7 +11,7 @@ mod init;
 mod install;
 mod lint;
 mod policy;
-mod request;
+pub mod request;
 mod set;
 mod status;
 mod uninstall;
@@ -54,6 +55,9 @@ pub async fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::CanI(CanIArgs {
             what: CanI::Release(args),
         }) => return Box::pin(can_i::release(&args, &connect().await?, &output)).await,
+        Command::Dashboard(args) => {
+            return Box::pin(dashboard::run(&args, connect().await?, &output)).await;
+        }
         Command::Status(args) => return status::run(&args, connect().await?, &output).await,
         Command::Set(SetArgs {
             what: SetVerb::Image(args),

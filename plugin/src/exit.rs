@@ -99,6 +99,11 @@ pub enum Error {
         message: String,
         hint: Option<String>,
     },
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        address: String,
+        cause: std::io::Error,
+    },
     #[error("{0}")]
     Api(String),
     #[error("canary {name} cannot be read by this version of the plugin: {cause}")]
@@ -155,6 +160,7 @@ impl Error {
             }
             Self::NoCrd => "`kubectl canary install` installs it; or choose another --context",
             Self::Conflict(_) => "try again",
+            Self::Listen { .. } => "choose another --port, or leave it out for a free one",
             Self::Refused(_) => "see `kubectl canary status`",
             Self::Unreadable { .. } => "`kubectl canary version` shows both versions",
             Self::NotFound { near, .. } if !near.is_empty() => {

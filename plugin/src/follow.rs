@@ -41,8 +41,9 @@ pub struct Follower {
     followed: Vec<Role>,
 }
 
+/// An object beside the Canary.
 #[derive(Clone, Copy)]
-enum Part {
+pub enum Part {
     Route,
     Primary,
     Target,
@@ -198,7 +199,7 @@ impl Follower {
 }
 
 impl Observed {
-    fn part(&mut self, part: Part) -> &mut Extra {
+    pub fn part(&mut self, part: Part) -> &mut Extra {
         match part {
             Part::Route => &mut self.route,
             Part::Primary => &mut self.primary,
@@ -235,7 +236,8 @@ pub async fn observe_pods(
     Ok(observed)
 }
 
-async fn with_extras(cluster: &Cluster, canary: Canary) -> Observed {
+/// The Canary, and its objects as they are now.
+pub async fn with_extras(cluster: &Cluster, canary: Canary) -> Observed {
     let namespace = canary.namespace_name().to_owned();
     let parts = parts(&canary);
     let reads = parts.into_iter().map(|(part, name, resource)| {
@@ -263,7 +265,7 @@ async fn read_extra(
 }
 
 /// The objects around a Canary.
-fn parts(canary: &Canary) -> Vec<(Part, String, ApiResource)> {
+pub fn parts(canary: &Canary) -> Vec<(Part, String, ApiResource)> {
     let mut parts = Vec::new();
     if canary.spec.target_ref.kind == "Deployment" {
         parts.push((Part::Primary, canary.primary_name(), client::deployment()));

@@ -10,6 +10,7 @@ pub mod args;
 pub mod client;
 pub mod command;
 pub mod complete;
+pub mod dashboard;
 pub mod doctor;
 pub mod draft;
 pub mod env;

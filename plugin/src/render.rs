@@ -24,9 +24,9 @@ pub mod table;
 pub mod tree;
 mod words;
 
-pub use layout::{Line, steers};
+pub use layout::{Line, Tone, steers};
 pub use style::{ASCII, Theme};
-pub use words::{countdown, duration, images};
+pub use words::{countdown, duration, images, outcome, phase};
 
 #[cfg(test)]
 mod tests;

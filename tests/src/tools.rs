@@ -52,7 +52,7 @@ pub fn folder(inside: &str) -> PathBuf {
 }
 
 /// Programs of the operating system, with the Debian package that brings each.
-const SYSTEM: [(&str, &str); 14] = [
+const SYSTEM: [(&str, &str); 16] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
@@ -67,6 +67,8 @@ const SYSTEM: [(&str, &str); 14] = [
     ("taskset", "util-linux"),
     ("prometheus", "prometheus"),
     ("prometheus-alertmanager", "prometheus-alertmanager"),
+    ("chromium", "chromium"),
+    ("node", "nodejs"),
 ];
 
 /// The path of a program of the operating system, or what to install to have it.

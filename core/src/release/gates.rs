@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::hook::HookKind;
+use crate::canary::Canary;
+use crate::hook::{Hook, HookKind};
 use crate::message::{Approval, Message};
 use crate::release::draft::Draft;
 use crate::release::facts::Question;
@@ -15,6 +16,22 @@ pub fn approval_mark(approval: Approval) -> &'static str {
         Approval::TrafficIncrease => "approved:traffic-increase",
         Approval::Promotion => "approved:promotion",
     }
+}
+
+/// Whether a gate let the release in progress through for good: by its own answer, or because a
+/// person opened its kind.
+pub fn is_gate_passed(canary: &Canary, kind: HookKind, hook: &Hook) -> bool {
+    let approval = match kind {
+        HookKind::ConfirmRollout => Approval::Rollout,
+        HookKind::ConfirmTrafficIncrease => Approval::TrafficIncrease,
+        HookKind::ConfirmPromotion => Approval::Promotion,
+        _ => return false,
+    };
+    let release = canary.status.as_ref().and_then(|it| it.release.as_ref());
+    let passed = release.map_or(&[][..], |release| &release.passed);
+    let own = gate_mark(&format!("{kind} {}", hook.name), &hook.url);
+    let has = |mark: &str| passed.iter().any(|passed| passed == mark);
+    has(&own) || has(approval_mark(approval))
 }
 
 /// Asks the gates of a kind in order. A closed one is said once, kept in `waitingFor`, and asked

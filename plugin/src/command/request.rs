@@ -11,6 +11,8 @@
 mod judge;
 mod rehearse;
 mod several;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -55,6 +57,8 @@ pub struct Wish<'a> {
     pub timeout: Option<Duration>,
     /// The release that the person looked at.
     pub expect: Option<i64>,
+    /// The revision that they looked at: a wish about another one is not written.
+    pub looked_at: Option<&'a str>,
 }
 
 pub async fn run(
@@ -91,8 +95,18 @@ impl<'a> Wish<'a> {
             reason: args.reason.as_deref(),
             timeout: args.timeout,
             expect: args.guards.expect_release,
+            looked_at: None,
         }
     }
+}
+
+/// The verbs that make sense now, each with the revision that it would be about.
+pub fn offers(report: &CanaryReport) -> Vec<(Verb, String)> {
+    let offer = |verb| match consider(verb, report) {
+        Considered::Revision(revision) => Some((verb, revision)),
+        Considered::Already(_) | Considered::Nothing(_) => None,
+    };
+    Verb::ALL.into_iter().filter_map(offer).collect()
 }
 
 /// Asks for it and waits until it has happened: the sentence that says so.
@@ -122,7 +136,7 @@ fn considered(wish: &Wish<'_>, report: &CanaryReport) -> Result<Considered, Erro
 
 /// Writes the request, or gives the sentence that says why there is no need.
 async fn ask(wish: &Wish<'_>, cluster: &Cluster) -> Result<Result<Asked, String>, Error> {
-    let mut first: Option<String> = None;
+    let mut first = wish.looked_at.map(str::to_owned);
     for attempt in 0..ATTEMPTS {
         pause(attempt).await;
         let canary = cluster.canary(wish.namespace, wish.name).await?;
@@ -351,55 +365,4 @@ fn random_id() -> Result<String, Error> {
         &hex[20..],
     ]
     .join("-"))
-}
-
-#[cfg(test)]
-mod tests {
-    use canary_core::request::parse;
-
-    use super::*;
-
-    #[test]
-    fn what_is_written_has_the_form_that_the_controller_reads() {
-        let request = Request {
-            verb: Verb::PromoteFull,
-            revision: "v1-0123456789ab".into(),
-            uid: "6c4f1f4e-0000-4000-8000-000000000000".into(),
-            id: random_id().unwrap(),
-            options: std::collections::BTreeMap::new(),
-        };
-        let given = annotations(&request, Some("looks good"));
-        let given = given[names::REQUEST_REASON].as_str().unwrap();
-        assert_eq!(request.reason(given), Some("looks good"));
-        let written = annotations(&request, None);
-        assert_eq!(
-            parse(written[names::REQUEST].as_str().unwrap()),
-            Ok(request)
-        );
-        assert!(written[names::REQUEST_REASON].is_null() && written[names::REQUESTED_BY].is_null());
-    }
-
-    #[test]
-    fn no_two_requests_have_one_id() {
-        let ids: std::collections::BTreeSet<_> = (0..1000).map(|_| random_id().unwrap()).collect();
-        assert_eq!(ids.len(), 1000);
-        assert!(
-            ids.iter()
-                .all(|id| id.len() == 36 && id.as_bytes()[14] == b'4')
-        );
-    }
-
-    #[test]
-    fn only_what_takes_a_rollout_waits_long() {
-        assert_eq!(timeout(Verb::Promote, None), Some(Duration::from_secs(60)));
-        assert_eq!(
-            timeout(Verb::PromoteFull, None),
-            Some(Duration::from_secs(600))
-        );
-        assert_eq!(
-            timeout(Verb::Rollback, Some(Duration::from_secs(1))),
-            Some(Duration::from_secs(1))
-        );
-        assert_eq!(timeout(Verb::Rollback, Some(Duration::ZERO)), None);
-    }
 }

@@ -7,6 +7,7 @@
 
 mod can_i;
 mod complete;
+mod dashboard;
 mod doctor;
 mod errors;
 mod fake;
