@@ -94,18 +94,19 @@ pub fn wanted(least: Option<&str>, severity: AlertSeverity) -> bool {
 // === impl Service ===
 
 impl Service {
+    const ALL: [Self; 7] = [
+        Self::Slack,
+        Self::Discord,
+        Self::Rocket,
+        Self::MsTeams,
+        Self::GoogleChat,
+        Self::Alertmanager,
+        Self::CloudEvents,
+    ];
+
     /// By the type of an `AlertProvider`.
     pub fn of(type_: &str) -> Option<Self> {
-        Some(match type_ {
-            "slack" => Self::Slack,
-            "discord" => Self::Discord,
-            "rocket" => Self::Rocket,
-            "msteams" => Self::MsTeams,
-            "gchat" => Self::GoogleChat,
-            "alertmanager" => Self::Alertmanager,
-            "cloudevents" => Self::CloudEvents,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|known| known.as_str() == type_)
     }
 
     pub const fn as_str(self) -> &'static str {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::args::init::Provider;
 use crate::exit::Error;
+use crate::service::selects;
 
 /// What is there.
 #[derive(Clone, Debug, Default)]
@@ -116,17 +117,9 @@ fn choose<'a>(around: &'a Around, wish: &'a Wish) -> Result<Choice<'a>, Error> {
 /// The Service of the Deployment's name, or the only one that selects its pods.
 fn service<'a>(around: &'a Around, name: &str) -> Option<&'a Value> {
     let labels = &around.deployment["spec"]["template"]["metadata"]["labels"];
-    let selects = |service: &&Value| {
-        let selector = service["spec"]["selector"].as_object();
-        selector.is_some_and(|selector| {
-            !selector.is_empty()
-                && selector
-                    .iter()
-                    .all(|(key, value)| labels.get(key) == Some(value))
-        })
-    };
     named(&around.services, name).or_else(|| {
-        let mut selecting = around.services.iter().filter(selects);
+        let selecting = around.services.iter();
+        let mut selecting = selecting.filter(|service| selects(service, labels));
         selecting.next().filter(|_| selecting.next().is_none())
     })
 }

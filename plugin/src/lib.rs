@@ -23,6 +23,7 @@ pub mod manifests;
 pub mod output;
 pub mod render;
 pub mod report;
+pub mod service;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use self::source::{Document, FaultKind};
+use crate::files::Text;
 use crate::report::API_VERSION;
 
 /// A file as it was found.
@@ -27,6 +28,16 @@ pub struct File {
     pub text: String,
     /// Named by the user, and not just found in a directory: then everything in it is an object.
     pub named: bool,
+}
+
+impl From<Text> for File {
+    fn from(read: Text) -> Self {
+        Self {
+            name: read.path.display().to_string(),
+            text: read.text,
+            named: read.named,
+        }
+    }
 }
 
 /// What the answer depends on, besides the files.

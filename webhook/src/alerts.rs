@@ -21,13 +21,13 @@ use canary_core::alert::Notice;
 use canary_core::canary::Canary;
 use canary_core::template::AlertProvider;
 use futures::future::BoxFuture;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, StatusCode};
 use tokio::sync::mpsc;
 
 use crate::api::{ApiError, Cluster, Kind};
 use crate::args::AlertArgs;
-use crate::hook::Backoff;
+use crate::hook::{Backoff, retry_after};
 use crate::telemetry::Metrics;
 use crate::transport::{Call, Settings, Transport, TransportError};
 pub use receiver::{Receiver, default_receiver, receiver_of};
@@ -293,11 +293,9 @@ impl Courier {
         {
             return Err(Failure::Final(cause));
         }
-        let after = response.headers().get(RETRY_AFTER);
-        let after = after.and_then(|value| value.to_str().ok()?.parse().ok());
         Err(Failure::Passing {
             cause,
-            after: after.map(Duration::from_secs),
+            after: retry_after(&response),
         })
     }
 

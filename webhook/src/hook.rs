@@ -230,15 +230,16 @@ fn judge(response: &Response<Bytes>) -> Attempt {
     if !busy && status != StatusCode::TOO_MANY_REQUESTS {
         return Attempt::Final(HookError::Refused(text(response)));
     }
-    let after = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.parse().ok())
-        .map(Duration::from_secs);
     Attempt::Again {
         cause: text(response),
-        after,
+        after: retry_after(response),
     }
+}
+
+/// What a server asks for in seconds; not in its other form, a date.
+pub(crate) fn retry_after(response: &Response<Bytes>) -> Option<Duration> {
+    let after = response.headers().get(RETRY_AFTER)?;
+    after.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
 /// The answer's text; an empty one would leave people without any reason.

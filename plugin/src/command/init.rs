@@ -87,11 +87,7 @@ fn some(found: Result<Option<Vec<Value>>, Error>) -> Result<Vec<Value>, Error> {
 fn of_files(args: &InitArgs, flags: &Global) -> Result<(Around, String), Error> {
     let files: Vec<File> = files::read(&args.files, Depth::Recursive)?
         .into_iter()
-        .map(|file| File {
-            name: file.path.display().to_string(),
-            text: file.text,
-            named: file.named,
-        })
+        .map(File::from)
         .collect();
     let (manifests, faults) = lint::read(&files);
     let name = args.target.0.as_str();

@@ -20,14 +20,7 @@ use crate::render::{self, Theme};
 
 pub async fn run(args: &LintArgs, flags: &Global, env: &Env, output: &Output) -> Result<u8, Error> {
     let files = files::read(&args.files, Depth::Recursive)?;
-    let files: Vec<File> = files
-        .into_iter()
-        .map(|file| File {
-            name: file.path.display().to_string(),
-            text: file.text,
-            named: file.named,
-        })
-        .collect();
+    let files: Vec<File> = files.into_iter().map(File::from).collect();
     let context = Context {
         provider: &args.mesh_provider,
         now: now(),

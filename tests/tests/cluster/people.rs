@@ -3,27 +3,13 @@
 #![cfg(test)] // so that helpers may unwrap as tests do
 
 use anyhow::Result;
-use canary_tests::cluster::{ALICE, BOB, LIMIT, Namespace};
+use canary_tests::cluster::{ALICE, BOB, LIMIT};
 use canary_tests::fixtures::hooks::{Hooks, Reply};
 use canary_tests::plugin::plugin;
 use canary_tests::process::Output;
 use serde_json::{Value, json};
 
-use crate::setup::{image, initialized, initialized_with};
-
-/// A release that stands at its first step for as long as a test needs.
-async fn at_first_step(name: &str) -> Result<Namespace<'static>> {
-    let test = initialized_with(name, |canary| {
-        canary["spec"]["analysis"]["interval"] = json!("60s");
-    })
-    .await?;
-    test.set_image("6.0.1").await?;
-    test.until("canaries/podinfo", |canary| {
-        canary["status"]["canaryWeight"] == 20
-    })
-    .await?;
-    Ok(test)
-}
+use crate::setup::{at_first_step, image, initialized, initialized_with};
 
 #[track_caller]
 fn done(output: &Output, said: &str) {

@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use canary_tests::cluster::{Cluster, Namespace};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A new namespace in the shared cluster.
 pub async fn namespace(name: &str) -> Result<Namespace<'static>> {
@@ -25,6 +25,20 @@ pub async fn initialized_with(
     namespace.create_with(change).await?;
     namespace.phase("Initialized").await?;
     Ok(namespace)
+}
+
+/// A release that stands at its first step for as long as a test needs.
+pub async fn at_first_step(name: &str) -> Result<Namespace<'static>> {
+    let test = initialized_with(name, |canary| {
+        canary["spec"]["analysis"]["interval"] = json!("60s");
+    })
+    .await?;
+    test.set_image("6.0.1").await?;
+    test.until("canaries/podinfo", |canary| {
+        canary["status"]["canaryWeight"] == 20
+    })
+    .await?;
+    Ok(test)
 }
 
 /// The texts of a release in two steps, as Flagger says them.

@@ -9,7 +9,7 @@ use canary_tests::clock::eventually;
 use canary_tests::cluster::{ALICE, LIMIT, Namespace, deployment};
 use serde_json::{Value, json};
 
-use crate::setup::{initialized_with, namespace};
+use crate::setup::{at_first_step, initialized_with, namespace};
 
 /// Reads everything but pods.
 const DORA: &str = "dora";
@@ -26,15 +26,7 @@ async fn report(test: &Namespace<'_>, user: &str) -> Result<Value> {
 
 #[tokio::test]
 async fn a_release_shows_the_pods_of_both_sides() -> Result<()> {
-    let test = initialized_with("tree", |canary| {
-        canary["spec"]["analysis"]["interval"] = json!("60s");
-    })
-    .await?;
-    test.set_image("6.0.1").await?;
-    test.until("canaries/podinfo", |canary| {
-        canary["status"]["canaryWeight"] == 20
-    })
-    .await?;
+    let test = at_first_step("tree").await?;
     let report = report(&test, ALICE).await?;
     let shown = test.plugin(ALICE, &["status", "podinfo"]).await?.ok()?;
     for (index, role, tag) in [(0, "primary", "6.0.0"), (1, "canary", "6.0.1")] {

@@ -3,26 +3,12 @@
 #![cfg(test)] // so that helpers may unwrap as tests do
 
 use anyhow::Result;
-use canary_tests::cluster::{ALICE, BOB, Namespace};
+use canary_tests::cluster::{ALICE, BOB};
 use canary_tests::fixtures::prometheus::Answer;
 use canary_tests::plugin::plugin;
 use serde_json::{Value, json};
 
-use crate::setup::{image, initialized, initialized_with};
-
-/// A release that stands at its first step for as long as a test needs.
-async fn at_first_step(name: &str) -> Result<Namespace<'static>> {
-    let test = initialized_with(name, |canary| {
-        canary["spec"]["analysis"]["interval"] = json!("60s");
-    })
-    .await?;
-    test.set_image("6.0.1").await?;
-    test.until("canaries/podinfo", |canary| {
-        canary["status"]["canaryWeight"] == 20
-    })
-    .await?;
-    Ok(test)
-}
+use crate::setup::{at_first_step, image, initialized};
 
 #[tokio::test]
 async fn wait_right_after_a_change_ends_when_that_change_is_promoted() -> Result<()> {

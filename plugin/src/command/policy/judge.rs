@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::exit::Error;
+use crate::service::selects;
 
 /// The objects of some files, by what they are to us.
 #[derive(Default)]
@@ -284,14 +285,4 @@ fn namespace(object: &Value) -> String {
         .as_str()
         .unwrap_or_default()
         .to_owned()
-}
-
-fn selects(service: &Value, labels: &Value) -> bool {
-    let selector = service["spec"]["selector"].as_object();
-    selector.is_some_and(|selector| {
-        !selector.is_empty()
-            && selector
-                .iter()
-                .all(|(key, value)| labels.get(key) == Some(value))
-    })
 }
