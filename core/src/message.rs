@@ -170,6 +170,8 @@ pub enum Message {
     Resumed {
         by: String,
     },
+    /// It had an end.
+    PauseOver,
     Requested {
         what: String,
         by: String,
@@ -232,6 +234,7 @@ impl Message {
             | Self::BaselineReplaced
             | Self::Paused { .. }
             | Self::Resumed { .. }
+            | Self::PauseOver
             | Self::Requested { .. } => Severity::Normal,
             _ => Severity::Warning,
         }

@@ -30,6 +30,7 @@ mod gates;
 mod holds;
 mod initialize;
 mod metrics;
+mod pauses;
 pub mod plan;
 mod promotion;
 mod providers;
@@ -51,6 +52,7 @@ pub use facts::{
     Workload,
 };
 pub use gates::is_gate_passed;
+pub use pauses::FOR as PAUSE_FOR;
 pub use plan::{Action, Ended, Plan};
 pub use terminate::{Leaving, terminate};
 pub use weights::Routes;
@@ -87,6 +89,7 @@ fn look(d: &mut Draft<'_>) -> Result<(), Question> {
     }
     d.clear_problem();
     holds::notice_glass(d);
+    pauses::expire(d);
     if !requests::serve(d)? {
         by_phase(d)?;
     }

@@ -330,6 +330,10 @@ pub enum Verdict {
 pub struct Pause {
     #[schemars(schema_with = "date_time_required")]
     pub since: Timestamp,
+    /// When it goes on by itself; none if somebody has to resume it.
+    #[schemars(schema_with = "date_time")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// Milliseconds of the dwell that were left.
     #[serde(default)]
     pub remaining_ms: i64,

@@ -147,7 +147,7 @@ function facts(detail) {
     fact("Revision", h("code", {}, release.revision), release.from ? [" from ", h("code", {}, release.from)] : "");
     if (detail.running && release.paused) {
       const reason = release.paused.reason ? `: ${release.paused.reason}` : "";
-      fact("Paused", since(release.paused.since), ` by ${release.paused.by ?? "unknown"}${reason}; ${duration((release.paused.remainingMs + 999) / 1000)} of the step remain`);
+      fact("Paused", since(release.paused.since), ` by ${release.paused.by ?? "unknown"}${reason}; ${duration((release.paused.remainingMs + 999) / 1000)} of the step remain`, release.paused.until ? ["; ", until(release.paused.until, "it resumes in ")] : "");
     }
     if (detail.running && release.waitingFor) fact("Waiting for", release.waitingFor);
   }

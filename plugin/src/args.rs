@@ -3,6 +3,7 @@
 pub mod completion;
 pub mod dashboard;
 pub mod doctor;
+pub mod format;
 pub mod init;
 pub mod install;
 pub mod lint;
@@ -19,12 +20,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use self::completion::CompletionArgs;
 use self::dashboard::DashboardArgs;
 use self::doctor::DoctorArgs;
+use self::format::{ListFormat, Machine};
 use self::init::InitArgs;
 use self::install::{InstallArgs, UninstallArgs, UpgradeArgs};
 use self::lint::LintArgs;
 use self::policy::{CanIArgs, PolicyArgs};
 use self::set::SetArgs;
-use self::verbs::{ExplainArgs, Guards, HistoryArgs, WaitArgs, Which};
+use self::verbs::{ExplainArgs, Guards, HistoryArgs, WaitArgs, Which, release_or_none};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -66,9 +68,12 @@ pub enum Command {
     Promote(PromoteArgs),
     /// Send all traffic back to the primary and end the release
     #[command(visible_alias = "abort")]
-    Rollback(RequestArgs),
+    ///
+    /// With --to, release a version that was promoted once again: as a canary that is followed to
+    /// its end, or with --fast without analysis.
+    Rollback(RollbackArgs),
     /// Hold a release at its weight
-    Pause(RequestArgs),
+    Pause(PauseArgs),
     /// Let a paused release go on; the dwell that remained is kept
     Resume(RequestArgs),
     /// Start the revision that failed last once more
@@ -128,27 +133,36 @@ pub struct StatusArgs {
     #[arg(long, value_name = "N", requires = "name")]
     pub revisions: Option<usize>,
     /// Output format
-    #[arg(short, long, value_enum)]
-    pub output: Option<Output>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// More columns, or all of one Canary: history, revisions, every pod
-    Wide,
-    /// `kind: CanaryReport`; one object a line with --watch
-    Json,
-    /// `kind: CanaryReport`
-    Yaml,
-    /// canary.flagger.app/NAME
-    Name,
+    #[arg(short, long, value_parser = format::STATUS)]
+    pub output: Option<ListFormat>,
 }
 
 #[derive(Debug, Args)]
 pub struct PromoteArgs {
     /// Skip what is left of the analysis: promote now, and wait until it has happened
-    #[arg(long)]
+    #[arg(long, visible_alias = "skip-analysis")]
     pub full: bool,
+    #[command(flatten)]
+    pub request: RequestArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// Release the version of release N again; 0 is what the last promotion replaced
+    #[arg(long, value_name = "N", value_parser = release_or_none, conflicts_with_all = ["selector", "all_namespaces"])]
+    pub to: Option<i64>,
+    /// Promote it as soon as its pods are ready, without analysis
+    #[arg(long, requires = "to")]
+    pub fast: bool,
+    #[command(flatten)]
+    pub request: RequestArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// Resume by itself after this time
+    #[arg(long = "for", value_name = "DURATION", value_parser = length)]
+    pub length: Option<Duration>,
     #[command(flatten)]
     pub request: RequestArgs,
 }
@@ -162,8 +176,8 @@ pub struct RequestArgs {
     pub reason: Option<String>,
     /// How long to wait for the outcome (0: without end)
     ///
-    /// 60s by default; 10m where the outcome takes a rollout (promote --full, rollback). A request
-    /// that nobody has answered by then is withdrawn.
+    /// 60s by default; 10m where the outcome takes a rollout (promote --full, rollback); without end
+    /// for the analysis of rollback --to. A request that nobody has answered by then is withdrawn.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
@@ -176,14 +190,8 @@ pub struct VersionArgs {
     #[arg(long)]
     pub client: bool,
     /// Output format
-    #[arg(short, long, value_enum)]
-    pub output: Option<VersionOutput>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum VersionOutput {
-    Json,
-    Yaml,
+    #[arg(short, long, value_parser = format::machine("`kind: Versions`"))]
+    pub output: Option<Machine>,
 }
 
 /// The flags that every kubectl command has.
@@ -326,6 +334,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
     Duration::try_from(parsed).map_err(|_| wrong())
+}
+
+/// A duration of which something is left.
+fn length(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("a pause takes some time: write it as 90s, 30m or 2h".to_owned()),
+        length => Ok(length),
+    }
 }
 
 #[cfg(test)]

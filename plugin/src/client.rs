@@ -1,13 +1,14 @@
 //! The one way to the API server: each request has a limit, each error a cause and a hint.
 
 mod below;
+mod deployments;
 mod events;
-mod images;
 mod inspect;
 mod objects;
 mod policies;
 mod selected;
 mod trial;
+mod writes;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -15,16 +16,17 @@ use std::time::Duration;
 
 use canary_core::canary::Canary;
 use futures::{Stream, StreamExt};
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{DynamicObject, ListParams};
 use kube::config::ExecInteractiveMode;
 use kube::core::{DeserializeGuard, GroupVersionKind};
 use kube::discovery::ApiResource;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config, Resource};
-use serde_json::Value;
 
+pub use self::deployments::Author;
 pub use self::policies::Review;
 pub use self::trial::Trial;
+pub use self::writes::PatchError;
 use crate::args::Global;
 use crate::env::Env;
 use crate::exit::{Error, denial, one_line};
@@ -125,46 +127,6 @@ impl Cluster {
             Ok(object) => Ok(Some(object)),
             Err(Error::NotFound { .. } | Error::NoCrd) => Ok(None),
             Err(error) => Err(error),
-        }
-    }
-
-    /// Changes annotations of a Canary, if it is still as it was read.
-    pub async fn annotate(
-        &self,
-        canary: &Canary,
-        annotations: Value,
-    ) -> Result<Canary, PatchError> {
-        self.annotate_or_not(canary, annotations, false).await
-    }
-
-    /// The same; in a dry run admission and policies answer, and nothing is stored.
-    pub async fn annotate_or_not(
-        &self,
-        canary: &Canary,
-        annotations: Value,
-        dry_run: bool,
-    ) -> Result<Canary, PatchError> {
-        let namespace = canary.metadata.namespace.as_deref().unwrap_or_default();
-        let name = canary.metadata.name.as_deref().unwrap_or_default();
-        let api: Api<Canary> = Api::namespaced(self.client.clone(), namespace);
-        let patch = serde_json::json!({
-            "metadata": { "resourceVersion": canary.metadata.resource_version, "annotations": annotations },
-        });
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.into()),
-            dry_run,
-            ..PatchParams::default()
-        };
-        let patched = tokio::time::timeout(
-            self.patience(),
-            api.patch(name, &params, &Patch::Merge(patch)),
-        )
-        .await;
-        match patched {
-            Ok(Ok(canary)) => Ok(canary),
-            Ok(Err(kube::Error::Api(status))) if status.code == 409 => Err(PatchError::Conflict),
-            Ok(Err(error)) => Err(PatchError::Other(self.error(Access::Write, &error))),
-            Err(_) => Err(PatchError::Other(self.no_answer())),
         }
     }
 
@@ -360,13 +322,6 @@ impl Cluster {
             watcher::Error::NoResourceVersion => Error::Api(chain(error)),
         }
     }
-}
-
-/// Why an annotation was not written.
-pub enum PatchError {
-    /// The object is not any more what was read.
-    Conflict,
-    Other(Error),
 }
 
 /// The Canary, or a sentence that says why this version cannot read it.

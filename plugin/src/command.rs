@@ -13,13 +13,16 @@ mod lint;
 mod policy;
 pub mod request;
 mod set;
+mod started;
 mod status;
+mod undo;
 mod uninstall;
 mod version;
 mod wait;
 
 use canary_core::request::Verb;
 
+use self::request::Ask;
 use crate::args::policy::{CanI, CanIArgs};
 use crate::args::set::{SetArgs, SetVerb};
 use crate::args::{Cli, Command};
@@ -32,7 +35,7 @@ use crate::output::Output;
 pub async fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
     let output = Output::new(cli.global.color, env);
     let connect = || Cluster::connect(&cli.global, env);
-    let (verb, request) = match cli.command {
+    let (ask, request): (Ask, _) = match cli.command {
         Command::Completion(args) => return completion::run(&args, &output),
         Command::Version(args) => return version::run(&args, &cli.global, env, &output).await,
         Command::Install(args) => return install::run(&args, &cli.global, env, &output).await,
@@ -69,12 +72,15 @@ pub async fn run(cli: Cli, env: &Env) -> Result<u8, Error> {
         Command::Explain(args) => {
             return Box::pin(explain::run(&args, &connect().await?, &output)).await;
         }
-        Command::Promote(args) if args.full => (Verb::PromoteFull, args.request),
-        Command::Promote(args) => (Verb::Promote, args.request),
-        Command::Rollback(args) => (Verb::Rollback, args),
-        Command::Pause(args) => (Verb::Pause, args),
-        Command::Resume(args) => (Verb::Resume, args),
-        Command::Retry(args) => (Verb::Retry, args),
+        Command::Rollback(args) if args.to.is_some() => {
+            return Box::pin(undo::run(&args, &connect().await?, &output)).await;
+        }
+        Command::Promote(args) if args.full => (Verb::PromoteFull.into(), args.request),
+        Command::Promote(args) => (Verb::Promote.into(), args.request),
+        Command::Rollback(args) => (Verb::Rollback.into(), args.request),
+        Command::Pause(args) => (Ask::pause(args.length), args.request),
+        Command::Resume(args) => (Verb::Resume.into(), args),
+        Command::Retry(args) => (Verb::Retry.into(), args),
     };
-    Box::pin(request::run(verb, &request, connect().await?, &output)).await
+    Box::pin(request::run(ask, &request, connect().await?, &output)).await
 }

@@ -300,7 +300,11 @@ fn values(argument: &Arg) -> Wanted {
     let visible = possible.iter().filter(|value| !value.is_hide_set());
     Wanted::Fixed(
         visible
-            .map(|value| Candidate::new(value.get_name(), value.get_help()))
+            .map(|value| {
+                // Of `jsonpath=TEMPLATE` the rest is for the person to write.
+                let name = value.get_name().split_inclusive('=').next();
+                Candidate::new(name.unwrap_or_default(), value.get_help())
+            })
             .collect(),
     )
 }

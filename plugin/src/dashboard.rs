@@ -83,7 +83,7 @@ impl Dashboard {
         let (tell, told) = oneshot::channel();
         self.asked().spawn(async move {
             let wish = Wish {
-                verb,
+                ask: verb.into(),
                 namespace: &namespace,
                 name: &name,
                 reason: reason.as_deref(),

@@ -21,6 +21,7 @@ pub mod kubeconfig;
 pub mod lint;
 pub mod manifests;
 pub mod output;
+pub mod owner;
 pub mod render;
 pub mod report;
 pub mod service;

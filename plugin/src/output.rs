@@ -1,5 +1,6 @@
 //! Standard output: whether it is a terminal, how wide, and how to draw on it.
 
+mod jsonpath;
 mod screen;
 
 use std::io::{IsTerminal, Write};
@@ -7,8 +8,10 @@ use std::io::{IsTerminal, Write};
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
+pub use self::jsonpath::Template;
 pub use self::screen::{Frame, Screen};
 use crate::args::Color;
+use crate::args::format::Machine;
 use crate::env::Env;
 use crate::exit::Error;
 use crate::render::{Theme, steers};
@@ -53,6 +56,20 @@ impl Output {
         write(text)
     }
 
+    /// For programs.
+    pub fn machine(&self, format: &Machine, value: &impl Serialize) -> Result<(), Error> {
+        match format {
+            Machine::Json => self.json(value),
+            Machine::Yaml => self.yaml(value),
+            Machine::JsonPath(template) => {
+                let value =
+                    serde_json::to_value(value).map_err(|error| Error::Api(error.to_string()))?;
+                let text = template.fill(&value);
+                write(&if self.terminal { harmless(&text) } else { text })
+            }
+        }
+    }
+
     pub fn json(&self, value: &impl Serialize) -> Result<(), Error> {
         let text =
             serde_json::to_string_pretty(value).map_err(|error| Error::Api(error.to_string()))?;
@@ -82,6 +99,16 @@ fn escaped(json: &str) -> String {
         }
     }
     text
+}
+
+/// Text, with whatever could steer the terminal made visible.
+fn harmless(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' => c,
+        c if steers(c) => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    text.chars().map(shown).collect()
 }
 
 pub fn write(text: &str) -> Result<(), Error> {

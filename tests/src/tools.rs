@@ -52,7 +52,7 @@ pub fn folder(inside: &str) -> PathBuf {
 }
 
 /// Programs of the operating system, with the Debian package that brings each.
-const SYSTEM: [(&str, &str); 16] = [
+const SYSTEM: [(&str, &str); 18] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
@@ -69,6 +69,8 @@ const SYSTEM: [(&str, &str); 16] = [
     ("prometheus-alertmanager", "prometheus-alertmanager"),
     ("chromium", "chromium"),
     ("node", "nodejs"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
 ];
 
 /// The path of a program of the operating system, or what to install to have it.

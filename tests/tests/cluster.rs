@@ -53,6 +53,8 @@ mod strategies;
 mod tools;
 #[path = "cluster/tree.rs"]
 mod tree;
+#[path = "cluster/undo.rs"]
+mod undo;
 #[path = "cluster/verbs.rs"]
 mod verbs;
 #[path = "cluster/webhook_down.rs"]

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  alertmanager ────► a control plane of its own, and Debian's Alertmanager
+//!  shells ──────────► zsh, fish, kubectl
 //!  lab, install ────► a node of its own for each test
 //!  scenario … lost ─► play: one node where many applications are released at once;
 //!                     each test reads its sentence from what the play left behind
@@ -25,3 +26,5 @@ mod play;
 mod rollback;
 #[path = "node/scenario.rs"]
 mod scenario;
+#[path = "node/shells.rs"]
+mod shells;

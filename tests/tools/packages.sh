@@ -5,7 +5,7 @@ set -euo pipefail
 programs=(
   containerd:containerd ctr:containerd runc:runc /usr/lib/cni/ptp:containernetworking-plugins
   nft:nftables ip:iproute2 prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager ldd:libc-bin unshare:util-linux nsenter:util-linux
-  musl-gcc:musl-tools
+  musl-gcc:musl-tools zsh:zsh fish:fish
 )
 
 PATH=$PATH:/usr/sbin:/sbin

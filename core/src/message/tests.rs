@@ -183,6 +183,7 @@ fn people_and_drift() -> Vec<Message> {
             reason: s("REASON"),
         },
         Message::Resumed { by: by() },
+        Message::PauseOver,
         Message::Requested {
             what: s("WHAT"),
             by: by(),

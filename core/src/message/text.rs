@@ -183,6 +183,7 @@ impl Message {
                 format!("Paused {id} on request of {by}{}", because(reason))
             }
             Self::Resumed { by } => format!("Resumed {id} on request of {by}"),
+            Self::PauseOver => format!("Resumed {id}, its pause is over"),
             Self::Requested { what, by, reason } => {
                 format!("Request of {by} for {id}: {what}{}", because(reason))
             }

@@ -1,15 +1,13 @@
 //! Wishes of people, written as an annotation on the Canary.
 
-use jiff::SignedDuration;
-
 use crate::message::{Approval, Message, RollbackReason};
 use crate::release::conditions;
 use crate::release::draft::Draft;
 use crate::release::facts::{Question, Wish};
 use crate::release::gates::approval_mark;
-use crate::release::{begin, holds, promotion, strategy};
+use crate::release::{begin, holds, pauses, promotion, strategy};
 use crate::request::{Request, Verb};
-use crate::status::{Outcome, Pause, Phase, RequestOutcome, RequestRecord};
+use crate::status::{Outcome, Phase, RequestOutcome, RequestRecord};
 
 /// What a wish comes to: the sentence that `kubectl canary` prints, or why not.
 type Answer = Result<String, (RequestOutcome, String)>;
@@ -132,7 +130,7 @@ fn act(d: &mut Draft<'_>, request: &Request, wish: &Wish, by: &str) -> Result<An
         Verb::Promote => return promote(d, by, &reason),
         Verb::PromoteFull => promote_full(d, by, &reason),
         Verb::Rollback => roll_back(d, by, reason),
-        Verb::Pause => pause(d, wish, by, reason),
+        Verb::Pause => pause(d, request, wish, by),
         Verb::Resume => resume(d, by),
         Verb::Retry => return retry(d, by, &reason),
     })
@@ -261,48 +259,19 @@ fn roll_back(d: &mut Draft<'_>, by: &str, reason: String) -> Answer {
     Ok("rolling back: all traffic goes to the primary".to_owned())
 }
 
-fn pause(d: &mut Draft<'_>, wish: &Wish, by: &str, reason: String) -> Answer {
+fn pause(d: &mut Draft<'_>, request: &Request, wish: &Wish, by: &str) -> Answer {
     running(d)?;
     if d.release().paused.is_some() {
         return refuse("the release is paused already");
     }
-    let now = d.now();
-    let release = d.release();
-    let remaining = release
-        .next_check_at
-        .map_or(SignedDuration::ZERO, |due| due.duration_since(now));
-    release.paused = Some(Pause {
-        since: now,
-        remaining_ms: i64::try_from(remaining.as_millis()).unwrap_or(0).max(0),
-        by: wish.by.clone(),
-        reason: wish.reason.clone(),
-    });
-    release.next_check_at = None;
-    let message = Message::Paused {
-        by: by.to_owned(),
-        reason,
-    };
-    d.condition(conditions::PAUSED, "Requested", &message.text(d.canary));
-    d.say(message);
-    Ok(format!("paused at weight {}", d.weight()))
+    pauses::begin(d, request, wish, by)
 }
 
 fn resume(d: &mut Draft<'_>, by: &str) -> Answer {
     running(d)?;
-    let now = d.now();
-    let Some(pause) = d.release().paused.take() else {
+    if !pauses::resume(d, Message::Resumed { by: by.to_owned() }) {
         return refuse("the release is not paused");
-    };
-    d.clear_condition(conditions::PAUSED);
-    d.say(Message::Resumed { by: by.to_owned() });
-    let due = now
-        .saturating_add(SignedDuration::from_millis(pause.remaining_ms))
-        .unwrap_or(now);
-    // What had no time set when it was paused has none now: it waits for pods, or is due.
-    if pause.remaining_ms > 0 {
-        d.release().next_check_at = Some(due);
     }
-    d.wake_at(due);
     Ok(format!("resumed at weight {}", d.weight()))
 }
 

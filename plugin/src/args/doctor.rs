@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::CanaryName;
-use super::policy::MachineOutput;
+use super::format::{self, Machine};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -22,6 +22,6 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "URL")]
     pub metrics_server: Option<String>,
     /// Output format
-    #[arg(short, long, value_enum)]
-    pub output: Option<MachineOutput>,
+    #[arg(short, long, value_parser = format::machine("`kind: DoctorReport`"))]
+    pub output: Option<Machine>,
 }

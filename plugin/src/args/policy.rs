@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
-use super::{CanaryName, Output};
+use super::CanaryName;
+use super::format::{self, ListFormat, Machine};
 
 #[derive(Debug, Args)]
 pub struct PolicyArgs {
@@ -28,8 +29,8 @@ pub enum PolicyVerb {
 #[derive(Debug, Args)]
 pub struct PolicyListArgs {
     /// Output format
-    #[arg(short, long, value_enum)]
-    pub output: Option<Output>,
+    #[arg(short, long, value_parser = format::POLICIES)]
+    pub output: Option<ListFormat>,
 }
 
 #[derive(Debug, Args)]
@@ -45,8 +46,8 @@ pub struct PolicyTestArgs {
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Timestamp>,
     /// Output format
-    #[arg(short, long, value_enum)]
-    pub output: Option<MachineOutput>,
+    #[arg(short, long, value_parser = format::machine("`kind: PolicyTestReport`"))]
+    pub output: Option<Machine>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -56,12 +57,6 @@ pub enum DryRun {
     Client,
     /// The objects are applied without being stored
     Server,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum MachineOutput {
-    Json,
-    Yaml,
 }
 
 #[derive(Debug, Args)]
@@ -83,8 +78,8 @@ pub struct CanIReleaseArgs {
     /// Canary, as NAME or canary/NAME
     pub name: CanaryName,
     /// Output format
-    #[arg(short, long, value_enum)]
-    pub output: Option<MachineOutput>,
+    #[arg(short, long, value_parser = format::machine("`kind: CanIReport`"))]
+    pub output: Option<Machine>,
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {

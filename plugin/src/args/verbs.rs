@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::policy::MachineOutput;
+use super::format::{self, HistoryFormat, Machine};
 use super::{CanaryName, duration};
 
 /// Which Canaries a verb is for. Naming one is a decision; several are asked about once more.
@@ -65,8 +65,8 @@ pub struct WaitArgs {
     #[arg(short, long)]
     pub quiet: bool,
     /// Write the Canary as it is at the end; changes go to standard error
-    #[arg(short, long, value_enum)]
-    pub output: Option<MachineOutput>,
+    #[arg(short, long, value_parser = format::machine("`kind: CanaryReport`"))]
+    pub output: Option<Machine>,
 }
 
 /// What somebody waits for.
@@ -91,20 +91,10 @@ pub struct HistoryArgs {
     #[arg(required = true)]
     pub name: Option<CanaryName>,
     /// Output format
-    #[arg(short, long, value_enum)]
-    pub output: Option<HistoryOutput>,
+    #[arg(short, long, value_parser = format::HISTORY)]
+    pub output: Option<HistoryFormat>,
     #[command(subcommand)]
     pub verb: Option<HistoryVerb>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum HistoryOutput {
-    /// With revisions
-    Wide,
-    /// `kind: CanaryHistory`
-    Json,
-    /// `kind: CanaryHistory`
-    Yaml,
 }
 
 #[derive(Debug, Subcommand)]
@@ -124,8 +114,8 @@ pub struct DiffArgs {
     #[arg(value_parser = release)]
     pub to: i64,
     /// Output format
-    #[arg(short, long, value_enum)]
-    pub output: Option<MachineOutput>,
+    #[arg(short, long, value_parser = format::machine("`kind: CanaryRevisionDiff`"))]
+    pub output: Option<Machine>,
 }
 
 #[derive(Debug, Args)]
@@ -133,8 +123,8 @@ pub struct ExplainArgs {
     /// Canary, as NAME or canary/NAME
     pub name: CanaryName,
     /// Output format
-    #[arg(short, long, value_enum)]
-    pub output: Option<MachineOutput>,
+    #[arg(short, long, value_parser = format::machine("`kind: CanaryExplanation`"))]
+    pub output: Option<Machine>,
 }
 
 /// `r42` or `42`.
@@ -147,6 +137,14 @@ fn release(text: &str) -> Result<i64, String> {
         .ok_or_else(|| "write the number of a release as r42 or 42".to_owned())
 }
 
+/// As `release`; 0 is none.
+pub(super) fn release_or_none(text: &str) -> Result<i64, String> {
+    match text {
+        "0" => Ok(0),
+        _ => release(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +152,11 @@ mod tests {
     #[test]
     fn a_release_is_named_with_or_without_its_letter() {
         assert_eq!((release("r42"), release("7")), (Ok(42), Ok(7)));
+        assert_eq!(
+            (release_or_none("0"), release_or_none("r4")),
+            (Ok(0), Ok(4))
+        );
+        assert!(release_or_none("00").is_err());
         for odd in [
             "",
             "r",

@@ -12,7 +12,7 @@ use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use kube::ResourceExt as _;
 use serde::Serialize;
 
-use crate::args::policy::{CanIReleaseArgs, MachineOutput};
+use crate::args::policy::CanIReleaseArgs;
 use crate::client::Cluster;
 use crate::env::now;
 use crate::exit::{Error, code};
@@ -119,9 +119,8 @@ pub async fn release(
         blocks: blocks.into_iter().map(Block::from).collect(),
         you,
     };
-    match args.output {
-        Some(MachineOutput::Json) => output.json(&report)?,
-        Some(MachineOutput::Yaml) => output.yaml(&report)?,
+    match &args.output {
+        Some(format) => output.machine(format, &report)?,
         None => output.print(&text(&report, now))?,
     }
     Ok(if report.allowed {

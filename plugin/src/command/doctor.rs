@@ -7,7 +7,6 @@ mod canary;
 mod server;
 
 use crate::args::doctor::DoctorArgs;
-use crate::args::policy::MachineOutput;
 use crate::client::Cluster;
 use crate::doctor::metrics;
 use crate::doctor::{Check, Diagnosis, Outcome};
@@ -42,14 +41,12 @@ pub async fn run(args: &DoctorArgs, cluster: &Cluster, output: &Output) -> Resul
         None => {}
     }
     let diagnosis = Diagnosis::new(checks);
-    match args.output {
-        Some(MachineOutput::Json) => output.json(&diagnosis)?,
-        Some(MachineOutput::Yaml) => output.yaml(&diagnosis)?,
-        None => {
-            let theme = output.theme();
-            output.print(&theme.paint(&render::doctor::lines(&diagnosis, &theme)))?;
-            anstream::eprintln!("{}", render::doctor::summary(&diagnosis));
-        }
+    if let Some(format) = &args.output {
+        output.machine(format, &diagnosis)?;
+    } else {
+        let theme = output.theme();
+        output.print(&theme.paint(&render::doctor::lines(&diagnosis, &theme)))?;
+        anstream::eprintln!("{}", render::doctor::summary(&diagnosis));
     }
     let failed = diagnosis.count(Outcome::Fail) > 0;
     Ok(if failed { code::ERROR } else { code::OK })

@@ -11,7 +11,6 @@ use kube::core::{GroupVersionKind, Selector};
 use kube::discovery::ApiResource;
 use serde::Deserialize as _;
 
-use crate::args::policy::MachineOutput;
 use crate::args::verbs::ExplainArgs;
 use crate::client::Cluster;
 use crate::env::now;
@@ -32,9 +31,8 @@ pub async fn run(args: &ExplainArgs, cluster: &Cluster, output: &Output) -> Resu
         now: now(),
     };
     let explanation = Explanation::of(&facts);
-    match args.output {
-        Some(MachineOutput::Json) => output.json(&explanation)?,
-        Some(MachineOutput::Yaml) => output.yaml(&explanation)?,
+    match &args.output {
+        Some(format) => output.machine(format, &explanation)?,
         None => output.print(&explain::text(&explanation, &output.theme()))?,
     }
     Ok(code::OK)

@@ -3,8 +3,8 @@
 use canary_core::canary::Canary;
 use serde_json::Value;
 
-use crate::args::policy::MachineOutput;
-use crate::args::verbs::{DiffArgs, HistoryArgs, HistoryOutput, HistoryVerb};
+use crate::args::format::HistoryFormat;
+use crate::args::verbs::{DiffArgs, HistoryArgs, HistoryVerb};
 use crate::client::Cluster;
 use crate::env::now;
 use crate::exit::{Error, code};
@@ -21,13 +21,12 @@ pub async fn run(args: &HistoryArgs, cluster: &Cluster, output: &Output) -> Resu
     };
     let canary = cluster.canary(&cluster.namespace, &name.0).await?;
     let found = History::of(&canary);
-    match args.output {
-        Some(HistoryOutput::Json) => output.json(&found)?,
-        Some(HistoryOutput::Yaml) => output.yaml(&found)?,
-        Some(HistoryOutput::Wide) | None if found.releases.is_empty() => {
+    match &args.output {
+        Some(HistoryFormat::Machine(format)) => output.machine(format, &found)?,
+        Some(HistoryFormat::Wide) | None if found.releases.is_empty() => {
             anstream::eprintln!("No releases of {} yet.", canary.id());
         }
-        Some(HistoryOutput::Wide) | None => {
+        Some(HistoryFormat::Wide) | None => {
             let theme = output.theme();
             let wide = args.output.is_some();
             output.print(&theme.paint(&history::lines(&found, &theme, now(), wide)))?;
@@ -41,22 +40,20 @@ async fn diff(args: &DiffArgs, cluster: &Cluster, output: &Output) -> Result<u8,
     let found = History::of(&canary);
     let (from, to) = (release(&found, args.from)?, release(&found, args.to)?);
     let templates = (
-        template(cluster, &canary, from).await?,
-        template(cluster, &canary, to).await?,
+        template(cluster, &canary, &from.revision).await?,
+        template(cluster, &canary, &to.revision).await?,
     );
     let diff = Diff::between(&found, (from, to), (&templates.0, &templates.1));
-    match args.output {
-        Some(MachineOutput::Json) => output.json(&diff)?,
-        Some(MachineOutput::Yaml) => output.yaml(&diff)?,
-        None => {
-            let theme = output.theme();
-            output.print(&theme.paint(&history::diff(&diff, &theme)))?;
-        }
+    if let Some(format) = &args.output {
+        output.machine(format, &diff)?;
+    } else {
+        let theme = output.theme();
+        output.print(&theme.paint(&history::diff(&diff, &theme)))?;
     }
     Ok(code::OK)
 }
 
-fn release(history: &History, number: i64) -> Result<&Past, Error> {
+pub(super) fn release(history: &History, number: i64) -> Result<&Past, Error> {
     let id = format!("{}.{}", history.metadata.name, history.metadata.namespace);
     let numbers = history.releases.iter().map(|past| past.number.to_string());
     let numbers: Vec<String> = numbers.collect();
@@ -70,14 +67,14 @@ fn release(history: &History, number: i64) -> Result<&Past, Error> {
     })
 }
 
-/// The template that the controller keeps of a release, or why there is none to compare.
-async fn template(
+/// The template that the controller keeps of a revision, or why there is none.
+pub(super) async fn template(
     cluster: &Cluster,
     canary: &Canary,
-    past: &Past,
+    revision: &str,
 ) -> Result<Result<Value, String>, Error> {
     let name = canary.metadata.name.as_deref().unwrap_or_default();
-    let object = format!("{name}-{}", past.revision);
+    let object = format!("{name}-{revision}");
     let kept = match cluster
         .kept_revision(canary.namespace_name(), &object)
         .await

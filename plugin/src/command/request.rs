@@ -14,21 +14,25 @@ mod several;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use canary_core::canary::Canary;
 use canary_core::names;
+use canary_core::release::PAUSE_FOR;
 use canary_core::request::{Request, Verb};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use self::judge::{Considered, Step, consider, expected, judge};
+pub use self::judge::expected;
+use self::judge::{Considered, Step, consider, judge};
 use self::rehearse::rehearse;
 use crate::args::RequestArgs;
 use crate::args::verbs::DryRun;
 use crate::client::{self, Cluster, PatchError};
 use crate::exit::{Error, code, seconds};
 use crate::output::{Output, interrupted};
+use crate::owner;
 use crate::report::{CanaryReport, Observed};
 
 /// The controller's own status writes may cross with ours, several in a row where a step begins:
@@ -47,10 +51,18 @@ struct Asked {
     canary: Canary,
 }
 
+/// What a person wants, whatever it is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    pub verb: Verb,
+    /// How long a pause is to take; without end if none.
+    pub length: Option<Duration>,
+}
+
 /// What a person wants of one Canary.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish<'a> {
-    pub verb: Verb,
+    pub ask: Ask,
     pub namespace: &'a str,
     pub name: &'a str,
     pub reason: Option<&'a str>,
@@ -62,34 +74,74 @@ pub struct Wish<'a> {
 }
 
 pub async fn run(
-    verb: Verb,
+    ask: Ask,
     args: &RequestArgs,
     cluster: Cluster,
     output: &Output,
 ) -> Result<u8, Error> {
     match args.which.names.as_slice() {
         [name] => {
-            let wish = Wish::new(verb, args, &cluster.namespace, &name.0);
+            let wish = Wish::new(ask, args, &cluster.namespace, &name.0);
             let said = match args.guards.dry_run {
                 DryRun::None => Box::pin(perform(&wish, &cluster)).await?,
                 dry_run => rehearse(&wish, &cluster, dry_run).await?,
             };
             output.print(&format!("{said}\n"))?;
+            if ask.verb == Verb::Rollback && args.guards.dry_run == DryRun::None {
+                anstream::eprintln!("{}", note(&cluster, &name.0).await);
+            }
             Ok(code::OK)
         }
         _ if args.guards.expect_release.is_some() => Err(Error::Usage(
             "--expect-release is for one Canary: each has releases of its own".to_owned(),
         )),
-        _ => Box::pin(several::run(verb, args, &cluster, output)).await,
+        _ => Box::pin(several::run(ask, args, &cluster, output)).await,
+    }
+}
+
+/// A rollback changes nothing in Git. Who may not read Deployments is told so without names.
+async fn note(cluster: &Cluster, name: &str) -> String {
+    let namespace = cluster.namespace.as_str();
+    let target = async {
+        let canary = cluster.canary(namespace, name).await?;
+        let target = canary.target_name();
+        cluster
+            .look(Some(namespace), target, &client::deployment())
+            .await
+    };
+    owner::note(&target.await.ok().flatten().unwrap_or_default())
+}
+
+// === impl Ask ===
+impl Ask {
+    pub const fn pause(length: Option<Duration>) -> Self {
+        Self {
+            verb: Verb::Pause,
+            length,
+        }
+    }
+
+    fn options(self) -> BTreeMap<String, String> {
+        let length = self.length.map(|it| format!("{}s", it.as_secs()));
+        length
+            .map(|length| (PAUSE_FOR.to_owned(), length))
+            .into_iter()
+            .collect()
+    }
+}
+
+impl From<Verb> for Ask {
+    fn from(verb: Verb) -> Self {
+        Self { verb, length: None }
     }
 }
 
 // === impl Wish ===
 
 impl<'a> Wish<'a> {
-    fn new(verb: Verb, args: &'a RequestArgs, namespace: &'a str, name: &'a str) -> Self {
+    fn new(ask: Ask, args: &'a RequestArgs, namespace: &'a str, name: &'a str) -> Self {
         Self {
-            verb,
+            ask,
             namespace,
             name,
             reason: args.reason.as_deref(),
@@ -131,7 +183,7 @@ fn considered(wish: &Wish<'_>, report: &CanaryReport) -> Result<Considered, Erro
     if let Some(number) = wish.expect {
         expected(number, report)?;
     }
-    Ok(consider(wish.verb, report))
+    Ok(consider(wish.ask.verb, report))
 }
 
 /// Writes the request, or gives the sentence that says why there is no need.
@@ -151,7 +203,7 @@ async fn ask(wish: &Wish<'_>, cluster: &Cluster) -> Result<Result<Asked, String>
             return Err(superseded_meanwhile(first.as_deref(), &canary)
                 .unwrap_or(Error::Conflict(canary.id())));
         }
-        let request = request(wish.verb, revision.clone(), &canary)?;
+        let request = request(wish.ask, revision.clone(), &canary)?;
         let annotations = annotations(&request, wish.reason);
         match cluster.annotate(&canary, annotations).await {
             Ok(canary) => return Ok(Ok(Asked { request, canary })),
@@ -162,13 +214,13 @@ async fn ask(wish: &Wish<'_>, cluster: &Cluster) -> Result<Result<Asked, String>
     Err(Error::Conflict(format!("{}.{}", wish.name, wish.namespace)))
 }
 
-fn request(verb: Verb, revision: String, canary: &Canary) -> Result<Request, Error> {
+fn request(ask: Ask, revision: String, canary: &Canary) -> Result<Request, Error> {
     Ok(Request {
-        verb,
+        verb: ask.verb,
         revision,
         uid: canary.metadata.uid.clone().unwrap_or_default(),
         id: random_id()?,
-        options: std::collections::BTreeMap::new(),
+        options: ask.options(),
     })
 }
 
@@ -221,7 +273,7 @@ async fn wait(
     cluster: &Cluster,
     answered: &mut bool,
 ) -> Result<String, Error> {
-    let limit = timeout(wish.verb, wish.timeout);
+    let limit = timeout(wish.ask.verb, wish.timeout);
     let begun = tokio::time::Instant::now();
     let deadline = async {
         match limit {

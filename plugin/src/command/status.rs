@@ -7,7 +7,8 @@ use futures::StreamExt;
 use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 
-use crate::args::{self, StatusArgs};
+use crate::args::StatusArgs;
+use crate::args::format::{ListFormat, Machine};
 use crate::client::{self, Cluster, Guarded};
 use crate::env::now;
 use crate::exit::{Error, code};
@@ -25,7 +26,7 @@ const BEGIN: Duration = Duration::from_secs(1);
 const WAITING: &str = "waiting for the next release (Ctrl-C ends)";
 
 pub async fn run(args: &StatusArgs, cluster: Cluster, output: &Output) -> Result<u8, Error> {
-    if args.watch && args.output == Some(args::Output::Name) {
+    if args.watch && matches!(args.output, Some(ListFormat::Name)) {
         return Err(Error::Usage("-o name has nothing to watch".into()));
     }
     match (&args.name, args.watch) {
@@ -43,17 +44,16 @@ async fn one(
     output: &Output,
 ) -> Result<u8, Error> {
     let namespace = &cluster.namespace;
-    let observed = if args.output == Some(args::Output::Name) {
+    let observed = if matches!(args.output, Some(ListFormat::Name)) {
         observe(cluster, namespace, name).await?
     } else {
         observe_pods(cluster, namespace, name).await?
     };
     let report = observed.report();
-    match args.output {
-        Some(args::Output::Json) => output.json(&report)?,
-        Some(args::Output::Yaml) => output.yaml(&report)?,
-        Some(args::Output::Name) => output.print(&resource_name(&report))?,
-        Some(args::Output::Wide) | None => {
+    match &args.output {
+        Some(ListFormat::Machine(format)) => output.machine(format, &report)?,
+        Some(ListFormat::Name) => output.print(&resource_name(&report))?,
+        Some(ListFormat::Wide) | None => {
             output.print(&picture::whole(&report, &output.theme(), now(), wish(args)))?;
         }
     }
@@ -62,16 +62,15 @@ async fn one(
 
 async fn all(args: &StatusArgs, cluster: &Cluster, output: &Output) -> Result<u8, Error> {
     let (reports, unreadable) = split(cluster.canaries(scope(args, cluster)).await?);
-    match args.output {
-        Some(args::Output::Json) => output.json(&report::list(reports))?,
-        Some(args::Output::Yaml) => output.yaml(&report::list(reports))?,
-        Some(args::Output::Name) => {
+    match &args.output {
+        Some(ListFormat::Machine(format)) => output.machine(format, &report::list(reports))?,
+        Some(ListFormat::Name) => {
             output.print(&reports.iter().map(resource_name).collect::<String>())?;
         }
-        Some(args::Output::Wide) | None if reports.is_empty() => {
+        Some(ListFormat::Wide) | None if reports.is_empty() => {
             anstream::eprintln!("{}", nothing_found(args, cluster));
         }
-        Some(args::Output::Wide) | None => {
+        Some(ListFormat::Wide) | None => {
             output.print(&whole_table(&reports, &output.theme(), args))?;
         }
     }
@@ -251,7 +250,7 @@ fn resource_name(report: &CanaryReport) -> String {
 }
 
 fn is_wide(args: &StatusArgs) -> bool {
-    args.output == Some(args::Output::Wide)
+    matches!(args.output, Some(ListFormat::Wide))
 }
 
 fn wish(args: &StatusArgs) -> Wish {
@@ -287,7 +286,7 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     pub(super) fn new(args: &'a StatusArgs, output: &'a Output) -> Self {
-        let pictures = matches!(args.output, None | Some(args::Output::Wide));
+        let pictures = matches!(args.output, None | Some(ListFormat::Wide));
         let screen = (output.redraws && pictures).then(Screen::default);
         Self {
             args,
@@ -306,10 +305,7 @@ impl<'a> View<'a> {
 
     /// A line for each change says nothing about pods.
     fn shows_pods(&self) -> bool {
-        let whole = matches!(
-            self.args.output,
-            Some(args::Output::Json | args::Output::Yaml)
-        );
+        let whole = matches!(self.args.output, Some(ListFormat::Machine(_)));
         self.screen.is_some() || whole
     }
 
@@ -352,18 +348,22 @@ impl<'a> View<'a> {
 
     fn append(&mut self, report: &CanaryReport) -> Result<(), Error> {
         let theme = self.output.theme();
-        let line = match self.args.output {
-            Some(args::Output::Json | args::Output::Yaml) => format!("{report:?}"),
+        let line = match &self.args.output {
+            Some(ListFormat::Machine(_)) => format!("{report:?}"),
             _ => change::line(report, &theme),
         };
         if self.said.get(&report.metadata) == Some(&line) {
             return Ok(());
         }
-        match self.args.output {
-            Some(args::Output::Json) => self.output.json_line(report)?,
-            Some(args::Output::Yaml) => {
+        match &self.args.output {
+            Some(ListFormat::Machine(Machine::Json)) => self.output.json_line(report)?,
+            Some(ListFormat::Machine(Machine::Yaml)) => {
                 self.output.print("---\n")?;
                 self.output.yaml(report)?;
+            }
+            Some(ListFormat::Machine(format)) => {
+                self.output.machine(format, report)?;
+                self.output.print("\n")?;
             }
             _ => self
                 .output

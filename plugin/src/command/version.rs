@@ -5,7 +5,7 @@ use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use serde::Serialize;
 
-use crate::args::{Global, VersionArgs, VersionOutput};
+use crate::args::{Global, VersionArgs};
 use crate::client::Cluster;
 use crate::doctor::server::minors;
 use crate::env::Env;
@@ -70,9 +70,8 @@ pub async fn run(
         }
         Err(error) => Some(error),
     };
-    match args.output {
-        Some(VersionOutput::Json) => output.json(&versions)?,
-        Some(VersionOutput::Yaml) => output.yaml(&versions)?,
+    match &args.output {
+        Some(format) => output.machine(format, &versions)?,
         None => output.print(&text(&versions))?,
     }
     match failed {

@@ -13,7 +13,6 @@ use futures::StreamExt;
 use tokio::time::Instant;
 
 use self::look::{Awaited, Look, look};
-use crate::args::policy::MachineOutput;
 use crate::args::verbs::WaitArgs;
 use crate::client::{self, Cluster};
 use crate::env::now;
@@ -32,13 +31,10 @@ pub async fn run(args: &WaitArgs, cluster: &Cluster, output: &Output) -> Result<
     if matches!(outcome, Err(Error::Interrupted | Error::NotFound { .. })) {
         return outcome.map(|_| code::OK);
     }
-    if let Some(format) = args.output {
+    if let Some(format) = &args.output {
         let observed = observe(cluster, &cluster.namespace, &args.name.0).await;
         if let Ok(observed) = observed {
-            match format {
-                MachineOutput::Json => output.json(&observed.report())?,
-                MachineOutput::Yaml => output.yaml(&observed.report())?,
-            }
+            output.machine(format, &observed.report())?;
         }
     }
     say(args, output, &outcome?)?;

@@ -36,7 +36,7 @@ fn verbs_and_their_verbs_are_offered() {
 fn flags_and_the_words_behind_them_are_offered() {
     assert_eq!(offered(&["status", "--wat"]), ["--watch"]);
     assert_eq!(offered(&["promote", "--fu"]), ["--full"]);
-    assert_eq!(offered(&["status", "-o", "js"]), ["json"]);
+    assert_eq!(offered(&["status", "-o", "js"]), ["json", "jsonpath="]);
     assert_eq!(offered(&["status", "--output=n"]), ["--output=name"]);
     assert!(offered(&["status", "--"]).contains(&"--kubeconfig".to_owned()));
     assert!(offered(&["pause", "podinfo", "--reason", ""]).is_empty());

@@ -174,6 +174,10 @@ impl Screen<'_> {
                     "{} of the step remain",
                     words::duration((pause.remaining_ms + 999) / 1000)
                 )),
+                pause.until.map_or_else(Line::new, |until| {
+                    let left = until.duration_since(self.now).as_secs().max(0);
+                    Line::plain(format!("resumes in {}", words::duration(left)))
+                }),
             ],
         ))
     }

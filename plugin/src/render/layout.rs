@@ -110,23 +110,38 @@ impl Line {
 
     /// The words on as many lines as they need.
     pub fn wrapped(&self, width: usize) -> Vec<Self> {
+        self.flowed(width, width)
+    }
+
+    /// The same where the first line has less room, for something stands there already.
+    fn flowed(&self, first: usize, rest: usize) -> Vec<Self> {
         let words = self
             .0
             .iter()
             .flat_map(|span| span.text.split_whitespace().map(|word| (span.tone, word)));
         let mut lines = vec![Self::new()];
         for (tone, word) in words {
+            let (opening, length) = (lines.len() == 1, word.chars().count());
+            let room = if opening { first } else { rest };
             let Some(last) = lines.last_mut() else { break };
-            let used = last.width();
-            if used == 0 {
-                *last = Self::new().with(tone, word);
-            } else if used + 1 + word.chars().count() <= width {
-                *last = std::mem::take(last).with(tone, format!(" {word}"));
-            } else {
-                lines.push(Self::new().with(tone, word));
+            match last.width() {
+                // What fits only into the second line, where there is more room, is left to that.
+                0 if !opening || length <= room || length > rest => last.append(tone, word),
+                used if used > 0 && used + 1 + length <= room => {
+                    last.append(tone, &format!(" {word}"));
+                }
+                _ => lines.push(Self::new().with(tone, word)),
             }
         }
         lines
+    }
+
+    /// Text of one tone stays in one piece.
+    fn append(&mut self, tone: Tone, text: &str) {
+        match self.0.last_mut().filter(|span| span.tone == tone) {
+            Some(span) => span.text.push_str(text),
+            None => *self = std::mem::take(self).with(tone, text),
+        }
     }
 }
 
@@ -187,9 +202,8 @@ fn place(current: Line, item: Line, columns: usize, indent: usize, lines: &mut V
     if current.width() + item.width() <= columns {
         return current.joined(item);
     }
-    let mut parts = item
-        .wrapped(columns.saturating_sub(indent).max(10))
-        .into_iter();
+    let room = |used: usize| columns.saturating_sub(used).max(10);
+    let mut parts = item.flowed(room(current.width()), room(indent)).into_iter();
     let mut last = current.joined(parts.next().unwrap_or_default());
     for part in parts {
         lines.push(std::mem::replace(&mut last, label("", indent).joined(part)));
@@ -252,8 +266,12 @@ mod tests {
     #[test]
     fn a_long_item_is_wrapped_at_words_and_loses_none() {
         let words = "one two three four five six seven eight nine ten".repeat(3);
-        let lines = Row::new("x", vec![Line::plain(&words)]).lines(40);
-        assert!(lines.iter().all(|line| line.width() <= 40));
+        let lines = Row::new("attention", vec![Line::plain(&words)]).lines(40);
+        assert!(
+            lines.iter().all(|line| line.width() <= 40),
+            "{:?}",
+            text(&lines)
+        );
         let joined = text(&lines)
             .join(" ")
             .split_whitespace()

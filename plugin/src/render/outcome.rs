@@ -45,5 +45,11 @@ pub fn paused(report: &CanaryReport) -> String {
         format!(" ({reason})")
     };
     let resume = command("resume", report);
-    format!("release {number} is paused by {by}{reason}; resume it: {resume}")
+    let until = until(report.paused().and_then(|pause| pause.until));
+    format!("release {number} is paused by {by}{until}{reason}; resume it: {resume}")
+}
+
+/// The end of a pause, if it has one.
+pub fn until(end: Option<jiff::Timestamp>) -> String {
+    end.map_or(String::new(), |end| format!(" until {end}"))
 }

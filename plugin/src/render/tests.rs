@@ -102,6 +102,12 @@ fn a_paused_release_says_by_whom_and_what_remains() {
 }
 
 #[test]
+fn a_pause_with_an_end_says_when_it_is_over() {
+    let paused = json!({"paused": {"since": "2026-03-01T11:59:30Z", "until": "2026-03-01T13:30:30Z", "remainingMs": 4200, "by": "bob"}, "nextCheckAt": null});
+    insta::assert_snapshot!(picture(&status("Progressing", 30, 2, &paused)));
+}
+
+#[test]
 fn a_release_at_a_gate_names_the_gate_and_the_command() {
     let gate = json!({"waitingFor": "confirm-promotion webhook ask-ops", "by": null});
     insta::assert_snapshot!(picture(&status("WaitingPromotion", 50, 0, &gate)));

@@ -10,7 +10,7 @@ use crate::run::on;
 const VERSION: &str = r#"{"major":"1","minor":"36","gitVersion":"v1.36.3","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#;
 
 /// Everything is forbidden but the Canary and one's own rights.
-fn closed(call: &Call, _: &FakeState) -> Option<Response> {
+pub fn closed(call: &Call, _: &FakeState) -> Option<Response> {
     match call.path.as_str() {
         "/version" => Some(text(200, VERSION)),
         path if path.ends_with("selfsubjectaccessreviews") => {
@@ -27,7 +27,7 @@ fn closed(call: &Call, _: &FakeState) -> Option<Response> {
     }
 }
 
-fn open(call: &Call, state: &FakeState) -> Option<Response> {
+pub fn open(call: &Call, state: &FakeState) -> Option<Response> {
     // Nothing is there, which is a failure of an installation that everything of is visible.
     match call.path.as_str() {
         "/version" => Some(text(200, VERSION)),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde_json::{Value, json};
@@ -29,6 +29,7 @@ pub struct Call {
     pub method: Method,
     pub path: String,
     pub query: String,
+    pub headers: HeaderMap,
     /// How many calls of this method came before.
     pub earlier: usize,
 }
@@ -164,6 +165,7 @@ async fn answer(
     State(state): State<Arc<FakeState>>,
     method: Method,
     uri: Uri,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let sent = serde_json::from_slice(&body).unwrap_or_default();
@@ -175,6 +177,7 @@ async fn answer(
             method: method.clone(),
             path: uri.path().to_owned(),
             query: uri.query().unwrap_or_default().to_owned(),
+            headers,
             earlier,
         }
     };

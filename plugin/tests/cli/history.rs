@@ -15,7 +15,7 @@ fn past() -> Value {
     canary(&status)
 }
 
-fn kept(name: &str, image: &str) -> Response {
+pub fn kept(name: &str, image: &str) -> Response {
     let template =
         json!({"spec": {"containers": [{"name": "podinfod", "image": image}], "nodeName": name}});
     let object = json!({
@@ -26,7 +26,9 @@ fn kept(name: &str, image: &str) -> Response {
 }
 
 /// Both templates are kept, unless `script` says otherwise.
-fn with_revisions(script: impl Fn(&str) -> Option<Response> + Send + Sync + 'static) -> FakeApi {
+pub fn with_revisions(
+    script: impl Fn(&str) -> Option<Response> + Send + Sync + 'static,
+) -> FakeApi {
     let answer = move |call: &Call, _: &FakeState| {
         let name = call.path.split("/controllerrevisions/").nth(1)?;
         script(name).or_else(|| match name {

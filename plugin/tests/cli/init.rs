@@ -38,9 +38,9 @@ fn files_and_what_is_written_for_them_pass_lint_together() {
     run(&mut command(&["lint", "--strict", "-f", &path])).said("");
 }
 
-#[test]
-fn the_cluster_is_asked_where_there_are_no_files() {
-    let api = FakeApi::answering(|call, _| {
+/// A cluster with the Deployment `web` and its Service.
+pub fn cluster() -> FakeApi {
+    FakeApi::answering(|call, _| {
         let list = |kind: &str, items: serde_json::Value| {
             axum::Json(json!({"apiVersion": "v1", "kind": kind, "metadata": {}, "items": items}))
                 .into_response()
@@ -54,7 +54,12 @@ fn the_cluster_is_asked_where_there_are_no_files() {
             Some("apisixroutes") => Some(list("ApisixRouteList", json!([]))),
             _ => None,
         }
-    });
+    })
+}
+
+#[test]
+fn the_cluster_is_asked_where_there_are_no_files() {
+    let api = cluster();
     let ran = on(&api, &["init", "deploy/web", "--route", "mine"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     for part in [

@@ -7,12 +7,15 @@
 
 mod can_i;
 mod complete;
+mod credentials;
 mod dashboard;
 mod doctor;
 mod errors;
 mod fake;
 #[cfg(unix)]
 mod golden;
+#[cfg(unix)]
+mod golden_verbs;
 mod history;
 mod init;
 mod install;
@@ -27,5 +30,6 @@ mod status;
 #[cfg(unix)]
 mod terminal;
 mod tree;
+mod undo;
 mod wait;
 mod world;

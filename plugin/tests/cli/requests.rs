@@ -10,7 +10,7 @@ use crate::run::{finish, on, start, wait_until};
 
 const REQUEST: &str = "kubectl-canary.dev/request";
 
-fn answering(outcome: &'static str, message: &'static str) -> FakeApi {
+pub fn answering(outcome: &'static str, message: &'static str) -> FakeApi {
     FakeApi::reacting(
         canary(&progressing()),
         vec![Box::new(move |id| answer_to(id, outcome, message))],

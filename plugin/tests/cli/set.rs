@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::fake::{self, Call, FakeApi, FakeState, canary, ended, progressing};
 use crate::run::{Ran, on};
 
-fn deployment() -> Value {
+pub fn deployment() -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "podinfo", "namespace": "test"},
         "spec": {"template": {"spec": {"containers": [{"name": "podinfod", "image": "podinfo:6.0.0"}]}}},
@@ -25,7 +25,7 @@ fn at_rest() -> Value {
 }
 
 /// What the controller writes once the image is set, one after the other.
-fn scripted(then: Vec<fn() -> Value>) -> FakeApi {
+pub fn scripted(then: Vec<fn() -> Value>) -> FakeApi {
     let answer = move |call: &Call, state: &FakeState| -> Option<Response> {
         if !call.path.ends_with("/deployments/podinfo") {
             return None;
@@ -40,7 +40,7 @@ fn scripted(then: Vec<fn() -> Value>) -> FakeApi {
     FakeApi::scripted(canary(&at_rest()), Box::new(answer), Vec::new())
 }
 
-fn begun() -> Value {
+pub fn begun() -> Value {
     let mut status = progressing();
     status["release"]["number"] = json!(2);
     // A merge patch takes away what the last release ended with.
@@ -49,7 +49,7 @@ fn begun() -> Value {
     status
 }
 
-fn promoted() -> Value {
+pub fn promoted() -> Value {
     ended("Succeeded", "Promoted")
 }
 

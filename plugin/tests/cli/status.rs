@@ -62,6 +62,41 @@ fn all_canaries_in_each_format() {
 }
 
 #[test]
+fn parts_of_a_report_are_picked_by_a_template() {
+    let api = FakeApi::new(canary(&progressing()));
+    on(
+        &api,
+        &[
+            "status",
+            "podinfo",
+            "-o",
+            "jsonpath={.phase} {.traffic.canary}",
+        ],
+    )
+    .said("Progressing 10");
+    let each = r#"jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}"#;
+    on(&api, &["status", "-o", each]).said("podinfo\n");
+    on(
+        &api,
+        &["history", "podinfo", "-o", "jsonpath={.releases[0].by}"],
+    )
+    .said("alice");
+    let asked = api.urls().len();
+    let wrong = on(&api, &["status", "-o", "jsonpath={.phase"]);
+    assert_eq!(wrong.code, 1);
+    assert!(wrong.stderr.contains("has no `}`"), "{}", wrong.stderr);
+    let wrong = on(&api, &["status", "-o", "jsno"]);
+    for part in ["'jsno'", "jsonpath=TEMPLATE", "wide"] {
+        assert!(wrong.stderr.contains(part), "{part}: {}", wrong.stderr);
+    }
+    assert_eq!(
+        api.urls().len(),
+        asked,
+        "nobody is asked for what cannot be shown"
+    );
+}
+
+#[test]
 fn a_pipe_gets_no_colour_unless_it_is_asked_for() {
     let api = FakeApi::new(canary(&progressing()));
     assert!(!on(&api, &["status", "podinfo"]).stdout.contains('\u{1b}'));

@@ -35,7 +35,12 @@ impl Terminal {
 
     /// With a keyboard too, and what is said on standard error.
     fn with_keyboard(api: &FakeApi, words: &[&str], columns: u16) -> Self {
-        Self::started(api, words, (columns, 24), &[], true)
+        Self::whole(api, words, columns, &[])
+    }
+
+    /// The same, and with more in its environment.
+    pub fn whole(api: &FakeApi, words: &[&str], columns: u16, env: &[(&str, &str)]) -> Self {
+        Self::started(api, words, (columns, 24), env, true)
     }
 
     fn started(
@@ -116,8 +121,8 @@ impl Terminal {
 }
 
 /// Of the alternate screen.
-const ENTER: &str = "\u{1b}[?1049h";
-const LEAVE: &str = "\u{1b}[?1049l";
+pub const ENTER: &str = "\u{1b}[?1049h";
+pub const LEAVE: &str = "\u{1b}[?1049l";
 
 /// What stands on the normal screen after all of it.
 fn left_behind(shown: &str) -> String {

@@ -401,7 +401,17 @@ impl World {
 
     pub fn ask_for(&mut self, verb: Verb, revision: &str, id: &str) {
         let uid = self.canary.metadata.uid.clone().unwrap_or_default();
-        let raw = format!("{verb} {revision} {uid} {id}");
+        self.ask_in_words(format!("{verb} {revision} {uid} {id}"));
+    }
+
+    /// As `ask`, with an option of the request.
+    pub fn ask_with(&mut self, verb: Verb, id: &str, option: &str) {
+        let uid = self.canary.metadata.uid.clone().unwrap_or_default();
+        let release = self.status().release.unwrap_or_default();
+        self.ask_in_words(format!("{verb} {} {uid} {id} {option}", release.revision));
+    }
+
+    fn ask_in_words(&mut self, raw: String) {
         self.request = Some(Wish {
             parsed: raw
                 .parse()

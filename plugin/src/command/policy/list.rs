@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::args::Output as Format;
+use crate::args::format::ListFormat as Format;
 use crate::args::policy::PolicyListArgs;
 use crate::client::Cluster;
 use crate::env::now;
@@ -32,9 +32,8 @@ pub async fn run(args: &PolicyListArgs, cluster: &Cluster, output: &Output) -> R
         kind: "CanaryPolicyReportList",
         items,
     };
-    match args.output {
-        Some(Format::Json) => output.json(&list(policies))?,
-        Some(Format::Yaml) => output.yaml(&list(policies))?,
+    match &args.output {
+        Some(Format::Machine(format)) => output.machine(format, &list(policies))?,
         Some(Format::Name) => {
             let name = |policy: &PolicyReport| {
                 format!("canarypolicy.policy.kubectl-canary.dev/{}\n", policy.name)
@@ -45,7 +44,7 @@ pub async fn run(args: &PolicyListArgs, cluster: &Cluster, output: &Output) -> R
             anstream::eprintln!("No policies found: everything may be released at any time.");
         }
         Some(Format::Wide) | None => {
-            let wide = args.output == Some(Format::Wide);
+            let wide = args.output.is_some();
             let theme = output.theme();
             let mut lines = policies::lines(&policies, now(), wide);
             let broken = policies.iter().filter(|policy| policy.ready == Some(false));

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::judge::{Bundle, Judged, Verdict};
 use super::{files, server};
 use crate::args::Global;
-use crate::args::policy::{DryRun, MachineOutput, PolicyTestArgs};
+use crate::args::policy::{DryRun, PolicyTestArgs};
 use crate::client::Cluster;
 use crate::env::{Env, now};
 use crate::exit::{Error, code};
@@ -56,13 +56,11 @@ pub async fn run(
         kind: "PolicyTestReport",
         items,
     };
-    match args.output {
-        Some(MachineOutput::Json) => output.json(&report(judged))?,
-        Some(MachineOutput::Yaml) => output.yaml(&report(judged))?,
-        None => {
-            let lines = judged.iter().flat_map(Judged::lines);
-            output.print(&lines.map(|line| line + "\n").collect::<String>())?;
-        }
+    if let Some(format) = &args.output {
+        output.machine(format, &report(judged))?;
+    } else {
+        let lines = judged.iter().flat_map(Judged::lines);
+        output.print(&lines.map(|line| line + "\n").collect::<String>())?;
     }
     Ok(if denied { code::FORBIDDEN } else { code::OK })
 }

@@ -5,7 +5,8 @@ use canary_core::names;
 use canary_core::request::{Request, Verb};
 use canary_core::status::{Phase, RequestOutcome};
 
-use crate::exit::Error;
+use super::Ask;
+use crate::exit::{Error, seconds};
 use crate::follow::{Fate, fate};
 use crate::render::detail::command;
 use crate::render::{images, outcome, style};
@@ -85,7 +86,7 @@ pub fn consider(verb: Verb, report: &CanaryReport) -> Considered {
             ),
             _ => Considered::Revision(release.revision.clone()),
         },
-        _ => nothing(at_rest(verb, report), hint_at_rest(report)),
+        _ => nothing(at_rest(verb, report), hint_at_rest(verb, report)),
     }
 }
 
@@ -132,15 +133,21 @@ pub fn word(verb: Verb) -> &'static str {
 }
 
 /// What a dry run has to say.
-pub fn would(verb: Verb, report: &CanaryReport) -> String {
-    let (id, what) = (report.id(), word(verb));
+pub fn would(ask: Ask, report: &CanaryReport) -> String {
+    let (id, what) = (report.id(), word(ask.verb));
     let Some(release) = &report.release else {
         return format!("{id}: would {what}");
     };
-    let full = if verb == Verb::PromoteFull {
-        ", without further analysis"
-    } else {
-        ""
+    let how = match ask {
+        Ask {
+            verb: Verb::PromoteFull,
+            ..
+        } => ", without further analysis".to_owned(),
+        Ask {
+            length: Some(length),
+            ..
+        } => format!(" for {}", seconds(length)),
+        _ => String::new(),
     };
     let images = images(&release.images, &style::ASCII);
     let images = if images.is_empty() {
@@ -149,7 +156,7 @@ pub fn would(verb: Verb, report: &CanaryReport) -> String {
         format!(" ({images})")
     };
     let (number, weight) = (release.number, report.traffic.canary);
-    format!("{id}: would {what} release {number}{images} at weight {weight}{full}")
+    format!("{id}: would {what} release {number}{images} at weight {weight}{how}")
 }
 
 fn at_rest(verb: Verb, report: &CanaryReport) -> String {
@@ -163,8 +170,12 @@ fn at_rest(verb: Verb, report: &CanaryReport) -> String {
     format!("nothing to {what}: {} is at rest, {why}", report.id())
 }
 
-fn hint_at_rest(report: &CanaryReport) -> Option<String> {
+fn hint_at_rest(verb: Verb, report: &CanaryReport) -> Option<String> {
     match report.phase {
+        Phase::Succeeded if verb == Verb::Rollback => Some(format!(
+            "to release what was there before: {} --to 0",
+            command("rollback", report)
+        )),
         Phase::Failed => Some(format!("start it once more: {}", command("retry", report))),
         Phase::Initialized | Phase::Succeeded => {
             Some(format!("a release starts when {} changes", report.target))

@@ -3,7 +3,7 @@
 use super::judge::{self, Considered};
 use super::{Wish, annotations, considered, request};
 use crate::args::verbs::DryRun;
-use crate::client::{Cluster, PatchError};
+use crate::client::Cluster;
 use crate::exit::Error;
 use crate::report::Observed;
 
@@ -22,17 +22,11 @@ pub(super) async fn rehearse(
     };
     let mut by = "";
     if dry_run == DryRun::Server {
-        let request = request(wish.verb, revision, &canary)?;
+        let request = request(wish.ask, revision, &canary)?;
         let annotations = annotations(&request, wish.reason);
         let written = cluster.annotate_or_not(&canary, annotations, true).await;
-        written.map_err(|error| match error {
-            PatchError::Conflict => Error::Conflict(canary.id()),
-            PatchError::Other(error) => error,
-        })?;
+        written.map_err(|error| error.of(&canary.id()))?;
         by = "server ";
     }
-    Ok(format!(
-        "{} ({by}dry run)",
-        judge::would(wish.verb, &report)
-    ))
+    Ok(format!("{} ({by}dry run)", judge::would(wish.ask, &report)))
 }

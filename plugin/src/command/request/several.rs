@@ -14,7 +14,7 @@ use futures::StreamExt;
 
 use super::judge::{Considered, consider, word};
 use super::rehearse::rehearse;
-use super::{Wish, perform};
+use super::{Ask, Wish, perform};
 use crate::args::RequestArgs;
 use crate::args::verbs::DryRun;
 use crate::client::{self, Cluster};
@@ -35,18 +35,18 @@ struct Picked {
 }
 
 pub(super) async fn run(
-    verb: Verb,
+    ask: Ask,
     args: &RequestArgs,
     cluster: &Cluster,
     output: &Output,
 ) -> Result<u8, Error> {
     let picked = if args.which.names.is_empty() {
-        selected(verb, args, cluster).await?
+        selected(ask.verb, args, cluster).await?
     } else {
         named(args, cluster).await
     };
     if args.guards.dry_run == DryRun::None && !args.which.yes && !picked.reports.is_empty() {
-        agree(verb, cluster, output, &picked.reports).await?;
+        agree(ask.verb, cluster, output, &picked.reports).await?;
     }
     let mut codes = Vec::new();
     for (name, error) in &picked.failed {
@@ -58,7 +58,7 @@ pub(super) async fn run(
             if interrupted.get() {
                 return (report, Err(Error::Interrupted));
             }
-            let outcome = one(verb, args, report, cluster).await;
+            let outcome = one(ask, args, report, cluster).await;
             if matches!(outcome, Err(Error::Interrupted)) {
                 interrupted.set(true);
             }
@@ -78,13 +78,13 @@ pub(super) async fn run(
 }
 
 async fn one(
-    verb: Verb,
+    ask: Ask,
     args: &RequestArgs,
     report: &CanaryReport,
     cluster: &Cluster,
 ) -> Result<String, Error> {
     let Meta { namespace, name } = &report.metadata;
-    let wish = Wish::new(verb, args, namespace, name);
+    let wish = Wish::new(ask, args, namespace, name);
     match args.guards.dry_run {
         DryRun::None => Box::pin(perform(&wish, cluster)).await,
         dry_run => rehearse(&wish, cluster, dry_run).await,

@@ -252,9 +252,12 @@ fn paused(facts: &Facts, release: &ReleaseReport, pause: &canary_core::status::P
         named(release)
     );
     let left = duration((pause.remaining_ms + 999) / 1000);
-    let rule = format!(
-        "a paused release stays where it is until it is resumed; then {left} of its step remain"
-    );
+    let until = match pause.until {
+        Some(until) => format!("{until}, or until it is resumed"),
+        None => "it is resumed".to_owned(),
+    };
+    let rule =
+        format!("a paused release stays where it is until {until}; then {left} of its step remain");
     said(answer, &[rule], &["resume", "rollback"]).commands_of(report)
 }
 

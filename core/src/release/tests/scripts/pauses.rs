@@ -7,7 +7,7 @@ use crate::release::conditions::{self, PAUSED};
 use crate::release::tests::sim::Health;
 use crate::release::tests::world::World;
 use crate::request::Verb;
-use crate::status::Phase;
+use crate::status::{Phase, RequestOutcome};
 
 #[test]
 fn promote_full_ends_a_pause() {
@@ -162,4 +162,69 @@ fn a_retry_waits_for_its_gates_and_is_not_taken_for_nothing() {
     world.hooks_answer(HookKind::ConfirmRollout, Ok(()));
     world.run(60);
     assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+fn paused_for(world: &mut World, length: &str) -> (RequestOutcome, String) {
+    let id = format!("p{}", world.status_writes);
+    world.ask_with(Verb::Pause, &id, &format!("for={length}"));
+    world.settle();
+    let record = world.status().last_request.unwrap();
+    assert_eq!(record.id, id);
+    (record.outcome, record.message)
+}
+
+#[test]
+fn a_pause_with_an_end_is_over_then_and_the_dwell_that_was_left_follows() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    world.run(7);
+    let (outcome, message) = paused_for(&mut world, "1m30s");
+    let until = world
+        .status()
+        .release
+        .unwrap()
+        .paused
+        .unwrap()
+        .until
+        .unwrap();
+    assert_eq!(outcome, RequestOutcome::Done);
+    assert_eq!(message, format!("paused at weight 20 until {until}"));
+    world.log.clear();
+    world.run(89);
+    assert_eq!(world.told(), "");
+    assert!(world.status().release.unwrap().paused.is_some());
+    world.run(1);
+    assert_eq!(world.said(), ["Resumed podinfo.test, its pause is over"]);
+    assert_eq!(conditions::get(&world.status(), PAUSED), None);
+    assert_eq!(world.status().release.unwrap().paused, None);
+    world.run(2);
+    assert_eq!(world.weight(), 20);
+    world.run(1);
+    assert_eq!(world.weight(), 40);
+}
+
+#[test]
+fn a_pause_with_an_end_can_be_ended_before() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    paused_for(&mut world, "2h");
+    world.run(60);
+    assert_eq!(
+        outcome(&mut world, Verb::Resume),
+        done("resumed at weight 20")
+    );
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn a_pause_for_no_time_at_all_is_none() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    for odd in ["0s", "soon", "-5m", "5"] {
+        let (outcome, message) = paused_for(&mut world, odd);
+        assert_eq!(outcome, RequestOutcome::Malformed, "{odd}");
+        assert_eq!(
+            message,
+            format!("option for: {odd} is no duration: write it as 90s, 30m or 1h30m")
+        );
+        assert_eq!(world.status().release.unwrap().paused, None);
+    }
 }

@@ -1,29 +1,48 @@
-//! A Deployment's images, changed as `kubectl set image` changes them.
+//! A Deployment's template, changed as kubectl would change it.
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{Request, Status};
 use serde_json::Value;
 
-use super::{Access, Cluster, deployment};
+use super::{Access, Cluster, FIELD_MANAGER, PatchError, deployment};
 use crate::exit::{Error, denial};
 
-/// kubectl's own, so that both are one owner of the field.
-const FIELD_MANAGER: &str = "kubectl-set";
+/// Who changes it, and with which verb of kubectl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// kubectl's own, so that both are one owner of the field.
+    SetImage,
+    Rollback,
+}
+
+// === impl Author ===
+
+impl Author {
+    const fn field_manager(self) -> &'static str {
+        match self {
+            Self::SetImage => "kubectl-set",
+            Self::Rollback => FIELD_MANAGER,
+        }
+    }
+}
 
 // === impl Cluster ===
 
 impl Cluster {
-    /// A strategic merge patch of a Deployment; the warnings that came with the answer.
-    pub async fn patch_images(
+    /// A strategic merge patch of a Deployment, or only its rehearsal; the warnings that came with the
+    /// answer. `hint` helps whom a policy denies it.
+    pub async fn patch_deployment(
         &self,
-        name: &str,
+        (name, author): (&str, Author),
         patch: &Value,
+        dry_run: bool,
         hint: &str,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Vec<String>, PatchError> {
         let api: Api<DynamicObject> =
             Api::namespaced_with(self.client.clone(), &self.namespace, &deployment());
         let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.into()),
+            field_manager: Some(author.field_manager().into()),
+            dry_run,
             ..PatchParams::default()
         };
         let request = Request::new(api.resource_url())
@@ -36,12 +55,16 @@ impl Cluster {
         let status: Status = serde_json::from_slice(&body).map_err(|error| {
             Error::Api(format!("{} is no Kubernetes API: {error}", self.server))
         })?;
+        if status.code == 409 {
+            return Err(PatchError::Conflict);
+        }
         Err(match self.refused(Access::Write, &status) {
             Error::WriteForbidden(_) => Error::Denied {
                 message: denial(&status.message),
                 hint: hint.to_owned(),
             },
             other => other,
-        })
+        }
+        .into())
     }
 }
