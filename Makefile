@@ -36,6 +36,8 @@ test: programs ## Rules, plugin, server, and a real API server with simulated po
 	@$(CARGO) test --quiet -p kubectl-canary --test cli
 	@echo "== admission reviews that nobody would send"
 	@$(CARGO) test --quiet -p canary-tests --test fuzz
+	@echo "== the commands of README.md and docs/, as a person types them (a minute)"
+	@$(CARGO) test --quiet -p canary-tests --test docs
 	@echo "== server and plugin on a real API server, pods simulated (four minutes)"
 	@$(CARGO) test --quiet -p canary-tests --test cluster -- --test-threads 6
 
