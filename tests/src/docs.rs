@@ -86,6 +86,44 @@ pub fn in_namespace(text: &str, shown: &str, real: &str) -> String {
     said
 }
 
+/// What stands in sentences and tables as a command of that program (`program verb NAME`): its words after the
+/// program's name, with something in the places of placeholders.
+pub fn mentions(page: &str, program: &str) -> Vec<Vec<String>> {
+    let fences = page.split("\n```").step_by(2);
+    let spans = fences.flat_map(|text| text.split('`').skip(1).step_by(2));
+    let one_line = |span: &str| span.split_whitespace().collect::<Vec<_>>().join(" ");
+    spans
+        .map(|span| one_line(&span.replace("\\|", "|")))
+        .filter_map(|span| Some(words_of(span.strip_prefix(program)?.strip_prefix(' ')?)))
+        .filter(|words| !words.is_empty())
+        .collect()
+}
+
+/// Up to a redirection, or to what is no word.
+fn words_of(text: &str) -> Vec<String> {
+    text.split_whitespace()
+        .take_while(|word| !word.starts_with(['>', '|', '<', '…']))
+        .map(|word| {
+            let word = word.trim_matches(['[', ']']);
+            let first = word.split('|').next().unwrap_or_default();
+            let parts = first.split_inclusive(['/', '=']);
+            parts.map(filled_in).collect()
+        })
+        .collect()
+}
+
+/// `NAME` becomes a name, `N` a number.
+fn filled_in(part: &str) -> String {
+    let end = part.trim_start_matches(|c: char| c.is_ascii_uppercase());
+    match part.strip_suffix(end).unwrap_or_default() {
+        "" => part.to_owned(),
+        "N" | "M" => format!("1{end}"),
+        "SHELL" => format!("bash{end}"),
+        _ if end.is_empty() || end.starts_with(['/', '=']) => format!("x{end}"),
+        _ => part.to_owned(),
+    }
+}
+
 fn blocks(page: &str) -> Result<Vec<Block<'_>>, String> {
     let mut all = Vec::new();
     let mut open: Option<Block<'_>> = None;

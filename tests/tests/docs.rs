@@ -22,8 +22,11 @@ mod shell;
 #[path = "docs/world.rs"]
 mod world;
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
-use canary_tests::docs::{Command, commands};
+use canary_tests::docs::{Command, commands, mentions};
+use canary_tests::plugin::plugin;
 use canary_tests::tools::folder;
 use futures::future::join_all;
 
@@ -36,6 +39,8 @@ use crate::world::World;
 pub struct Page {
     /// As it is seen from the project's folder.
     pub file: String,
+    /// What the plugin is told in sentences and tables.
+    mentions: Vec<Vec<String>>,
     pub commands: Vec<Command>,
 }
 
@@ -52,7 +57,11 @@ impl Page {
     fn read(file: String) -> Result<Self> {
         let text = std::fs::read_to_string(folder(&file))?;
         let commands = commands(&text).map_err(|error| anyhow::anyhow!("{file}: {error}"))?;
-        Ok(Self { file, commands })
+        Ok(Self {
+            file,
+            mentions: mentions(&text, "kubectl canary"),
+            commands,
+        })
     }
 
     /// The README, and every page of `docs/`.
@@ -77,6 +86,7 @@ impl Page {
             .collect();
         (!commands.is_empty()).then(|| Self {
             file: self.file.clone(),
+            mentions: Vec::new(),
             commands,
         })
     }
@@ -119,6 +129,19 @@ async fn the_commands_about_installing_do_what_the_pages_say() -> Result<()> {
         results.push(bare.play(installing.context(file)?).await);
     }
     assert_all(results);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_plugin_knows_every_verb_and_flag_that_a_sentence_names() -> Result<()> {
+    for page in Page::all()? {
+        for words in page.mentions {
+            // Read to the end, and then not done.
+            let all = words.iter().map(String::as_str).chain(["--help"]);
+            let output = plugin(Path::new(""), &all.collect::<Vec<_>>()).await?;
+            assert_eq!(output.code, Some(0), "{}: {words:?}: {output:?}", page.file);
+        }
+    }
     Ok(())
 }
 

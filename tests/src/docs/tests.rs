@@ -149,3 +149,23 @@ fn a_command_is_typed_in_the_namespace_that_there_is() {
         "a -n testing b.test -n other"
     );
 }
+
+#[test]
+fn a_command_in_a_sentence_is_read_with_its_placeholders_filled_in() {
+    let page = "Try `p status [NAME] [-w]`, `p set image deployment/NAME A=B`,\n`p\nlint -f FILE\\|DIR\\|-`.\n\
+                | `p a > b` | `p diff NAME N M` | `other` | `p` | `p-q` | `p c -A` |\n\
+                ```console\n`p no`\n```\n`p <Tab>` and `p last`\n";
+    let found: Vec<String> = mentions(page, "p").iter().map(|it| it.join(" ")).collect();
+    assert_eq!(
+        found,
+        [
+            "status x -w",
+            "set image deployment/x x=x",
+            "lint -f x",
+            "a",
+            "diff x 1 1",
+            "c -A",
+            "last"
+        ]
+    );
+}
