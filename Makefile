@@ -28,7 +28,7 @@ demo: programs ## Play the user's scenario: one release succeeds, one rolls back
 	@target/debug/canary-demo
 
 .PHONY: test
-test: programs ## Rules, plugin, server, and a real API server with simulated pods (about five minutes)
+test: programs ## Rules, plugin, server, the docs' commands, and a real API server with simulated pods (six minutes)
 	@tests/tools/build.sh control-plane >/dev/null
 	@echo "== rules, server, plugin and fixtures"
 	@PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --quiet --workspace --lib
