@@ -28,7 +28,7 @@ demo: programs ## Play the user's scenario: one release succeeds, one rolls back
 	@target/debug/canary-demo
 
 .PHONY: test
-test: programs ## Rules, plugin, server, and a real API server with simulated pods (about five minutes)
+test: programs ## Rules, plugin, server, the docs' commands, and a real API server with simulated pods (six minutes)
 	@tests/tools/build.sh control-plane >/dev/null
 	@echo "== rules, server, plugin and fixtures"
 	@PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --quiet --workspace --lib
@@ -36,6 +36,8 @@ test: programs ## Rules, plugin, server, and a real API server with simulated po
 	@$(CARGO) test --quiet -p kubectl-canary --test cli
 	@echo "== admission reviews that nobody would send"
 	@$(CARGO) test --quiet -p canary-tests --test fuzz
+	@echo "== the commands of README.md and docs/, as a person types them (a minute)"
+	@$(CARGO) test --quiet -p canary-tests --test docs
 	@echo "== server and plugin on a real API server, pods simulated (four minutes)"
 	@$(CARGO) test --quiet -p canary-tests --test cluster -- --test-threads 6
 

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod cluster;
 pub mod control_plane;
 pub mod crds;
+pub mod docs;
 pub mod fixtures;
 pub mod guard;
 pub mod held;
