@@ -16,7 +16,9 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 const ROWS: u16 = 30;
-const COLUMNS: u16 = 100;
+/// Room for all columns of the tree, however long the hashes are, so that each recording has them; and kubectl's
+/// warning is folded between two words.
+const COLUMNS: u16 = 103;
 /// How long the end stays before the picture begins anew.
 const END: Duration = Duration::from_secs(6);
 /// What a README may weigh.
