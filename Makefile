@@ -124,6 +124,11 @@ manifests: ## Write the generated manifests, the chart's copies, and the schema 
 	@cp $(CHART_FILES) manifests/chart/files/
 	@cp manifests/crds.yaml manifests/chart/crds/
 
+.PHONY: docs
+docs: programs ## Record anew the release that README.md shows: docs/demo.svg (about a minute)
+	@tests/tools/build.sh control-plane >/dev/null
+	@target/debug/canary-recording docs/demo.svg
+
 .PHONY: mutants
 mutants: ## Mutate the rules: no survivor without a written reason (docs/mutants.md)
 	PROPTEST_CASES=$${PROPTEST_CASES:-200} $(CARGO) mutants

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the plugin's release archives, their checksums, an SBOM and krew's manifest, in target/dist. The same
-# programs give the same bytes.
+# commit and compilers give the same bytes.
 #
 #   manifests/krew/dist.sh [TARGET…]      all three without one
 #
@@ -32,7 +32,20 @@ platform() {
 rm -rf "$out"
 mkdir -p "$out"
 stage=$(mktemp -d)
-trap 'rm -rf "$stage"' EXIT
+trap 'rm -rf "$stage"; rm -f {core,plugin,webhook,tests}/sbom.json' EXIT
+
+# Panics name source files: by the crate, not by where this machine keeps it.
+cargo fetch --quiet --locked
+flags=("--remap-path-prefix=$PWD=.")
+for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+  flags+=("--remap-path-prefix=$registry=crates")
+done
+CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}")
+export CARGO_ENCODED_RUSTFLAGS
+# The time in the SBOM.
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
+export SOURCE_DATE_EPOCH
+
 sed -e /^#/d -e "s|@VERSION@|$version|" -e "s|@REPOSITORY@|$repository|" manifests/krew/template.yaml > "$out/canary.yaml"
 
 for target in "${targets[@]}"; do
@@ -42,11 +55,11 @@ for target in "${targets[@]}"; do
   [ "$os" != windows ] || program=kubectl-canary.exe
   echo "building $program for $target"
   rustup target add "$target" >/dev/null 2>&1 || true
-  cargo zigbuild --quiet --release --target "$target" -p kubectl-canary --bin kubectl-canary
+  cargo zigbuild --quiet --locked --profile small --target "$target" -p kubectl-canary --bin kubectl-canary
 
   folder=$stage/$target
   mkdir "$folder"
-  install -m 0755 "target/$target/release/$program" "$folder/$program"
+  install -m 0755 "target/$target/small/$program" "$folder/$program"
   install -m 0644 LICENSE "$folder/LICENSE"
   files=(LICENSE "$program")
   if [ "$os" != windows ]; then
@@ -66,9 +79,9 @@ for target in "${targets[@]}"; do
 YAML
 done
 
-# One for all: it lists what is compiled in, by crate, version and licence.
-cargo cyclonedx --quiet --manifest-path plugin/Cargo.toml --format json --target all --override-filename sbom
-mv plugin/sbom.json "$out/kubectl-canary_${version}_sbom.cdx.json"
-find core webhook tests -maxdepth 1 -name sbom.json -delete
+# One for all: the crates of every platform, by version and licence. It names our own by their folders here.
+cargo cyclonedx --quiet --manifest-path plugin/Cargo.toml --format json --spec-version 1.5 --target all \
+  --override-filename sbom
+sed "s|path+file://$PWD/|path+file:///kubectl-canary/|g" plugin/sbom.json > "$out/kubectl-canary_${version}_sbom.cdx.json"
 (cd "$out" && sha256sum -- *.tar.gz *.json > checksums.txt)
 ls -l "$out"

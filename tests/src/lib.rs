@@ -22,6 +22,7 @@ pub mod node;
 pub mod pki;
 pub mod plugin;
 pub mod process;
+pub mod recording;
 pub mod scenario;
 pub mod server;
 pub mod stage;
