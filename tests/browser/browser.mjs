@@ -3,6 +3,7 @@
 //   test ─► page ─► kubectl canary dashboard ─► API server ◄─ kubectl proxy ◄─ test
 
 import assert from "node:assert/strict";
+import { test } from "node:test";
 import axe from "axe-core";
 import { chromium } from "playwright-core";
 
@@ -54,6 +55,17 @@ export async function accessible(page, what) {
   assert.ok(passes.length > 10, `axe looked at too little: ${passes.length}`);
   const said = violations.map(({ id, help, nodes }) => `${id}: ${help}\n  ${nodes.slice(0, 3).map(({ html }) => html).join("\n  ")}`);
   assert.deepEqual(said, [], what);
+}
+
+// Tests that each begin where the one before has ended: after a failure the others are not tried.
+export function story() {
+  let failed;
+  return (name, act) => test(name, async () => {
+    assert.ok(!failed, `not tried, since this failed: ${failed}`);
+    failed = name;
+    await act();
+    failed = undefined;
+  });
 }
 
 export async function until(what, check, patience = PATIENCE) {

@@ -6,14 +6,18 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use canary_tests::clock::eventually;
 use canary_tests::cluster::{ALICE, BOB, Cluster, LIMIT};
 use canary_tests::control_plane::ControlPlane;
-use canary_tests::process::{Process, run};
+use canary_tests::process::Process;
 use canary_tests::tools::{binary, folder, require};
 use serde_json::json;
+
+/// Longer than any script takes.
+const PLAY: Duration = Duration::from_secs(300);
 
 /// A program that prints where it serves.
 struct Serving {
@@ -58,7 +62,7 @@ async fn proxy(plane: &ControlPlane) -> Result<Serving> {
     Ok(serving)
 }
 
-/// Runs a script to its end; what it measured is printed.
+/// Runs a script to its end; what it says is seen as it says it.
 async fn play(script: &str, environment: &[(&str, &str)]) -> Result<()> {
     let mut command = Command::new(require("node")?);
     command
@@ -66,11 +70,12 @@ async fn play(script: &str, environment: &[(&str, &str)]) -> Result<()> {
         .args(["--test", "--test-reporter=spec", script])
         .env("CHROMIUM", require("chromium")?)
         .envs(environment.iter().copied());
-    let output = run(command, "").await?;
-    println!("{}", output.stdout);
-    output
-        .ok()
-        .with_context(|| format!("tests/browser/{script}"))?;
+    let mut command = tokio::process::Command::from(command);
+    let mut script_runs = command.kill_on_drop(true).spawn()?;
+    let status = tokio::time::timeout(PLAY, script_runs.wait())
+        .await
+        .with_context(|| format!("tests/browser/{script} does not end"))??;
+    ensure!(status.success(), "tests/browser/{script}: {status}");
     Ok(())
 }
 
