@@ -185,5 +185,7 @@ impl Report {
         let used = image.micros_per_answer();
         self.add("image_review_cpu_us", used, count, Bar::None);
         self.add("image_rss_mib", image.rss_mib, 1, at_most(60.0, 1));
+        let flooded = ("image_flooded_rss_mib", image.flooded_rss_mib);
+        self.add(flooded.0, flooded.1, 1, Bar::None);
     }
 }

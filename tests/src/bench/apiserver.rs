@@ -39,10 +39,6 @@ const ENFORCERS: [&str; 8] = [
 const LEARNED: Duration = Duration::from_secs(5);
 const ALONE: usize = 50;
 
-/// Changes that the API server is given at once. What it is given beyond what its CPUs do waits within it, and
-/// its histogram calls that our time.
-const AT_ONCE: usize = 8;
-
 /// What came of the changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
@@ -83,7 +79,7 @@ pub async fn one_by_one(apps: &Apps) -> Result<Vec<Duration>> {
 /// Changes templates by server-side dry-run, of one Canary after another; what the API server measured.
 pub async fn under_changes(plane: &ControlPlane, apps: &Apps, pace: Pace) -> Result<Asked> {
     let before = Calls::so_far(plane).await?;
-    let (apps, room) = (apps.clone(), Arc::new(Semaphore::new(AT_ONCE)));
+    let (apps, room) = (apps.clone(), Arc::new(Semaphore::new(at_once()?)));
     let load = open_loop(pace, move |number| {
         let (apps, room) = (apps.clone(), room.clone());
         async move {
@@ -111,6 +107,12 @@ pub async fn under_changes(plane: &ControlPlane, apps: &Apps, pace: Pace) -> Res
         changes,
         changes_per_second: changes as f64 / load.took.as_secs_f64(),
     })
+}
+
+/// Changes that the API server is given at once: one for each CPU. What it is given beyond that waits within it
+/// for a CPU, and its histogram calls that our time.
+fn at_once() -> Result<usize> {
+    Ok(std::thread::available_parallelism()?.get())
 }
 
 // === impl Calls ===
