@@ -54,6 +54,26 @@ pub const ELSEWHERE: &[Elsewhere] = &[
         "who makes a release",
     ),
     row(
+        "(cd target/dist && sha256sum",
+        "the archives are there after make dist only",
+        "who makes a release",
+    ),
+    row(
+        "go install sigs.k8s.io/krew",
+        "it downloads and builds a tool",
+        "who makes a release",
+    ),
+    row(
+        "validate-krew-manifest",
+        "the manifest is there after make dist only",
+        "who makes a release",
+    ),
+    row(
+        "krew install",
+        "the archives are there after make dist only",
+        "who makes a release",
+    ),
+    row(
         "PATH=$PWD/target/venv/bin:$PATH make dist",
         "it is three release builds",
         "who makes a release",
