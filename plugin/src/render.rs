@@ -26,7 +26,7 @@ mod words;
 
 pub use layout::{Line, Tone, steers};
 pub use style::{ASCII, Theme};
-pub use words::{countdown, duration, images, outcome, phase};
+pub use words::{bracketed, countdown, duration, images, outcome, phase};
 
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,16 @@ impl Author {
 // === impl Cluster ===
 
 impl Cluster {
+    /// The Deployment of that name, which has to be there.
+    pub async fn deployment(&self, name: &str) -> Result<Value, Error> {
+        let namespace = self.namespace.as_str();
+        let found = self.look(Some(namespace), name, &deployment()).await?;
+        found.ok_or_else(|| Error::NoObject {
+            message: format!("deployment {namespace}/{name} not found"),
+            hint: format!("kubectl get deployments -n {namespace}"),
+        })
+    }
+
     /// A strategic merge patch of a Deployment, or only its rehearsal; the warnings that came with the
     /// answer. `hint` helps whom a policy denies it.
     pub async fn patch_deployment(

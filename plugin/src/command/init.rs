@@ -58,13 +58,7 @@ fn consequences(text: &str, around: &Around) -> Result<Vec<String>, Error> {
 
 async fn of_cluster(cluster: &Cluster, name: &str) -> Result<Around, Error> {
     let namespace = cluster.namespace.as_str();
-    let found = cluster
-        .look(Some(namespace), name, &client::deployment())
-        .await?;
-    let deployment = found.ok_or_else(|| Error::NoObject {
-        message: format!("deployment {namespace}/{name} not found"),
-        hint: format!("kubectl get deployments -n {namespace}"),
-    })?;
+    let deployment = cluster.deployment(name).await?;
     let services = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Service"));
     let routes = client::apisix_route("apisix.apache.org/v2");
     Ok(Around {

@@ -9,22 +9,14 @@ use serde_json::{Value, json};
 
 use super::started;
 use crate::args::set::{NewImage, SetImageArgs};
-use crate::client::{self, Author, Cluster};
+use crate::client::{Author, Cluster};
 use crate::exit::{Error, code};
 use crate::follow::Follower;
 use crate::output::Output;
 
 pub async fn image(args: &SetImageArgs, cluster: &Cluster, output: &Output) -> Result<u8, Error> {
     let (namespace, name) = (cluster.namespace.as_str(), args.target.0.as_str());
-    let found = cluster
-        .look(Some(namespace), name, &client::deployment())
-        .await?;
-    let Some(live) = found else {
-        return Err(Error::NoObject {
-            message: format!("deployment {namespace}/{name} not found"),
-            hint: format!("kubectl get deployments -n {namespace}"),
-        });
-    };
+    let live = cluster.deployment(name).await?;
     let canary = canary_of(cluster, name).await?;
     let canary_name = canary.metadata.name.as_deref().unwrap_or_default();
     let Some(patch) = change(&live, &args.images)? else {

@@ -16,13 +16,13 @@ use super::request::{Wish, expected, perform};
 use super::started;
 use crate::args::RollbackArgs;
 use crate::args::verbs::DryRun;
-use crate::client::{self, Author, Cluster, PatchError};
+use crate::client::{Author, Cluster, PatchError};
 use crate::exit::{Error, code};
 use crate::follow::Follower;
 use crate::output::Output;
 use crate::owner;
+use crate::render;
 use crate::render::detail::command;
-use crate::render::{self, style};
 use crate::report::history::History;
 use crate::report::{CanaryReport, Observed};
 
@@ -137,13 +137,7 @@ async fn replace(
     );
     let mut first: Option<Value> = None;
     for _ in 0..ATTEMPTS {
-        let found = cluster
-            .look(Some(namespace), name, &client::deployment())
-            .await?;
-        let live = found.ok_or_else(|| Error::NoObject {
-            message: format!("deployment {namespace}/{name} not found"),
-            hint: format!("kubectl get deployments -n {namespace}"),
-        })?;
+        let live = cluster.deployment(name).await?;
         let template = &live["spec"]["template"];
         if first.get_or_insert_with(|| template.clone()) != template {
             break;
@@ -189,12 +183,7 @@ fn patch(live: &Value, kept: &Value, reason: Option<&str>) -> Value {
 
 fn sentence(args: &RollbackArgs, goal: &Goal, live: &Value, kept: &Value) -> String {
     let changes = changed_images(images(live), images(kept));
-    let changes = render::images(&changes, &style::ASCII);
-    let changes = if changes.is_empty() {
-        String::new()
-    } else {
-        format!(" ({changes})")
-    };
+    let changes = render::bracketed(&changes);
     let how = if args.fast { ", without analysis" } else { "" };
     let (does, dry) = match args.request.guards.dry_run {
         DryRun::None => ("releases", ""),

@@ -212,19 +212,18 @@ mod tests {
             .collect()
     }
 
+    /// A release at weight 30, and the same a second later.
+    fn looked_at_twice() -> Seen {
+        let mut seen = Seen::default();
+        for time in ["12:00:00", "12:00:01"] {
+            look(&mut seen, &status("Progressing", 30, 0, &json!({})), time);
+        }
+        seen
+    }
+
     #[test]
     fn a_weight_counts_from_when_it_was_routed_and_is_kept_once() {
-        let mut seen = Seen::default();
-        look(
-            &mut seen,
-            &status("Progressing", 30, 0, &json!({})),
-            "12:00:00",
-        );
-        look(
-            &mut seen,
-            &status("Progressing", 30, 0, &json!({})),
-            "12:00:01",
-        );
+        let mut seen = looked_at_twice();
         let next = json!({"stepSince": "2026-03-01T12:00:06Z"});
         look(&mut seen, &status("Progressing", 40, 0, &next), "12:00:07");
         let expected = [("11:59:02", 0), ("11:59:56", 30), ("12:00:06", 40)];
@@ -303,17 +302,7 @@ mod tests {
 
     #[test]
     fn each_check_is_kept_once_and_a_new_release_begins_anew() {
-        let mut seen = Seen::default();
-        look(
-            &mut seen,
-            &status("Progressing", 30, 0, &json!({})),
-            "12:00:00",
-        );
-        look(
-            &mut seen,
-            &status("Progressing", 30, 0, &json!({})),
-            "12:00:01",
-        );
+        let mut seen = looked_at_twice();
         assert_eq!(seen.values("request-duration").len(), 1);
         assert_eq!(seen.values("request-duration")[0].value, Some(42.0));
         look(

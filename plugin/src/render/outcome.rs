@@ -1,7 +1,7 @@
 //! How a release came out, in one line.
 
 use super::detail::command;
-use super::{duration, images, style};
+use super::{bracketed, duration};
 use crate::report::CanaryReport;
 
 /// Release `number`, or the current one; it may be one of the history.
@@ -19,12 +19,7 @@ pub fn promoted(report: &CanaryReport, number: Option<i64>) -> String {
     let Some((number, changes, started, ended)) = found else {
         return "promoted".to_owned();
     };
-    let images = images(changes, &style::ASCII);
-    let images = if images.is_empty() {
-        String::new()
-    } else {
-        format!(" ({images})")
-    };
+    let images = bracketed(changes);
     let took = ended.map_or(String::new(), |end| {
         let seconds = end.duration_since(started).as_secs();
         format!(", {} after it started", duration(seconds))

@@ -55,6 +55,15 @@ pub fn images(changes: &[ImageChange], glyphs: &Glyphs) -> String {
     said.collect::<Vec<_>>().join(", ")
 }
 
+/// The same as it stands behind a name in a sentence; nothing if no image changes.
+pub fn bracketed(changes: &[ImageChange]) -> String {
+    let images = images(changes, &super::style::ASCII);
+    if images.is_empty() {
+        return String::new();
+    }
+    format!(" ({images})")
+}
+
 /// Which image this is about: `stefanprodan/podinfo`.
 pub fn repository(changes: &[ImageChange]) -> Option<String> {
     match changes {

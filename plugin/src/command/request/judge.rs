@@ -9,7 +9,7 @@ use super::Ask;
 use crate::exit::{Error, seconds};
 use crate::follow::{Fate, fate};
 use crate::render::detail::command;
-use crate::render::{images, outcome, style};
+use crate::render::{bracketed, outcome};
 use crate::report::{CanaryReport, Observed};
 
 /// What there is to do about a wish.
@@ -149,12 +149,7 @@ pub fn would(ask: Ask, report: &CanaryReport) -> String {
         } => format!(" for {}", seconds(length)),
         _ => String::new(),
     };
-    let images = images(&release.images, &style::ASCII);
-    let images = if images.is_empty() {
-        String::new()
-    } else {
-        format!(" ({images})")
-    };
+    let images = bracketed(&release.images);
     let (number, weight) = (release.number, report.traffic.canary);
     format!("{id}: would {what} release {number}{images} at weight {weight}{how}")
 }
