@@ -17,6 +17,7 @@ pub mod env;
 pub mod exit;
 pub mod files;
 pub mod follow;
+pub mod jsonpath;
 pub mod kubeconfig;
 pub mod lint;
 pub mod manifests;

@@ -1,6 +1,5 @@
 //! Standard output: whether it is a terminal, how wide, and how to draw on it.
 
-mod jsonpath;
 mod screen;
 
 use std::io::{IsTerminal, Write};
@@ -8,7 +7,6 @@ use std::io::{IsTerminal, Write};
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
-pub use self::jsonpath::Template;
 pub use self::screen::{Frame, Screen};
 use crate::args::Color;
 use crate::args::format::Machine;

@@ -171,12 +171,7 @@ impl Election {
                 }
             }
         }
-        let object = self.object(Some(&lease), fence.clock.now());
-        written(
-            self.api
-                .replace(&self.name, &PostParams::default(), &object)
-                .await,
-        )
+        self.replace(&lease, fence).await
     }
 
     async fn renew(&self, fence: &Fence) -> kube::Result<bool> {
@@ -190,12 +185,13 @@ impl Election {
         if holder != Some(&self.identity) {
             return Ok(false);
         }
-        let object = self.object(Some(&lease), fence.clock.now());
-        written(
-            self.api
-                .replace(&self.name, &PostParams::default(), &object)
-                .await,
-        )
+        self.replace(&lease, fence).await
+    }
+
+    async fn replace(&self, old: &LeaseObject, fence: &Fence) -> kube::Result<bool> {
+        let lease = self.object(Some(old), fence.clock.now());
+        let params = PostParams::default();
+        written(self.api.replace(&self.name, &params, &lease).await)
     }
 
     fn object(&self, old: Option<&LeaseObject>, now: Timestamp) -> LeaseObject {

@@ -6,7 +6,7 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Error};
 
-use crate::output::Template;
+use crate::jsonpath::Template;
 
 /// What programs read.
 #[derive(Clone, Debug)]

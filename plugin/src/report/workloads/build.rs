@@ -1,13 +1,14 @@
 //! From objects to what is shown of them: who owns what, and how it fares.
 
-use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::{Children, Health, Listed, PodReport, ReplicaSetReport, Role, State, Workload, pod};
+use super::{
+    Children, Health, Listed, PodReport, ReplicaSetReport, Role, State, Workload, created, pod,
+};
 use crate::report::{CONTAINERS, Extra, Observed, images};
 
 /// The revision that the Deployment controller counts.
@@ -227,8 +228,4 @@ fn revision(metadata: &ObjectMeta) -> i64 {
     let annotations = metadata.annotations.as_ref();
     let revision = annotations.and_then(|all| all.get(REVISION)?.parse().ok());
     revision.unwrap_or(0)
-}
-
-pub(super) fn created(metadata: &ObjectMeta) -> Option<Timestamp> {
-    metadata.creation_timestamp.as_ref().map(|time| time.0)
 }

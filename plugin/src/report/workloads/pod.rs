@@ -2,8 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 
-use super::build::created;
-use super::{Health, PodReport, State};
+use super::{Health, PodReport, State, created};
 
 /// What a container waits for on its way.
 const ON_ITS_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
