@@ -22,10 +22,10 @@ help: ## Show the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: programs ## Play the user's scenario: one release succeeds, one rolls back (about five minutes)
+demo: programs ## Play the user's scenario: one release succeeds, one rolls back (about five minutes; KEEP=1: the cluster stays until Ctrl-C)
 	@tests/tools/packages.sh || true
 	@tests/tools/build.sh $(if $(filter 0,$(shell id -u)),node,control-plane) >/dev/null
-	@target/debug/canary-demo
+	@target/debug/canary-demo $(if $(KEEP),--keep)
 
 .PHONY: test
 test: programs ## Rules, plugin, server, the docs' commands, and a real API server with simulated pods (six minutes)

@@ -23,7 +23,7 @@ use kube::discovery::ApiResource;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config, Resource};
 
-pub use self::deployments::Author;
+pub use self::deployments::{Author, explained};
 pub use self::policies::Review;
 pub use self::trial::Trial;
 pub use self::writes::PatchError;

@@ -25,14 +25,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The connection that flags and environment ask for.
 pub async fn config(flags: &Global, env: &Env) -> Result<Config, Error> {
-    let kubeconfig = merged(&files(flags, env))?;
+    let files = files(flags, env);
+    let kubeconfig = merged(&files)?;
     let mut config = if kubeconfig.contexts.is_empty()
         && kubeconfig.clusters.is_empty()
         && flags.server.is_none()
     {
-        let mut config = Config::incluster().map_err(|_| {
-            Error::NoCluster("no kubeconfig was found, and this is not a pod".into())
-        })?;
+        let mut config = Config::incluster().map_err(|_| Error::NoCluster(nowhere(&files)))?;
         override_user(&mut config.auth_info, flags);
         check_token(&config.auth_info)?;
         config
@@ -87,6 +86,21 @@ fn files(flags: &Global, env: &Env) -> Vec<(PathBuf, bool)> {
         .iter()
         .map(|home| (home.join(".kube").join("config"), false))
         .collect()
+}
+
+/// What was looked for in vain.
+fn nowhere(files: &[(PathBuf, bool)]) -> String {
+    let (there, missing): (Vec<_>, Vec<_>) = files.iter().partition(|(path, _)| path.exists());
+    let listed = |files: &[&(PathBuf, bool)]| {
+        let names = files.iter().map(|(path, _)| path.display().to_string());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let found = match (there.as_slice(), missing.as_slice()) {
+        ([], []) => "no kubeconfig was found".to_owned(),
+        ([], missing) => format!("there is no {}", listed(missing)),
+        (there, _) => format!("{} names none", listed(there)),
+    };
+    format!("{found}, and this is not a pod")
 }
 
 /// Missing files of a list are skipped, as kubectl does; the first to set a value wins.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Subcommand};
 
+use super::verbs::DryRun;
 use super::{dns_name, duration};
 
 #[derive(Debug, Args)]
@@ -36,6 +37,12 @@ pub struct SetImageArgs {
     /// How long to wait for the release's end (0: without end); it goes on after that
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0")]
     pub timeout: Duration,
+    /// Why, for the record: kept as the Deployment's change cause, as `kubectl rollout history` shows it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Say what would be changed, and change nothing; `server` lets admission and policies answer
+    #[arg(long, value_enum, value_name = "client|server", default_value_t = DryRun::None, hide_default_value = true, hide_possible_values = true)]
+    pub dry_run: DryRun,
 }
 
 /// The name in `deployment/NAME`.

@@ -127,6 +127,19 @@ pub struct ExplainArgs {
     pub output: Option<Machine>,
 }
 
+// === impl DryRun ===
+
+impl DryRun {
+    /// Behind what is said to have happened, as kubectl has it.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Client => " (dry run)",
+            Self::Server => " (server dry run)",
+        }
+    }
+}
+
 /// `r42` or `42`.
 fn release(text: &str) -> Result<i64, String> {
     let digits = text.strip_prefix('r').unwrap_or(text);

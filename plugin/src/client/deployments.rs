@@ -2,7 +2,7 @@
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{Request, Status};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Access, Cluster, FIELD_MANAGER, PatchError, deployment};
 use crate::exit::{Error, denial};
@@ -13,6 +13,14 @@ pub enum Author {
     /// kubectl's own, so that both are one owner of the field.
     SetImage,
     Rollback,
+}
+
+/// The patch with the reason for it, where `kubectl rollout history` looks.
+pub fn explained(mut patch: Value, reason: Option<&str>) -> Value {
+    if let Some(reason) = reason {
+        patch["metadata"]["annotations"] = json!({ "kubernetes.io/change-cause": reason });
+    }
+    patch
 }
 
 // === impl Author ===

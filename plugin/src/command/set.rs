@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::started;
 use crate::args::set::{NewImage, SetImageArgs};
-use crate::client::{Author, Cluster};
+use crate::args::verbs::DryRun;
+use crate::client::{Author, Cluster, explained};
 use crate::exit::{Error, code};
 use crate::follow::Follower;
 use crate::output::Output;
@@ -23,21 +24,24 @@ pub async fn image(args: &SetImageArgs, cluster: &Cluster, output: &Output) -> R
         output.print(&format!("deployment.apps/{name} unchanged\n"))?;
         return Ok(code::OK);
     };
+    let patch = explained(patch, args.reason.as_deref());
+    let dry = args.dry_run;
     // Looked at before the change: the release that it starts has another number than the last one now.
-    let mut follower = if args.wait {
+    let mut follower = if args.wait && dry == DryRun::None {
         Some(Follower::start(cluster, namespace, canary_name).await?)
     } else {
         None
     };
-    let hint = format!("kubectl canary can-i release {canary_name} -n {namespace}");
-    let written = cluster
-        .patch_deployment((name, Author::SetImage), &patch, false, &hint)
-        .await
-        .map_err(|error| error.of(&canary.id()))?;
-    for warning in written {
-        anstream::eprintln!("Warning: {warning}");
+    if dry != DryRun::Client {
+        let hint = format!("kubectl canary can-i release {canary_name} -n {namespace}");
+        let author = (name, Author::SetImage);
+        let written = cluster.patch_deployment(author, &patch, dry == DryRun::Server, &hint);
+        for warning in written.await.map_err(|error| error.of(&canary.id()))? {
+            anstream::eprintln!("Warning: {warning}");
+        }
     }
-    output.print(&format!("deployment.apps/{name} image updated\n"))?;
+    let said = dry.suffix();
+    output.print(&format!("deployment.apps/{name} image updated{said}\n"))?;
     match &mut follower {
         Some(follower) => Box::pin(started::follow(follower, args.timeout, output)).await,
         None => Ok(code::OK),

@@ -16,7 +16,7 @@ use super::request::{Wish, expected, perform};
 use super::started;
 use crate::args::RollbackArgs;
 use crate::args::verbs::DryRun;
-use crate::client::{Author, Cluster, PatchError};
+use crate::client::{Author, Cluster, PatchError, explained};
 use crate::exit::{Error, code};
 use crate::follow::Follower;
 use crate::output::Output;
@@ -170,27 +170,23 @@ async fn replace(
 fn patch(live: &Value, kept: &Value, reason: Option<&str>) -> Value {
     let mut template = kept.clone();
     template["$patch"] = json!("replace");
-    let mut patch = json!({
+    let patch = json!({
         "metadata": { "resourceVersion": live["metadata"]["resourceVersion"] },
         "spec": { "template": template },
     });
-    if let Some(reason) = reason {
-        // What `kubectl rollout history` shows.
-        patch["metadata"]["annotations"] = json!({ "kubernetes.io/change-cause": reason });
-    }
-    patch
+    explained(patch, reason)
 }
 
 fn sentence(args: &RollbackArgs, goal: &Goal, live: &Value, kept: &Value) -> String {
     let changes = changed_images(images(live), images(kept));
     let changes = render::bracketed(&changes);
     let how = if args.fast { ", without analysis" } else { "" };
-    let (does, dry) = match args.request.guards.dry_run {
-        DryRun::None => ("releases", ""),
-        DryRun::Client => ("would release", " (dry run)"),
-        DryRun::Server => ("would release", " (server dry run)"),
+    let dry = args.request.guards.dry_run;
+    let does = match dry {
+        DryRun::None => "releases",
+        DryRun::Client | DryRun::Server => "would release",
     };
-    format!("{does} {} again{changes}{how}{dry}", goal.whose)
+    format!("{does} {} again{changes}{how}{}", goal.whose, dry.suffix())
 }
 
 /// Promotes the release that has just begun.

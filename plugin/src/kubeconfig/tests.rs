@@ -139,7 +139,26 @@ fn what_cannot_be_used_is_named() {
         ..Global::default()
     };
     assert!(said(odd, &[]).contains("ftp://x"));
-    assert!(said(Global::default(), &[]).contains("no cluster is configured"));
+}
+
+#[test]
+fn where_no_cluster_is_named_it_says_where_it_looked() {
+    let (folder, paths) = written(&["", "current-context: x"]);
+    let said = |paths: &[PathBuf]| {
+        let error = connect(&Global::default(), &environment(paths)).unwrap_err();
+        let text = error.to_string();
+        text.replace(&folder.path().display().to_string(), "")
+    };
+    let gone = folder.path().join("gone");
+    for (paths, why) in [
+        (&[][..], "no kubeconfig was found"),
+        (&[gone.clone()], "there is no /gone"),
+        (&[gone, paths[0].clone()], "/config-0 names none"),
+        (&paths, "/config-0, /config-1 names none"),
+    ] {
+        let expected = format!("no cluster is configured: {why}, and this is not a pod");
+        assert_eq!(said(paths), expected);
+    }
 }
 
 #[test]

@@ -79,6 +79,34 @@ fn the_image_is_set_as_kubectl_sets_it() {
 }
 
 #[test]
+fn a_reason_becomes_the_change_cause_of_the_deployment() {
+    let api = scripted(Vec::new());
+    set(&api, &["--wait=false", "--reason", "CVE-2026-1"])
+        .said("deployment.apps/podinfo image updated\n");
+    let annotations = &api.patches()[0]["metadata"]["annotations"];
+    assert_eq!(
+        *annotations,
+        json!({"kubernetes.io/change-cause": "CVE-2026-1"})
+    );
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_waits_for_nothing() {
+    let api = scripted(vec![begun]);
+    set(&api, &["--dry-run=client"]).said("deployment.apps/podinfo image updated (dry run)\n");
+    assert_eq!(api.patches(), [] as [Value; 0]);
+    set(&api, &["--dry-run=server"])
+        .said("deployment.apps/podinfo image updated (server dry run)\n");
+    let urls = api.urls();
+    let patches: Vec<_> = urls.iter().filter(|url| url.starts_with("PATCH")).collect();
+    assert!(
+        matches!(patches[..], [patch] if patch.contains("dryRun=All")),
+        "{patches:?}"
+    );
+    assert!(!urls.iter().any(|url| url.contains("watch")), "{urls:?}");
+}
+
+#[test]
 fn warnings_are_shown_as_kubectl_shows_them_whatever_is_in_them() {
     let answer = |call: &Call, _: &FakeState| {
         let asked = call.path.ends_with("/deployments/podinfo");

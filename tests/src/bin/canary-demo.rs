@@ -30,6 +30,9 @@ struct Args {
     /// Requests a second.
     #[arg(long, default_value_t = 50)]
     rate: u32,
+    /// Leave the cluster there until Ctrl-C, to try things by hand.
+    #[arg(long)]
+    keep: bool,
 }
 
 #[tokio::main]
@@ -61,23 +64,14 @@ async fn play(args: &Args) -> Result<()> {
     };
     demo.say("the cluster is up: podinfo 6.0.0, a gateway, Prometheus, kubectl-canary");
     demo.apply().await?;
-    let good = demo.release("6.0.1", false).await?;
-    let bad = demo.release("6.0.2", true).await?;
-    println!();
-    println!("{}", told("6.0.1 promoted", &good.traffic));
-    println!("{}", told("6.0.2 rolled back", &bad.traffic));
-    let lost = good.traffic.lost() + bad.traffic.lost();
-    let unready = bad.lost_while_unready;
-    if good.lost_while_unready > 0 || lost > unready {
-        bail!("{lost} requests were lost, {unready} of them by podinfo 6.0.2 itself");
+    let played = demo.releases().await;
+    if args.keep {
+        if let Err(error) = &played {
+            eprintln!("error: {error:#}");
+        }
+        demo.keep().await?;
     }
-    demo.say("no request was lost by a release; errors are podinfo 6.0.2's own answers");
-    if unready > 0 {
-        demo.say(&format!(
-            "{unready} met podinfo 6.0.2 while it failed its own probes: it answers them with errors, too"
-        ));
-    }
-    Ok(())
+    played
 }
 
 /// What became of the requests; the details stand below their sum.
@@ -135,6 +129,40 @@ impl Demo {
         tokio::time::sleep(Duration::from_secs(2)).await;
         self.say("Initialized: podinfo-primary serves, podinfo has no pods until it is changed");
         Ok(())
+    }
+
+    /// One that is good and one that is not.
+    async fn releases(&self) -> Result<()> {
+        let good = self.release("6.0.1", false).await?;
+        let bad = self.release("6.0.2", true).await?;
+        println!();
+        println!("{}", told("6.0.1 promoted", &good.traffic));
+        println!("{}", told("6.0.2 rolled back", &bad.traffic));
+        let lost = good.traffic.lost() + bad.traffic.lost();
+        let unready = bad.lost_while_unready;
+        if good.lost_while_unready > 0 || lost > unready {
+            bail!("{lost} requests were lost, {unready} of them by podinfo 6.0.2 itself");
+        }
+        self.say("no request was lost by a release; errors are podinfo 6.0.2's own answers");
+        if unready > 0 {
+            self.say(&format!(
+                "{unready} met podinfo 6.0.2 while it failed its own probes: it answers them with errors, too"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Leaves everything as it is until somebody ends it.
+    async fn keep(&self) -> Result<()> {
+        let plane = self.stage.plane();
+        let plugin = binary("kubectl-canary")?;
+        let programs = [plane.tools(), plugin.parent().unwrap_or(Path::new("."))];
+        let programs = programs.map(|folder| folder.display().to_string());
+        println!("\nThe cluster stays until Ctrl-C. In another terminal:\n");
+        println!("export KUBECONFIG={}", plane.admin_kubeconfig().display());
+        println!("export PATH={}:$PATH", programs.join(":"));
+        println!("kubectl canary status -n test");
+        std::future::pending().await
     }
 
     /// A new image under load, followed to its end; answers with what became of the requests.

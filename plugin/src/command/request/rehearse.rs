@@ -20,13 +20,12 @@ pub(super) async fn rehearse(
         Considered::Already(said) => return Ok(said),
         Considered::Nothing(error) => return Err(error),
     };
-    let mut by = "";
     if dry_run == DryRun::Server {
         let request = request(wish.ask, revision, &canary)?;
         let annotations = annotations(&request, wish.reason);
         let written = cluster.annotate_or_not(&canary, annotations, true).await;
         written.map_err(|error| error.of(&canary.id()))?;
-        by = "server ";
     }
-    Ok(format!("{} ({by}dry run)", judge::would(wish.ask, &report)))
+    let would = judge::would(wish.ask, &report);
+    Ok(format!("{would}{}", dry_run.suffix()))
 }
