@@ -18,7 +18,7 @@ use crate::env::now;
 use crate::exit::{Error, code};
 use crate::output::Output;
 use crate::render::duration;
-use crate::report::API_VERSION;
+use crate::report::{API_VERSION, CanaryReport, Observed};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -29,6 +29,11 @@ struct CanIReport {
     namespace: String,
     target: String,
     allowed: bool,
+    /// Nothing is released while `spec.suspend` stands.
+    suspended: bool,
+    /// The number of the release that a change would end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_progress: Option<i64>,
     blocks: Vec<Block>,
     /// What its promotion waits for, policy by policy.
     approvals: Vec<String>,
@@ -103,13 +108,16 @@ pub async fn release(
     let forbidden = blocks
         .iter()
         .any(|block| block.enforcement == Enforcement::Deny);
+    let seen = Observed::alone(canary.clone()).report();
     let report = CanIReport {
         api_version: API_VERSION,
         kind: "CanIReport",
         canary: canary.name_any(),
         namespace: cluster.namespace.clone(),
         target: canary.target_name().to_owned(),
-        allowed: !forbidden && you.change,
+        allowed: !forbidden && you.change && !seen.suspended,
+        suspended: seen.suspended,
+        in_progress: running(&seen),
         approvals: approvals(&policies, &moment),
         policies: found
             .iter()
@@ -123,11 +131,16 @@ pub async fn release(
         Some(format) => output.machine(format, &report)?,
         None => output.print(&text(&report, now))?,
     }
-    Ok(if report.allowed {
-        code::OK
-    } else {
-        code::FORBIDDEN
+    Ok(match report.allowed {
+        true => code::OK,
+        false if !forbidden && report.you.change => code::ERROR,
+        false => code::FORBIDDEN,
     })
+}
+
+fn running(seen: &CanaryReport) -> Option<i64> {
+    let release = seen.release.as_ref().filter(|_| seen.running);
+    release.map(|release| release.number)
 }
 
 fn applies(policy: &CanaryPolicy, labels: Option<&BTreeMap<String, String>>) -> bool {
@@ -221,6 +234,7 @@ fn text(report: &CanIReport, now: Timestamp) -> String {
         .iter()
         .map(|block| said_of_block(block, now))
         .collect();
+    lines.extend(said_of_canary(report));
     let approvals = report.approvals.iter();
     lines.extend(approvals.map(|approval| ("promotion", approval.clone())));
     lines.extend(said_of_rights(report));
@@ -251,6 +265,18 @@ fn said_of_block(block: &Block, now: Timestamp) -> (&'static str, String) {
         block.policy, block.field, block.message
     );
     (what, said)
+}
+
+/// What becomes of a change, policies aside.
+fn said_of_canary(report: &CanIReport) -> Option<(&'static str, String)> {
+    if report.suspended {
+        let said =
+            "the Canary is suspended: a change is stored, and released once spec.suspend is false";
+        return Some(("blocked", said.to_owned()));
+    }
+    let number = report.in_progress?;
+    let said = format!("release {number} is in progress: a change ends it and starts the next one");
+    Some(("note", said))
 }
 
 fn said_of_rights(report: &CanIReport) -> Vec<(&'static str, String)> {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::fake::progressing;
 use crate::policy::{cluster, freeze, policy, prod};
 use crate::run::on;
 
@@ -9,6 +10,36 @@ use crate::run::on;
 fn a_release_that_nothing_blocks_is_a_yes() {
     let api = prod(Vec::new());
     on(&api, &["can-i", "release", "podinfo"]).said("yes\nyou may    promote, rollback\n");
+}
+
+#[test]
+fn a_release_in_progress_is_what_a_change_would_end() {
+    let api = prod(Vec::new());
+    api.state.merge(&json!({"status": progressing()}));
+    on(&api, &["can-i", "release", "podinfo"]).said(
+        "yes\n\
+         note       release 2 is in progress: a change ends it and starts the next one\n\
+         you may    promote, rollback\n",
+    );
+    let json = on(&api, &["can-i", "release", "podinfo", "-o", "json"]);
+    let report: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(report["inProgress"], 2);
+}
+
+#[test]
+fn a_suspended_canary_releases_nothing_though_nobody_forbids_it() {
+    let api = prod(Vec::new());
+    api.state.merge(&json!({"spec": {"suspend": true}}));
+    let ran = on(&api, &["can-i", "release", "podinfo"]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (
+            1,
+            "no\n\
+             blocked    the Canary is suspended: a change is stored, and released once spec.suspend is false\n\
+             you may    promote, rollback\n"
+        )
+    );
 }
 
 #[test]
@@ -74,7 +105,9 @@ fn who_may_not_change_the_target_cannot_release() {
         (ran.code, ran.stdout.as_str()),
         (
             5,
-            "no\nforbidden  you may not patch deployments.apps test/podinfo, which is what starts a release\nyou may    promote\n"
+            "no\n\
+             forbidden  you may not patch deployments.apps test/podinfo, which is what starts a release\n\
+             you may    promote\n"
         )
     );
 }
