@@ -183,8 +183,8 @@ export class Metric extends Chart {
     const last = values.at(-1);
     const said = last ? `${values.length} values, the last ${number(last.value)}` : "no values yet";
     this.plot.setAttribute("aria-label", `${name} over time, ${said}, range ${range({ min, max })}`);
-    this.rows.replaceChildren(...values.toReversed().map(({ at, value, verdict }) =>
-      h("tr", {}, h("td", {}, clock(at)), h("td", {}, number(value)), h("td", {}, VERDICTS[verdict] ?? verdict))));
+    this.rows.replaceChildren(...values.toReversed().map(({ at, value, verdict, estimated }) =>
+      h("tr", {}, h("td", {}, `${estimated ? "≈ " : ""}${clock(at)}`), h("td", {}, number(value)), h("td", {}, VERDICTS[verdict] ?? verdict))));
     this.draw(anew);
   }
 }

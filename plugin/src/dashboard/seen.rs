@@ -1,9 +1,11 @@
 //! What was seen of a release since the dashboard began, and what Events tell of the time before:
 //! the status holds only the last values.
 
+mod earlier;
+
 use std::collections::{BTreeMap, VecDeque};
 
-use canary_core::status::Verdict;
+use canary_core::status::{MetricCheck, Verdict};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -25,6 +27,9 @@ pub struct Value {
     pub at: Timestamp,
     pub value: Option<f64>,
     pub verdict: Verdict,
+    /// It was there before the first look; its time is reckoned.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
 }
 
 /// An Event's moment and text.
@@ -84,9 +89,11 @@ impl Seen {
         for check in &report.checks {
             let Some(last) = &check.last else { continue };
             let values = self.values.entry(check.name.clone()).or_default();
+            if values.is_empty() {
+                values.extend(earlier::earlier(report, last));
+            }
             if values.back().is_none_or(|known| known.at < last.at) {
-                let (at, value, verdict) = (last.at, last.value, last.verdict);
-                push(values, Value { at, value, verdict });
+                push(values, Value::of(last));
             }
         }
     }
@@ -138,6 +145,19 @@ impl Seen {
             .flatten()
             .copied()
             .collect()
+    }
+}
+
+// === impl Value ===
+
+impl Value {
+    fn of(check: &MetricCheck) -> Self {
+        Self {
+            at: check.at,
+            value: check.value,
+            verdict: check.verdict,
+            estimated: false,
+        }
     }
 }
 

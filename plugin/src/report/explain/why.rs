@@ -163,7 +163,7 @@ fn failed(facts: &Facts) -> Why {
     let answer = format!("{}{because}", ended(facts, release));
     let rule = failure_rule(facts, release);
     let again = format!(
-        "fix it and update {}, or try the same revision again:",
+        "fix it and update {}, or try the same revision once more, as below",
         report.target
     );
     let mut why = said(answer, &[rule], &["retry", "history"]).commands_of(report);
