@@ -137,12 +137,11 @@ impl Follower {
         })
     }
 
-    /// With ReplicaSets and Pods, also of Deployments that come into being later.
-    pub async fn with_pods(mut self, cluster: &Cluster) -> Self {
+    /// Follows ReplicaSets and Pods, too, also of Deployments that come into being later.
+    pub async fn add_pods(&mut self, cluster: &Cluster) {
         self.observed.below = Box::pin(below::read(cluster, &self.observed)).await;
         self.below = Some(cluster.clone());
         self.follow_pods();
-        self
     }
 
     fn follow_pods(&mut self) {

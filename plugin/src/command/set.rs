@@ -43,7 +43,7 @@ pub async fn image(args: &SetImageArgs, cluster: &Cluster, output: &Output) -> R
     let said = dry.suffix();
     output.print(&format!("deployment.apps/{name} image updated{said}\n"))?;
     match &mut follower {
-        Some(follower) => Box::pin(started::follow(follower, args.timeout, output)).await,
+        Some(follower) => Box::pin(started::follow(follower, cluster, args.timeout, output)).await,
         None => Ok(code::OK),
     }
 }

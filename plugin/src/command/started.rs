@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::status::{View, settle, verdict};
 use crate::args::StatusArgs;
+use crate::client::Cluster;
 use crate::exit::{Error, seconds};
 use crate::follow::{Fate, Follower, fate};
 use crate::output::{Output, interrupted};
@@ -63,6 +64,7 @@ impl Expected {
 /// Shows the release that a change has just started, until it has ended.
 pub async fn follow(
     follower: &mut Follower,
+    cluster: &Cluster,
     timeout: Duration,
     output: &Output,
 ) -> Result<u8, Error> {
@@ -74,6 +76,9 @@ pub async fn follow(
         revisions: None,
     };
     let mut view = View::new(&shown, output);
+    if view.shows_pods() {
+        follower.add_pods(cluster).await;
+    }
     let number = Box::pin(until(follower, timeout, |report, stage| {
         let Stage::Over(number) = stage else {
             view.show(report)?;

@@ -90,7 +90,7 @@ async fn follow(
     let mut view = View::new(args, output);
     let mut follower = Follower::start(cluster, &cluster.namespace, name).await?;
     if view.shows_pods() {
-        follower = follower.with_pods(cluster).await;
+        follower.add_pods(cluster).await;
     }
     begin(&mut follower).await?;
     let mut number = None;
@@ -304,7 +304,7 @@ impl<'a> View<'a> {
     }
 
     /// A line for each change says nothing about pods.
-    fn shows_pods(&self) -> bool {
+    pub(super) fn shows_pods(&self) -> bool {
         let whole = matches!(self.args.output, Some(ListFormat::Machine(_)));
         self.screen.is_some() || whole
     }

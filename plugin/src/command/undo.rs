@@ -69,7 +69,7 @@ pub async fn run(args: &RollbackArgs, cluster: &Cluster, output: &Output) -> Res
         return Box::pin(promote(args, cluster, &mut follower, output)).await;
     }
     let timeout = args.request.timeout.unwrap_or_default();
-    Box::pin(started::follow(&mut follower, timeout, output)).await
+    Box::pin(started::follow(&mut follower, cluster, timeout, output)).await
 }
 
 /// What `--to` means for this Canary, if there is something to go back to.

@@ -228,6 +228,24 @@ fn the_tree_is_fed_by_watches_and_asks_for_nothing_again() {
 }
 
 #[test]
+fn the_release_that_a_change_starts_is_shown_with_its_pods() {
+    let api = World::new().serve();
+    let image = [
+        "set",
+        "image",
+        "deployment/podinfo",
+        "podinfod=podinfo:6.0.2",
+    ];
+    let terminal = Terminal::with(&api, &image, (100, 40), &[]);
+    wait_until(|| !api.patches().is_empty());
+    api.state
+        .merge(&json!({"status": {"release": {"number": 3}}}));
+    terminal.wait_for("ImagePullBackOff");
+    interrupt(&terminal);
+    assert_eq!(terminal.end().0, Some(130));
+}
+
+#[test]
 fn a_deployment_that_comes_into_being_later_gets_its_branch_and_its_pods() {
     let world = World::new();
     world.primary.send_replace(false);
