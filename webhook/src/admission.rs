@@ -37,6 +37,7 @@ use kube::core::DynamicObject;
 use kube::core::admission::AdmissionRequest;
 
 use crate::caches::{Labels, Stated};
+use crate::clock::Cpu;
 use crate::health::Health;
 
 pub use answer::{Answer, Refusal, Verdict};
@@ -90,6 +91,7 @@ pub struct State {
     pub flood: Arc<Flood>,
     /// Monotonic time since some start.
     pub elapsed: Arc<dyn Fn() -> Duration + Send + Sync>,
+    pub cpu: Arc<dyn Fn() -> Cpu + Send + Sync>,
 }
 
 /// The resources that reviews are about.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// Wall time read once at the start, and monotonic time from there: a step of the wall clock
 /// neither stretches a dwell nor skips one.
@@ -12,10 +13,31 @@ pub struct Clock {
     wall: Timestamp,
 }
 
+/// CPU time so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu {
+    /// Of the thread that asks.
+    pub thread: Duration,
+    /// Of all threads.
+    pub process: Duration,
+}
+
 /// Wall time for log lines.
 #[expect(clippy::disallowed_methods, reason = "the server's clock")]
 pub fn wall() -> Timestamp {
     Timestamp::now()
+}
+
+/// What this thread and this process have worked.
+pub fn cpu() -> Cpu {
+    let spent = |clock| {
+        let Timespec { tv_sec, tv_nsec } = clock_gettime(clock);
+        Duration::new(tv_sec as u64, tv_nsec as u32)
+    };
+    Cpu {
+        thread: spent(ClockId::ThreadCPUTime),
+        process: spent(ClockId::ProcessCPUTime),
+    }
 }
 
 // === impl Clock ===

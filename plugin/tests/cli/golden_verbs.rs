@@ -1,7 +1,7 @@
 //! What every verb says on each kind of output, standard error included; `golden` has those of `status`.
 //!
-//! `dashboard`, `completion SHELL` and `install` are left out: a page, a script and manifests are the same
-//! on every output, and have tests of their own.
+//! `dashboard`, `completion SHELL`, `install` and `upgrade` are left out: a page, a script and manifests are
+//! the same on every output, and have tests of their own.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use regex_lite::{Captures, Regex};
 use serde_json::json;
 
 use crate::fake::{FakeApi, canary, progressing};
-use crate::run::{command, run};
+use crate::run::on;
 use crate::terminal::{ENTER, LEAVE, Terminal};
 use crate::world::{World, days_ago};
-use crate::{doctor, history, init, policy, requests, set};
+use crate::{doctor, history, init, install, policy, requests, set, undo};
 
 /// Name, columns (none: a pipe), environment.
 type Kind = (
@@ -40,8 +40,7 @@ fn pictures(serve: impl Fn() -> FakeApi, words: &[&str]) -> String {
         let api = serve();
         let shown = match columns {
             None => {
-                let words = [words, &["--server", &api.address, "-n", "test"]].concat();
-                let ran = run(&mut command(&words));
+                let ran = on(&api, words);
                 format!("{}{}", ran.stdout, ran.stderr)
             }
             Some(columns) => Terminal::whole(&api, words, columns, env).end().1,
@@ -99,9 +98,15 @@ golden! {
     promote_refused: || requests::answering("Refused", "the canary is not ready: 0 of 1 pods are available"), ["promote", "podinfo"];
     promote_rehearsed: || FakeApi::new(canary(&progressing())), ["promote", "podinfo", "--full", "--dry-run=client"];
     rollback_at_rest: at_rest, ["rollback", "podinfo"];
+    rollback: requests::rolled_back, ["rollback", "podinfo"];
+    rollback_to: undo::at_rest, ["rollback", "podinfo", "--to=1", "--dry-run=client"];
+    rollback_to_what_is_not_there: undo::at_rest, ["rollback", "podinfo", "--to=7"];
     pause: || requests::answering("Done", "paused at weight 10 until 2026-03-01T14:00:00Z"), ["pause", "podinfo", "--for=2h"];
     resume: || FakeApi::new(canary(&progressing())), ["resume", "podinfo"];
     retry: || FakeApi::new(canary(&progressing())), ["retry", "podinfo"];
+    lint: || FakeApi::new(canary(&progressing())), ["lint", "-f", "../docs/examples/broken"];
+    policy_test: || FakeApi::new(canary(&progressing())), ["policy", "test", "-f", "../docs/examples/policy", "--at", "2026-12-24T12:00:00Z"];
+    uninstall_refused: install::installed, ["uninstall", "--purge", "--yes", "-n", "releases"];
     version: || FakeApi::answering(doctor::closed), ["version"];
     completion_for_kubectl: || FakeApi::new(canary(&progressing())), ["completion", "kubectl"];
     not_found: || FakeApi::new(canary(&progressing())), ["status", "podnfo"];

@@ -121,6 +121,11 @@ fn an_upgrade_s_dry_run_prints_what_is_installed_with_the_new_flags() {
     assert_eq!(writes.load(Ordering::Relaxed), 0);
 }
 
+/// Where nothing may be written.
+pub fn installed() -> FakeApi {
+    cluster(vec![server()], never).0
+}
+
 /// Without a namespace on the command line.
 fn at_home(api: &FakeApi, words: &[&str]) -> crate::run::Ran {
     run(&mut command(&[words, &["--server", &api.address]].concat()))

@@ -142,15 +142,20 @@ fn a_full_promotion_that_fails_is_2() {
         .failed(2, "release 2 of podinfo.test the promotion failed");
 }
 
-#[test]
-fn a_rollback_is_reported_when_the_canary_is_gone() {
-    let api = FakeApi::reacting(
+/// Where a rollback is asked for, and happens.
+pub fn rolled_back() -> FakeApi {
+    FakeApi::reacting(
         canary(&progressing()),
         vec![
             Box::new(|id| answer_to(id, "Done", "rolling back")),
             Box::new(|_| ended("Failed", "RolledBack")),
         ],
-    );
+    )
+}
+
+#[test]
+fn a_rollback_is_reported_when_the_canary_is_gone() {
+    let api = rolled_back();
     on(&api, &["rollback", "podinfo"])
         .said("podinfo.test: release 2 rolled back, all traffic goes to the primary\n");
 }

@@ -32,9 +32,17 @@ pub fn on(api: &FakeApi, words: &[&str]) -> Ran {
 }
 
 pub fn at(server: &str, words: &[&str]) -> Ran {
-    run(&mut command(
-        &[words, &["--server", server, "-n", "test"]].concat(),
-    ))
+    run(&mut command(&addressed(server, words)))
+}
+
+/// The words, on this server, and in namespace `test` where they name none.
+pub fn addressed<'a>(server: &'a str, words: &[&'a str]) -> Vec<&'a str> {
+    let namespace: &[&str] = if words.contains(&"-n") {
+        &[]
+    } else {
+        &["-n", "test"]
+    };
+    [words, namespace, &["--server", server]].concat()
 }
 
 #[allow(
@@ -58,9 +66,7 @@ fn ran(output: &Output, took: Duration) -> Ran {
 }
 
 pub fn start(api: &FakeApi, words: &[&str]) -> Child {
-    command(&[words, &["--server", &api.address, "-n", "test"]].concat())
-        .spawn()
-        .unwrap()
+    command(&addressed(&api.address, words)).spawn().unwrap()
 }
 
 pub fn finish(child: Child) -> Ran {

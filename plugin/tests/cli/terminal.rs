@@ -12,7 +12,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::json;
 
 use crate::fake::{FakeApi, canary, ended, progressing};
-use crate::run::{command, wait_until};
+use crate::run::{addressed, command, wait_until};
 use crate::world::{World, pod, running, waiting};
 
 pub struct Terminal {
@@ -67,7 +67,7 @@ impl Terminal {
             .write(true)
             .open(path)
             .unwrap();
-        let words = [words, &["--server", &api.address, "-n", "test"]].concat();
+        let words = addressed(&api.address, words);
         let mut command = command(&words);
         if keyboard {
             command.stdin(slave.try_clone().unwrap());

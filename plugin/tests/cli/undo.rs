@@ -46,6 +46,11 @@ fn next(phase: &str, outcome: &Value) -> Value {
     }})
 }
 
+/// Where nothing is changed.
+pub fn at_rest() -> FakeApi {
+    cluster(|_| None)
+}
+
 /// A cluster that answers a patch of the Deployment by `patched`.
 fn cluster(patched: impl Fn(&FakeState) -> Option<Response> + Send + Sync + 'static) -> FakeApi {
     let answer = move |call: &Call, state: &FakeState| -> Option<Response> {

@@ -10,6 +10,7 @@ use canary_webhook::admission::{
     AdmissionMetrics, Config, Flood, Request, Right, Rights, State, View,
 };
 use canary_webhook::caches::{Labels, Stated};
+use canary_webhook::clock::Cpu;
 use fastrand::Rng;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -113,6 +114,7 @@ impl World {
             metrics: AdmissionMetrics::register(&mut registry),
             flood: Arc::new(Flood::of_this_process()),
             elapsed: Arc::new(|| Duration::ZERO),
+            cpu: Arc::new(Cpu::default),
         };
         Server {
             name: name.into(),

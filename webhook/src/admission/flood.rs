@@ -13,9 +13,14 @@
 //!
 //! The number of reviews that wait would tell the same, but is not to be had: most of a flood waits in the
 //! sockets, unread.
+//!
+//! Work is CPU time. By the clock on the wall a review would take as long as its thread is kept from a CPU: a
+//! container that has used up its share of one, or a machine that does much else, is not a flood.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use crate::clock::Cpu;
 
 /// Of work on reviews for each CPU: some hundred of them, and a tenth of what an API server waits.
 const LIMIT: Duration = Duration::from_millis(20);
@@ -28,7 +33,7 @@ pub struct Flood {
     limit: u64,
     /// On reviews, since the runtime was idle.
     worked: AtomicU64,
-    /// When that work began: time since the start of the process.
+    /// What the process had worked when that began.
     since: AtomicU64,
 }
 
@@ -54,18 +59,18 @@ impl Flood {
         self.worked.store(0, Ordering::Relaxed);
     }
 
-    /// A review was worked on from `start` to `end`.
-    pub(super) fn worked(&self, start: Duration, end: Duration) {
-        let took = micros(end.saturating_sub(start));
+    /// A review was worked on from `start` to `end`, by one thread.
+    pub(super) fn worked(&self, start: Cpu, end: Cpu) {
+        let took = micros(end.thread.saturating_sub(start.thread));
         if self.worked.fetch_add(took, Ordering::Relaxed) == 0 {
-            self.since.store(micros(start), Ordering::Relaxed);
+            self.since.store(micros(start.process), Ordering::Relaxed);
         }
     }
 
     /// Whether what has come at `now` is to be turned away.
-    pub(super) fn floods(&self, now: Duration) -> bool {
+    pub(super) fn floods(&self, now: Cpu) -> bool {
         let worked = self.worked.load(Ordering::Relaxed);
-        let busy = micros(now).saturating_sub(self.since.load(Ordering::Relaxed));
+        let busy = micros(now.process).saturating_sub(self.since.load(Ordering::Relaxed));
         worked >= self.limit && worked.saturating_mul(SHARE) >= busy
     }
 }
@@ -78,43 +83,67 @@ fn micros(time: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    const MS: Duration = Duration::from_millis(1);
+    /// One thread that has worked so many milliseconds.
+    fn at(millis: u64) -> Cpu {
+        let spent = Duration::from_millis(millis);
+        Cpu {
+            thread: spent,
+            process: spent,
+        }
+    }
+
+    fn empty() -> Flood {
+        Flood::after(Duration::from_millis(20))
+    }
 
     /// Reviews of a millisecond each, one after the other from the first millisecond on.
-    fn worked(reviews: u32) -> Flood {
-        let flood = Flood::after(20 * MS);
+    fn worked(reviews: u64) -> Flood {
+        let flood = empty();
         for number in 1..=reviews {
-            flood.worked(number * MS, (number + 1) * MS);
+            flood.worked(at(number), at(number + 1));
         }
         flood
     }
 
     #[test]
     fn a_burst_is_worked_off_as_far_as_is_in_time_and_the_rest_is_turned_away() {
-        assert!(!worked(19).floods(20 * MS));
-        assert!(worked(20).floods(21 * MS));
+        assert!(!worked(19).floods(at(20)));
+        assert!(worked(20).floods(at(21)));
     }
 
     #[test]
     fn a_runtime_that_was_idle_has_nobody_waiting() {
         let flood = worked(30);
         flood.idle();
-        assert!(!flood.floods(31 * MS));
-        flood.worked(40 * MS, 41 * MS);
-        assert!(!flood.floods(41 * MS));
+        assert!(!flood.floods(at(31)));
+        flood.worked(at(40), at(41));
+        assert!(!flood.floods(at(41)));
     }
 
     #[test]
     fn a_runtime_that_is_busy_with_something_else_is_not_flooded() {
         let flood = worked(20);
-        assert!(flood.floods(81 * MS));
-        assert!(!flood.floods(82 * MS));
+        assert!(flood.floods(at(81)));
+        assert!(!flood.floods(at(82)));
     }
 
     #[test]
-    fn the_clock_starts_with_the_first_review_after_an_idle_moment() {
-        let flood = Flood::after(20 * MS);
-        flood.worked(1000 * MS, 1025 * MS);
-        assert!(flood.floods(1030 * MS));
+    fn the_count_starts_with_the_first_review_after_an_idle_moment() {
+        let flood = empty();
+        flood.worked(at(1000), at(1025));
+        assert!(flood.floods(at(1030)));
+    }
+
+    #[test]
+    fn what_other_threads_do_meanwhile_is_no_work_on_a_review() {
+        let flood = empty();
+        let and_another = |millis| Cpu {
+            process: at(2 * millis).process,
+            ..at(millis)
+        };
+        flood.worked(and_another(1), and_another(20));
+        assert!(!flood.floods(and_another(20)));
+        flood.worked(and_another(20), and_another(21));
+        assert!(flood.floods(and_another(21)));
     }
 }

@@ -231,12 +231,12 @@ impl Webhook {
 
     fn decide_here(&self, body: &[u8]) -> Result<(Request, Answer), Failure> {
         let flood: &Flood = &self.state.flood;
-        let start = (self.state.elapsed)();
+        let start = (self.state.cpu)();
         if flood.floods(start) {
             return Err(Failure::overload());
         }
         let decided = self.decided(body);
-        flood.worked(start, (self.state.elapsed)());
+        flood.worked(start, (self.state.cpu)());
         decided
     }
 

@@ -28,6 +28,7 @@ use futures::future::BoxFuture;
 
 use super::{AdmissionMetrics, Config, Flood, Request, Right, Rights, State, View, router};
 use crate::caches::{Labels, Stated};
+use crate::clock::Cpu;
 use crate::health::Health;
 
 const NOW: &str = "2026-12-24T12:00:00Z";
@@ -119,6 +120,8 @@ impl World {
         let flood = Arc::new(Flood::of_this_process());
         let world = Arc::new(self);
         let clock = world.clone();
+        let elapsed = move || Duration::from_millis(7 + clock.clock.load(Ordering::Relaxed));
+        let works = elapsed.clone();
         let router = router(State {
             view: world.clone(),
             rights: world,
@@ -130,8 +133,11 @@ impl World {
             }),
             metrics: AdmissionMetrics::register(&mut registry),
             flood: flood.clone(),
-            elapsed: Arc::new(move || {
-                Duration::from_millis(7 + clock.clock.load(Ordering::Relaxed))
+            elapsed: Arc::new(elapsed),
+            // Nothing keeps it from its CPU.
+            cpu: Arc::new(move || Cpu {
+                thread: works(),
+                process: works(),
             }),
         });
         Server {

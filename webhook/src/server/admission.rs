@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::admission::{AdmissionMetrics, Config, Flood, State, View, router};
 use crate::args::Args;
 use crate::caches::{Caches, Labels, Stated};
-use crate::clock::Clock;
+use crate::clock::{Clock, cpu};
 use crate::health::Health;
 use crate::lease::Fence;
 use crate::rights::ApiRights;
@@ -61,6 +61,7 @@ pub fn prepare(
         metrics: AdmissionMetrics::register(registry),
         flood: parts.flood,
         elapsed: Arc::new(move || clock.elapsed()),
+        cpu: Arc::new(cpu),
     });
     let listener = listen(args.admission_address)?;
     let (names, target) = reachable_as(args);
