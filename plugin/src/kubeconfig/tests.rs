@@ -152,8 +152,8 @@ fn where_no_cluster_is_named_it_says_where_it_looked() {
     let gone = folder.path().join("gone");
     for (paths, why) in [
         (&[][..], "no kubeconfig was found"),
-        (&[gone.clone()], "there is no /gone"),
-        (&[gone, paths[0].clone()], "/config-0 names none"),
+        (std::slice::from_ref(&gone), "there is no /gone"),
+        (&[gone.clone(), paths[0].clone()], "/config-0 names none"),
         (&paths, "/config-0, /config-1 names none"),
     ] {
         let expected = format!("no cluster is configured: {why}, and this is not a pod");
