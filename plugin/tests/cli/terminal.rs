@@ -111,7 +111,20 @@ impl Terminal {
 
     /// Exit code, and everything that was shown.
     pub fn end(mut self) -> (Option<i32>, String) {
-        let code = self.child.wait().unwrap().code();
+        let mut ended = None;
+        // Longer than any verb under test waits for: one that asks would wait for ever.
+        for _ in 0..6000 {
+            ended = self.child.try_wait().unwrap();
+            if ended.is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let Some(ended) = ended else {
+            self.child.kill().unwrap();
+            panic!("it has not ended within a minute: {}", self.text());
+        };
+        let code = ended.code();
         self.reader.join().unwrap();
         (
             code,
