@@ -91,7 +91,7 @@ pub struct State {
     pub flood: Arc<Flood>,
     /// Monotonic time since some start.
     pub elapsed: Arc<dyn Fn() -> Duration + Send + Sync>,
-    pub cpu: Arc<dyn Fn() -> Cpu + Send + Sync>,
+    pub cpu: Cpu,
 }
 
 /// The resources that reviews are about.

@@ -1,5 +1,6 @@
 //! The one place where the server reads a clock.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,13 +14,13 @@ pub struct Clock {
     wall: Timestamp,
 }
 
-/// CPU time so far.
-#[derive(Clone, Copy, Debug, Default)]
+/// CPU time so far. Each is asked for by itself: it costs a system call.
+#[derive(Clone)]
 pub struct Cpu {
     /// Of the thread that asks.
-    pub thread: Duration,
+    pub thread: Arc<dyn Fn() -> Duration + Send + Sync>,
     /// Of all threads.
-    pub process: Duration,
+    pub process: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
 
 /// Wall time for log lines.
@@ -28,15 +29,18 @@ pub fn wall() -> Timestamp {
     Timestamp::now()
 }
 
-/// What this thread and this process have worked.
-pub fn cpu() -> Cpu {
-    let spent = |clock| {
-        let Timespec { tv_sec, tv_nsec } = clock_gettime(clock);
-        Duration::new(tv_sec as u64, tv_nsec as u32)
-    };
-    Cpu {
-        thread: spent(ClockId::ThreadCPUTime),
-        process: spent(ClockId::ProcessCPUTime),
+// === impl Cpu ===
+
+impl Cpu {
+    pub fn of_this_process() -> Self {
+        let spent = |clock| {
+            let Timespec { tv_sec, tv_nsec } = clock_gettime(clock);
+            Duration::new(tv_sec as u64, tv_nsec as u32)
+        };
+        Self {
+            thread: Arc::new(move || spent(ClockId::ThreadCPUTime)),
+            process: Arc::new(move || spent(ClockId::ProcessCPUTime)),
+        }
     }
 }
 

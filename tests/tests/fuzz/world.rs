@@ -114,7 +114,10 @@ impl World {
             metrics: AdmissionMetrics::register(&mut registry),
             flood: Arc::new(Flood::of_this_process()),
             elapsed: Arc::new(|| Duration::ZERO),
-            cpu: Arc::new(Cpu::default),
+            cpu: Cpu {
+                thread: Arc::new(|| Duration::ZERO),
+                process: Arc::new(|| Duration::ZERO),
+            },
         };
         Server {
             name: name.into(),

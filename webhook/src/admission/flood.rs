@@ -20,8 +20,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::clock::Cpu;
-
 /// Of work on reviews for each CPU: some hundred of them, and a tenth of what an API server waits.
 const LIMIT: Duration = Duration::from_millis(20);
 /// A runtime that is busy with something else is not flooded: reviews have to be one part in so many.
@@ -59,18 +57,17 @@ impl Flood {
         self.worked.store(0, Ordering::Relaxed);
     }
 
-    /// A review was worked on from `start` to `end`, by one thread.
-    pub(super) fn worked(&self, start: Cpu, end: Cpu) {
-        let took = micros(end.thread.saturating_sub(start.thread));
-        if self.worked.fetch_add(took, Ordering::Relaxed) == 0 {
-            self.since.store(micros(start.process), Ordering::Relaxed);
+    /// A thread worked so long on a review. `before` is what the process had worked by then.
+    pub(super) fn worked(&self, before: Duration, took: Duration) {
+        if self.worked.fetch_add(micros(took), Ordering::Relaxed) == 0 {
+            self.since.store(micros(before), Ordering::Relaxed);
         }
     }
 
-    /// Whether what has come at `now` is to be turned away.
-    pub(super) fn floods(&self, now: Cpu) -> bool {
+    /// Whether what comes is to be turned away, now that the process has worked so long.
+    pub(super) fn floods(&self, process: Duration) -> bool {
         let worked = self.worked.load(Ordering::Relaxed);
-        let busy = micros(now.process).saturating_sub(self.since.load(Ordering::Relaxed));
+        let busy = micros(process).saturating_sub(self.since.load(Ordering::Relaxed));
         worked >= self.limit && worked.saturating_mul(SHARE) >= busy
     }
 }
@@ -83,67 +80,52 @@ fn micros(time: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    /// One thread that has worked so many milliseconds.
-    fn at(millis: u64) -> Cpu {
-        let spent = Duration::from_millis(millis);
-        Cpu {
-            thread: spent,
-            process: spent,
-        }
-    }
-
-    fn empty() -> Flood {
-        Flood::after(Duration::from_millis(20))
-    }
+    const MS: Duration = Duration::from_millis(1);
 
     /// Reviews of a millisecond each, one after the other from the first millisecond on.
-    fn worked(reviews: u64) -> Flood {
-        let flood = empty();
+    fn worked(reviews: u32) -> Flood {
+        let flood = Flood::after(20 * MS);
         for number in 1..=reviews {
-            flood.worked(at(number), at(number + 1));
+            flood.worked(number * MS, MS);
         }
         flood
     }
 
     #[test]
     fn a_burst_is_worked_off_as_far_as_is_in_time_and_the_rest_is_turned_away() {
-        assert!(!worked(19).floods(at(20)));
-        assert!(worked(20).floods(at(21)));
+        assert!(!worked(19).floods(20 * MS));
+        assert!(worked(20).floods(21 * MS));
     }
 
     #[test]
     fn a_runtime_that_was_idle_has_nobody_waiting() {
         let flood = worked(30);
         flood.idle();
-        assert!(!flood.floods(at(31)));
-        flood.worked(at(40), at(41));
-        assert!(!flood.floods(at(41)));
+        assert!(!flood.floods(31 * MS));
+        flood.worked(40 * MS, MS);
+        assert!(!flood.floods(41 * MS));
     }
 
     #[test]
     fn a_runtime_that_is_busy_with_something_else_is_not_flooded() {
         let flood = worked(20);
-        assert!(flood.floods(at(81)));
-        assert!(!flood.floods(at(82)));
+        assert!(flood.floods(81 * MS));
+        assert!(!flood.floods(82 * MS));
     }
 
     #[test]
     fn the_count_starts_with_the_first_review_after_an_idle_moment() {
-        let flood = empty();
-        flood.worked(at(1000), at(1025));
-        assert!(flood.floods(at(1030)));
+        let flood = Flood::after(20 * MS);
+        flood.worked(1000 * MS, 25 * MS);
+        assert!(flood.floods(1030 * MS));
     }
 
     #[test]
     fn what_other_threads_do_meanwhile_is_no_work_on_a_review() {
-        let flood = empty();
-        let and_another = |millis| Cpu {
-            process: at(2 * millis).process,
-            ..at(millis)
-        };
-        flood.worked(and_another(1), and_another(20));
-        assert!(!flood.floods(and_another(20)));
-        flood.worked(and_another(20), and_another(21));
-        assert!(flood.floods(and_another(21)));
+        let flood = Flood::after(20 * MS);
+        flood.worked(2 * MS, 19 * MS);
+        assert!(!flood.floods(40 * MS));
+        flood.worked(40 * MS, MS);
+        assert!(flood.floods(42 * MS));
     }
 }

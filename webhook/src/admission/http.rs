@@ -231,12 +231,14 @@ impl Webhook {
 
     fn decide_here(&self, body: &[u8]) -> Result<(Request, Answer), Failure> {
         let flood: &Flood = &self.state.flood;
-        let start = (self.state.cpu)();
-        if flood.floods(start) {
+        let before = (self.state.cpu.process)();
+        if flood.floods(before) {
             return Err(Failure::overload());
         }
+        let start = (self.state.cpu.thread)();
         let decided = self.decided(body);
-        flood.worked(start, (self.state.cpu)());
+        let took = (self.state.cpu.thread)().saturating_sub(start);
+        flood.worked(before, took);
         decided
     }
 

@@ -120,8 +120,8 @@ impl World {
         let flood = Arc::new(Flood::of_this_process());
         let world = Arc::new(self);
         let clock = world.clone();
-        let elapsed = move || Duration::from_millis(7 + clock.clock.load(Ordering::Relaxed));
-        let works = elapsed.clone();
+        let elapsed =
+            Arc::new(move || Duration::from_millis(7 + clock.clock.load(Ordering::Relaxed)));
         let router = router(State {
             view: world.clone(),
             rights: world,
@@ -133,12 +133,12 @@ impl World {
             }),
             metrics: AdmissionMetrics::register(&mut registry),
             flood: flood.clone(),
-            elapsed: Arc::new(elapsed),
+            elapsed: elapsed.clone(),
             // Nothing keeps it from its CPU.
-            cpu: Arc::new(move || Cpu {
-                thread: works(),
-                process: works(),
-            }),
+            cpu: Cpu {
+                thread: elapsed.clone(),
+                process: elapsed,
+            },
         });
         Server {
             router,

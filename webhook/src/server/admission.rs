@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::admission::{AdmissionMetrics, Config, Flood, State, View, router};
 use crate::args::Args;
 use crate::caches::{Caches, Labels, Stated};
-use crate::clock::{Clock, cpu};
+use crate::clock::{Clock, Cpu};
 use crate::health::Health;
 use crate::lease::Fence;
 use crate::rights::ApiRights;
@@ -61,7 +61,7 @@ pub fn prepare(
         metrics: AdmissionMetrics::register(registry),
         flood: parts.flood,
         elapsed: Arc::new(move || clock.elapsed()),
-        cpu: Arc::new(cpu),
+        cpu: Cpu::of_this_process(),
     });
     let listener = listen(args.admission_address)?;
     let (names, target) = reachable_as(args);
