@@ -18,6 +18,8 @@ pub(crate) mod workloads;
 
 use canary_core::canary::Canary;
 use canary_core::status::{Outcome, Pause, Phase, Release, ReleaseRecord, RequestRecord};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DynamicObject;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -67,7 +69,7 @@ pub struct CanaryReport {
     pub metadata: Meta,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::moment")]
-    pub created_at: Option<jiff::Timestamp>,
+    pub created_at: Option<Timestamp>,
     pub target: String,
     pub provider: String,
     pub strategy: String,
@@ -84,7 +86,7 @@ pub struct CanaryReport {
     pub threshold: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::moment")]
-    pub next_check_at: Option<jiff::Timestamp>,
+    pub next_check_at: Option<Timestamp>,
     pub interval_seconds: u64,
     pub replicas: ReplicasOfBoth,
     /// What the primary runs.
@@ -104,7 +106,7 @@ pub struct CanaryReport {
     pub history: Vec<ReleaseRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::moment")]
-    pub last_transition_time: Option<jiff::Timestamp>,
+    pub last_transition_time: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
@@ -127,7 +129,7 @@ pub struct ReleaseReport {
     pub started_at: jiff::Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::moment")]
-    pub ended_at: Option<jiff::Timestamp>,
+    pub ended_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -197,11 +199,7 @@ impl Observed {
                 namespace: canary.namespace_name().to_owned(),
                 name: name(canary),
             },
-            created_at: canary
-                .metadata
-                .creation_timestamp
-                .as_ref()
-                .map(|time| time.0),
+            created_at: created(&canary.metadata),
             target: format!(
                 "{}/{}",
                 canary.spec.target_ref.kind.to_lowercase(),
@@ -345,6 +343,11 @@ pub fn provider(canary: &Canary) -> &str {
         "kubernetes"
     };
     canary.provider_or(default)
+}
+
+/// None of an object that was never stored.
+pub fn created(metadata: &ObjectMeta) -> Option<Timestamp> {
+    metadata.creation_timestamp.as_ref().map(|time| time.0)
 }
 
 fn name(canary: &Canary) -> String {

@@ -131,10 +131,12 @@ pub async fn release(
         Some(format) => output.machine(format, &report)?,
         None => output.print(&text(&report, now))?,
     }
-    Ok(match report.allowed {
-        true => code::OK,
-        false if !forbidden && report.you.change => code::ERROR,
-        false => code::FORBIDDEN,
+    Ok(if report.allowed {
+        code::OK
+    } else if forbidden || !report.you.change {
+        code::FORBIDDEN
+    } else {
+        code::ERROR
     })
 }
 

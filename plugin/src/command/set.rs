@@ -14,6 +14,7 @@ use crate::client::{Author, Cluster, explained};
 use crate::exit::{Error, code};
 use crate::follow::Follower;
 use crate::output::Output;
+use crate::report::created;
 
 pub async fn image(args: &SetImageArgs, cluster: &Cluster, output: &Output) -> Result<u8, Error> {
     let (namespace, name) = (cluster.namespace.as_str(), args.target.0.as_str());
@@ -32,14 +33,8 @@ pub async fn image(args: &SetImageArgs, cluster: &Cluster, output: &Output) -> R
     } else {
         None
     };
-    if dry != DryRun::Client {
-        let hint = format!("kubectl canary can-i release {canary_name} -n {namespace}");
-        let author = (name, Author::SetImage);
-        let written = cluster.patch_deployment(author, &patch, dry == DryRun::Server, &hint);
-        for warning in written.await.map_err(|error| error.of(&canary.id()))? {
-            anstream::eprintln!("Warning: {warning}");
-        }
-    }
+    let changed = started::change(cluster, (&canary, Author::SetImage), &patch, dry).await;
+    changed.map_err(|error| error.of(&canary.id()))?;
     let said = dry.suffix();
     output.print(&format!("deployment.apps/{name} image updated{said}\n"))?;
     match &mut follower {
@@ -56,13 +51,9 @@ async fn canary_of(cluster: &Cluster, target: &str) -> Result<Canary, Error> {
         canary.spec.target_ref.kind == "Deployment" && canary.target_name() == target
     };
     let canaries = all.into_iter().filter_map(|guarded| guarded.0.ok());
-    let oldest = canaries.filter(releases).min_by_key(|canary| {
-        canary
-            .metadata
-            .creation_timestamp
-            .as_ref()
-            .map(|time| time.0)
-    });
+    let oldest = canaries
+        .filter(releases)
+        .min_by_key(|canary| created(&canary.metadata));
     oldest.ok_or_else(|| Error::NoObject {
         message: format!("no Canary releases deployment {namespace}/{target}"),
         hint: format!("kubectl canary init deployment/{target} -n {namespace}; without a release: kubectl set image"),

@@ -7,9 +7,14 @@
 
 use std::time::Duration;
 
+use canary_core::canary::Canary;
+use kube::ResourceExt as _;
+use serde_json::Value;
+
 use super::status::{View, settle, verdict};
 use crate::args::StatusArgs;
-use crate::client::Cluster;
+use crate::args::verbs::DryRun;
+use crate::client::{Author, Cluster, PatchError};
 use crate::exit::{Error, seconds};
 use crate::follow::{Fate, Follower, fate};
 use crate::output::{Output, interrupted};
@@ -59,6 +64,29 @@ impl Expected {
             _ => Stage::NotBegun,
         }
     }
+}
+
+/// The change of the target that starts a release, or its rehearsal; what the API server warns of is shown.
+pub async fn change(
+    cluster: &Cluster,
+    (canary, author): (&Canary, Author),
+    patch: &Value,
+    dry_run: DryRun,
+) -> Result<(), PatchError> {
+    if dry_run == DryRun::Client {
+        return Ok(());
+    }
+    let hint = format!(
+        "kubectl canary can-i release {} -n {}",
+        canary.name_any(),
+        canary.namespace_name()
+    );
+    let target = (canary.target_name(), author);
+    let written = cluster.patch_deployment(target, patch, dry_run == DryRun::Server, &hint);
+    for warning in written.await? {
+        anstream::eprintln!("Warning: {warning}");
+    }
+    Ok(())
 }
 
 /// Shows the release that a change has just started, until it has ended.

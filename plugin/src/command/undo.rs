@@ -130,34 +130,19 @@ async fn replace(
     (canary, goal): (&Canary, &Goal),
     kept: &Value,
 ) -> Result<(String, String), Error> {
-    let (namespace, name) = (canary.namespace_name(), canary.target_name());
-    let hint = format!(
-        "kubectl canary can-i release {} -n {namespace}",
-        canary.metadata.name.as_deref().unwrap_or_default()
-    );
     let mut first: Option<Value> = None;
     for _ in 0..ATTEMPTS {
-        let live = cluster.deployment(name).await?;
+        let live = cluster.deployment(canary.target_name()).await?;
         let template = &live["spec"]["template"];
         if first.get_or_insert_with(|| template.clone()) != template {
             break;
         }
         let said = sentence(args, goal, template, kept);
         let note = owner::note(&live);
-        let dry_run = args.request.guards.dry_run;
-        if dry_run == DryRun::Client {
-            return Ok((said, note));
-        }
-        let author = (name, Author::Rollback);
         let patch = patch(&live, kept, args.request.reason.as_deref());
-        let written = cluster.patch_deployment(author, &patch, dry_run == DryRun::Server, &hint);
-        match written.await {
-            Ok(warnings) => {
-                for warning in warnings {
-                    anstream::eprintln!("Warning: {warning}");
-                }
-                return Ok((said, note));
-            }
+        let author = (canary, Author::Rollback);
+        match started::change(cluster, author, &patch, args.request.guards.dry_run).await {
+            Ok(()) => return Ok((said, note)),
             Err(PatchError::Conflict) => {}
             Err(PatchError::Other(error)) => return Err(error),
         }

@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
     use crate::report::Observed;
-    use crate::report::tests::{canary, status};
+    use crate::report::tests::{canary, release_of, status};
 
     fn at(time: &str) -> Timestamp {
         format!("2026-03-01T{time}Z").parse().unwrap()
@@ -205,14 +205,7 @@ mod tests {
 
     fn look(seen: &mut Seen, status: &serde_json::Value, now: &str) {
         let canary = canary(status);
-        let since = canary
-            .status
-            .as_ref()
-            .unwrap()
-            .release
-            .as_ref()
-            .unwrap()
-            .step_since;
+        let since = release_of(&canary).step_since;
         seen.take_in(&Observed::alone(canary).report(), since, at(now));
     }
 

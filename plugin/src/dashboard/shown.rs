@@ -20,7 +20,7 @@ use super::feed::{Change, Entry};
 use super::seen::Said;
 use crate::exit::{Error, one_line};
 use crate::follow::{Part, parts, with_extras};
-use crate::report::{Extra, Meta, Observed};
+use crate::report::{Extra, Meta, Observed, created};
 
 /// What arrives together is shown together.
 const TOGETHER: Duration = Duration::from_millis(20);
@@ -198,12 +198,7 @@ impl Shown {
 fn said(event: &Event) -> Option<Said> {
     let last = event.last_timestamp.as_ref().map(|time| time.0);
     let precise = event.event_time.as_ref().map(|time| time.0);
-    let created = event
-        .metadata
-        .creation_timestamp
-        .as_ref()
-        .map(|time| time.0);
-    let at: Timestamp = last.max(precise).or(created)?;
+    let at: Timestamp = last.max(precise).or_else(|| created(&event.metadata))?;
     Some(Said {
         at,
         warning: event.type_.as_deref() == Some("Warning"),

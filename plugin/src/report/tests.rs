@@ -38,6 +38,11 @@ pub fn canary(status: &Value) -> Canary {
     .unwrap()
 }
 
+pub fn release_of(canary: &Canary) -> &Release {
+    let status = canary.status.as_ref().unwrap();
+    status.release.as_ref().unwrap()
+}
+
 fn release() -> Value {
     json!({
         "number": 2, "revision": "v1-bbbbbbbbbbbb", "from": "v1-aaaaaaaaaaaa",

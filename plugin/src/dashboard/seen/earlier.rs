@@ -50,22 +50,14 @@ mod tests {
 
     use super::*;
     use crate::report::Observed;
-    use crate::report::tests::{canary, status};
+    use crate::report::tests::{canary, release_of, status};
 
     /// What stands before a check at 12:00:00 of a release that began at 11:59:02, every ten seconds.
     fn before(recent: &[f64], value: Option<f64>) -> Vec<(String, f64, Verdict)> {
         let check = json!({"name": "m", "min": 99.0, "value": value, "verdict": "Passed",
             "at": "2026-03-01T12:00:00Z", "recent": recent});
         let canary = canary(&status("Progressing", 30, 0, &json!({"checks": [check]})));
-        let last = canary
-            .status
-            .as_ref()
-            .unwrap()
-            .release
-            .as_ref()
-            .unwrap()
-            .checks[0]
-            .clone();
+        let last = release_of(&canary).checks[0].clone();
         let values = earlier(&Observed::alone(canary).report(), &last);
         assert!(values.iter().all(|value| value.estimated));
         let said = |value: &Value| {

@@ -6,10 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::{
-    Children, Health, Listed, PodReport, ReplicaSetReport, Role, State, Workload, created, pod,
-};
-use crate::report::{CONTAINERS, Extra, Observed, images};
+use super::{Children, Health, Listed, PodReport, ReplicaSetReport, Role, State, Workload, pod};
+use crate::report::{CONTAINERS, Extra, Observed, created, images};
 
 /// The revision that the Deployment controller counts.
 pub const REVISION: &str = "deployment.kubernetes.io/revision";

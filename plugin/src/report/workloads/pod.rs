@@ -2,7 +2,8 @@
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 
-use super::{Health, PodReport, State, created};
+use super::{Health, PodReport, State};
+use crate::report::created;
 
 /// What a container waits for on its way.
 const ON_ITS_WAY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
