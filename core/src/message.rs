@@ -52,6 +52,7 @@ pub enum RollbackReason {
     Hook,
     Requested { by: String, reason: String },
     SetBack,
+    TargetGone,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -193,6 +194,10 @@ pub enum Message {
         replicas: i32,
     },
     UnanalysedChange,
+    /// The Deployment controller does not look at a change of ours.
+    NotObserved {
+        primary: bool,
+    },
     Problem(String),
 }
 
@@ -283,6 +288,12 @@ impl Message {
                 AlertSeverity::Error,
                 false,
             ),
+            Self::RollingBack(RollbackReason::TargetGone) => (
+                format!("{kind} was deleted during its release, rolled back"),
+                AlertSeverity::Error,
+                false,
+            ),
+            Self::NotObserved { .. } => (self.text(canary), AlertSeverity::Warn, false),
             Self::RollingBack(RollbackReason::Deadline(why)) => (
                 format!("Progress deadline exceeded {why}"),
                 AlertSeverity::Error,

@@ -27,9 +27,11 @@ mod draft;
 mod drift;
 pub mod facts;
 mod gates;
+mod hindrance;
 mod holds;
 mod initialize;
 mod metrics;
+mod observed;
 mod pauses;
 pub mod plan;
 mod promotion;
@@ -45,13 +47,12 @@ mod tests;
 pub mod weights;
 mod worst;
 
-use jiff::Timestamp;
-
 pub use facts::{
-    Answers, Facts, Governance, Measured, Question, Readiness, Serving, Settings, Wait, Wish,
-    Workload,
+    Answers, Facts, Governance, Measured, Problem, Question, Readiness, Serving, Settings, Wait,
+    Wish, Workload,
 };
 pub use gates::is_gate_passed;
+pub use hindrance::{undone, untouched};
 pub use pauses::FOR as PAUSE_FOR;
 pub use plan::{Action, Ended, Plan};
 pub use terminate::{Leaving, terminate};
@@ -59,7 +60,6 @@ pub use weights::Routes;
 pub use worst::worst;
 
 use crate::canary::Canary;
-use crate::message::Message;
 use crate::status::Phase;
 use draft::Draft;
 
@@ -74,7 +74,7 @@ pub fn decide(canary: &Canary, facts: &Facts) -> Result<Plan, Question> {
 }
 
 fn look(d: &mut Draft<'_>) -> Result<(), Question> {
-    if takeover::needed(d) {
+    if takeover::needed(d) && !d.facts.target_gone {
         return takeover::take_over(d);
     }
     let suspended = d.canary.suspended();
@@ -84,10 +84,11 @@ fn look(d: &mut Draft<'_>) -> Result<(), Question> {
         requests::refuse_all(d, "the Canary is suspended");
         return Ok(());
     }
-    if d.phase() != Phase::New && change::rebaseline(d) {
+    if d.phase() != Phase::New && !d.facts.target_gone && change::rebaseline(d) {
         return Ok(());
     }
-    d.clear_problem();
+    hindrance::note(d);
+    observed::note(d);
     holds::notice_glass(d);
     pauses::expire(d);
     if !requests::serve(d)? {
@@ -99,6 +100,8 @@ fn look(d: &mut Draft<'_>) -> Result<(), Question> {
 
 fn by_phase(d: &mut Draft<'_>) -> Result<(), Question> {
     match d.phase() {
+        // Adoption only goes forward.
+        Phase::New | Phase::Initializing if d.is_hindered() => {}
         Phase::New => return initialize::adopt(d),
         Phase::Initializing => initialize::initializing(d),
         Phase::Initialized | Phase::Succeeded | Phase::Failed => return begin::at_rest(d),
@@ -110,53 +113,4 @@ fn by_phase(d: &mut Draft<'_>) -> Result<(), Question> {
         Phase::Terminating | Phase::Terminated => {}
     }
     Ok(())
-}
-
-/// Something outside keeps the Canary from being acted on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// One word for the condition: `TargetNotFound`, `RouteInvalid`, `Forbidden`, …
-    pub reason: &'static str,
-    pub message: String,
-}
-
-/// What a problem comes to: said once, kept as condition `Ready` = `False`, and nothing touched.
-pub fn hindered(canary: &Canary, problem: &Problem, now: Timestamp) -> Plan {
-    let mut status = canary.status.clone().unwrap_or_default();
-    let before = status.clone();
-    if status.conditions.is_empty() {
-        status.phase = if status.phase == Phase::New {
-            Phase::Initializing
-        } else {
-            status.phase
-        };
-        conditions::set_promoted(&mut status, &canary.spec.target_ref.kind, now);
-        // Not begun: the phase is for Flagger's readers, the baseline is still to be taken.
-        status.phase = before.phase;
-    }
-    let known = conditions::get(&status, conditions::READY)
-        .is_some_and(|old| old.message == problem.message);
-    conditions::set(
-        &mut status,
-        conditions::READY,
-        problem.reason,
-        &problem.message,
-        now,
-    );
-    let actions = if known {
-        Vec::new()
-    } else {
-        vec![Action::Say(Message::Problem(problem.message.clone()))]
-    };
-    if status != before {
-        status.last_transition_time = Timestamp::from_second(now.as_second()).ok();
-        status.observed_generation = canary.metadata.generation;
-    }
-    Plan {
-        actions,
-        status,
-        wake: None,
-        ended: None,
-        checked: false,
-    }
 }

@@ -207,6 +207,14 @@ pub struct Release {
     #[schemars(schema_with = "date_time")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolling_since: Option<Timestamp>,
+    /// Since when the Deployment controller has not looked at what was written to that workload.
+    #[schemars(schema_with = "date_time")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unobserved_since: Option<Timestamp>,
+    /// Ready pods of the primary before it was given the new revision: with as many it serves
+    /// everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary_pods: Option<i32>,
     /// The last check of each metric, in the order of the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<MetricCheck>,
@@ -366,6 +374,9 @@ pub struct RequestRecord {
     pub outcome: RequestOutcome,
     #[serde(default)]
     pub message: String,
+    /// Decided, and not routed yet: a write is refused, and is tried again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

@@ -201,6 +201,8 @@ impl World {
                 min_interval: options.min_interval,
                 drain: options.drain,
             },
+            problems: Vec::new(),
+            target_gone: false,
             target: self.target_workload(),
             primary: self
                 .primary

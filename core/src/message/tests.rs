@@ -52,6 +52,8 @@ fn life_cycle() -> Vec<Message> {
         Message::PrimaryServesAgain,
         Message::BaselineReplaced,
         Message::UnanalysedChange,
+        Message::NotObserved { primary: true },
+        Message::NotObserved { primary: false },
         Message::Problem(s("PROBLEM")),
     ]
 }
@@ -64,6 +66,7 @@ fn rollbacks() -> Vec<Message> {
     let reasons = vec![
         RollbackReason::Threshold(5),
         RollbackReason::Deadline(s("WHY")),
+        RollbackReason::TargetGone,
         RollbackReason::Hook,
         requested(""),
         requested("REASON"),

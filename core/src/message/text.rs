@@ -204,6 +204,17 @@ impl Message {
                     "{target} changed while being promoted, routing all traffic to primary; the new revision follows as a release of its own"
                 )
             }
+            Self::NotObserved { primary } => {
+                let name = if *primary {
+                    canary.primary_name()
+                } else {
+                    canary.target_name().to_owned()
+                };
+                format!(
+                    "the Deployment controller has not looked at {name}.{} for more than a minute, no deadline runs meanwhile: check that kube-controller-manager runs and keeps up",
+                    canary.namespace_name()
+                )
+            }
             Self::Problem(text) => text.clone(),
             // Every other variant has its text above; the golden test proves that none is empty.
             _ => String::new(),
@@ -226,6 +237,7 @@ impl RollbackReason {
             Self::Hook => "manual webhook invoked".to_owned(),
             Self::Requested { by, reason } => format!("on request of {by}{}", because(reason)),
             Self::SetBack => "target was set back to the promoted revision".to_owned(),
+            Self::TargetGone => "the target does not exist any more".to_owned(),
         }
     }
 }

@@ -25,6 +25,10 @@ pub fn progressing(d: &mut Draft<'_>) -> Result<(), Question> {
         promotion::go_back(d, outcome);
         return Ok(());
     }
+    if d.facts.target_gone {
+        promotion::roll_back(d, RollbackReason::TargetGone, Outcome::RolledBack);
+        return Ok(());
+    }
     match change(d) {
         Change::None if d.released_revision() == d.target().revision => {}
         Change::BackToPromoted => {
@@ -53,7 +57,9 @@ pub fn progressing(d: &mut Draft<'_>) -> Result<(), Question> {
     }
     if d.target().replicas == 0 {
         // Somebody scaled it away: a release without pods proves nothing.
-        d.act(Action::Scale(d.facts.scale_up_to));
+        if !d.is_hindered() {
+            d.act(Action::Scale(d.facts.scale_up_to));
+        }
         return Ok(());
     }
     if d.release().paused.is_some() || holds::lifted(d) {
@@ -107,7 +113,7 @@ fn keep_traffic_on_ready_pods(d: &mut Draft<'_>) -> bool {
     let Some(weight) = d.release().interrupted_at else {
         return false;
     };
-    if not_ready(d).is_some() || !d.route(Routes::to_canary(weight)) {
+    if d.is_hindered() || not_ready(d).is_some() || !d.route(Routes::to_canary(weight)) {
         return false;
     }
     d.say(Message::ReadyAgain(weight));
@@ -115,6 +121,11 @@ fn keep_traffic_on_ready_pods(d: &mut Draft<'_>) -> bool {
     d.release().next_check_at = None;
     d.begin_step();
     true
+}
+
+/// Nothing goes forward: something is missing, or it is not known how the canary's pods are.
+fn is_closed(d: &Draft<'_>) -> bool {
+    d.is_hindered() || d.target().is_unobserved()
 }
 
 /// Why the canary cannot be trusted with traffic.
@@ -143,6 +154,9 @@ const PRE_ROLLOUT: &str = "pre-rollout";
 fn before_analysis(d: &mut Draft<'_>) -> Result<(), Question> {
     if let Some(why) = not_ready(d) {
         wait_for_canary(d, why);
+        return Ok(());
+    }
+    if d.is_hindered() {
         return Ok(());
     }
     if promotion::unanalysed(d) {
@@ -195,7 +209,7 @@ fn wait_for_canary(d: &mut Draft<'_>, why: String) {
         // It waits for a gate or a hook, not for its first pods: these have their own time.
         release.rolling_since = Some(now);
     }
-    if d.past_deadline() {
+    if d.past_deadline(d.target()) {
         return promotion::roll_back(d, RollbackReason::Deadline(why), Outcome::RolledBack);
     }
     // Said when its cause is pods that are not available, not while the rollout is being written.
@@ -232,9 +246,10 @@ fn first_failure(d: &Draft<'_>, kind: HookKind) -> Result<Option<(String, String
 }
 
 fn checks(d: &mut Draft<'_>) -> Result<(), Question> {
-    let not_ready = not_ready(d);
+    // Not looked at yet is no verdict.
+    let not_ready = not_ready(d).filter(|_| !d.target().is_unobserved());
     // Where a policy holds it, checks go on.
-    if promotion::unanalysed(d) && not_ready.is_none() && strategy::agreed(d) {
+    if promotion::unanalysed(d) && !is_closed(d) && not_ready.is_none() && strategy::agreed(d) {
         promotion::promote(d);
         return Ok(());
     }
@@ -259,6 +274,10 @@ fn checks(d: &mut Draft<'_>) -> Result<(), Question> {
     }
     d.release().message = String::new();
     d.clear_condition(conditions::HALTED);
+    if is_closed(d) {
+        d.schedule_next_check();
+        return Ok(());
+    }
     strategy::step(d)
 }
 

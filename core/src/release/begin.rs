@@ -23,6 +23,10 @@ pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
         promotion::recover(d);
         return Ok(());
     }
+    if d.is_hindered() {
+        promotion::go_back_late(d);
+        return Ok(());
+    }
     d.observe_generation();
     match change(d) {
         Change::None => {
@@ -160,11 +164,18 @@ pub fn waiting(d: &mut Draft<'_>) -> Result<(), Question> {
         promotion::go_back(d, outcome);
         return Ok(());
     }
+    if d.facts.target_gone {
+        promotion::roll_back(d, RollbackReason::TargetGone, Outcome::RolledBack);
+        return Ok(());
+    }
     if d.release().paused.is_some() {
         return Ok(());
     }
     if d.weight() > 0 && d.route(Routes::ALL_PRIMARY) {
         d.say(Message::PrimaryServesAgain);
+    }
+    if d.is_hindered() {
+        return Ok(());
     }
     let retried = d.has_passed(RETRIED);
     let nothing_left = match change(d) {

@@ -9,6 +9,8 @@ pub const PROMOTED: &str = "Promoted";
 pub const READY: &str = "Ready";
 /// Reason of `Ready`: the primary is about to be given a new baseline.
 pub const BASELINE_REPLACED: &str = "BaselineReplaced";
+/// True while the Deployment controller has not looked at a change of ours for a minute.
+pub const NOT_OBSERVED: &str = "NotObserved";
 pub const PAUSED: &str = "Paused";
 pub const DRIFT: &str = "Drift";
 /// True while a `CanaryPolicy` keeps the release from starting, going on or being promoted.

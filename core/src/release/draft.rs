@@ -69,6 +69,11 @@ impl<'a> Draft<'a> {
         &self.facts.target
     }
 
+    /// Something is missing or refused: nothing goes forward.
+    pub fn is_hindered(&self) -> bool {
+        !self.facts.problems.is_empty()
+    }
+
     pub fn phase(&self) -> Phase {
         self.status.phase
     }
@@ -167,7 +172,9 @@ impl<'a> Draft<'a> {
             .actions
             .iter()
             .any(|action| matches!(action, Action::Promote(_)));
-        if self.has_traffic() && !promotes && self.routed() != self.weight() {
+        let raises = self.weight() > self.routed();
+        let may = !(promotes || raises && self.is_hindered());
+        if self.has_traffic() && may && self.routed() != self.weight() {
             self.route(Routes::to_canary(self.weight()));
         }
     }
@@ -204,8 +211,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether what the release waits for had its time. The time starts when it is first found not
-    /// to be ready, and ends with `rolling_since`, once it is.
-    pub fn past_deadline(&mut self) -> bool {
+    /// to be ready, and ends with `rolling_since`, once it is. It does not run while the Deployment
+    /// controller has not looked: see `observed`.
+    pub fn past_deadline(&mut self, workload: &Workload) -> bool {
+        if workload.is_unobserved() {
+            return false;
+        }
         let now = self.now();
         let deadline = SignedDuration::try_from(self.canary.progress_deadline())
             .unwrap_or(SignedDuration::MAX);

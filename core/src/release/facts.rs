@@ -10,12 +10,18 @@ use crate::capability::Capability;
 use crate::policy::{Holds, Objection};
 use crate::release::weights::Routes;
 use crate::request::Request;
+use crate::status::{CanaryStatus, Phase};
 
 /// The world as the caches have it at one moment, and the answers that were asked for.
 #[derive(Clone, Debug)]
 pub struct Facts {
     pub now: Timestamp,
     pub settings: Settings,
+    /// What is missing around the Canary, or refused: it closes the ways forward, and none of the
+    /// ways back.
+    pub problems: Vec<Problem>,
+    /// The target does not exist any more: what stands for it is [`Workload::remembered`].
+    pub target_gone: bool,
     pub target: Workload,
     pub primary: Option<Workload>,
     /// Weights that the router has; none for a provider without traffic control, or before the
@@ -31,6 +37,14 @@ pub struct Facts {
     /// Ready addresses of the canary's pods now.
     pub canary_addresses: Vec<String>,
     pub answers: Answers,
+}
+
+/// Something outside keeps the Canary from going forward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// One word for the condition: `TargetNotFound`, `RouteInvalid`, `Forbidden`, …
+    pub reason: &'static str,
+    pub message: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -204,6 +218,32 @@ impl fmt::Display for Wait {
 // === impl Workload ===
 
 impl Workload {
+    /// Stands for a target that is gone: without pods, and with the template that was decided on last,
+    /// so that its absence is not taken for a change of it.
+    pub fn remembered(status: &CanaryStatus) -> Self {
+        let seen = status.target.clone().unwrap_or_default();
+        let released = status.release.as_ref().map(|release| &release.revision);
+        let revision = match status.phase {
+            Phase::Waiting
+            | Phase::Progressing
+            | Phase::WaitingPromotion
+            | Phase::Promoting
+            | Phase::Finalising => released,
+            _ => status.last_applied_spec.as_ref(),
+        };
+        Self {
+            uid: seen.uid,
+            generation: seen.generation,
+            revision: revision.cloned().unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+
+    /// Its controller has not looked at the last change of it: nothing is known of its rollout.
+    pub fn is_unobserved(&self) -> bool {
+        self.readiness == Readiness::Waiting(Wait::Unobserved)
+    }
+
     pub fn is_ready(&self) -> bool {
         self.readiness == Readiness::Ready
     }

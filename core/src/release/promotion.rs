@@ -30,7 +30,10 @@ pub fn unanalysed(d: &Draft<'_>) -> bool {
 
 pub fn promote(d: &mut Draft<'_>) {
     d.say(Message::Copying);
+    // Known before anything is written: after a crash it could not be told any more.
+    let pods = d.facts.primary.as_ref().map(|primary| primary.ready);
     let release = d.release();
+    release.primary_pods = pods;
     release.rolling_since = None;
     release.next_check_at = None;
     release.step_since = None;
@@ -41,11 +44,16 @@ pub fn promote(d: &mut Draft<'_>) {
 }
 
 pub fn promoting(d: &mut Draft<'_>) {
+    if d.facts.target_gone {
+        return withdraw(d, RollbackReason::TargetGone);
+    }
     keep_unanalysed_away(d);
     let revision = d.released_revision().to_owned();
     if !d.has_passed(COPIED) {
-        d.act(Action::Promote(revision));
-        return d.pass(COPIED);
+        if !d.is_hindered() {
+            copy(d, revision);
+        }
+        return;
     }
     let Some(primary) = primary_with(d, revision) else {
         return;
@@ -54,6 +62,15 @@ pub fn promoting(d: &mut Draft<'_>) {
         d.release().rolling_since = None;
         shift_back(d);
     }
+}
+
+/// Gives the primary the released revision.
+fn copy(d: &mut Draft<'_>, revision: String) {
+    let now = d.now();
+    // Its time runs from here, unless nobody looks at it.
+    d.release().rolling_since = Some(now);
+    d.act(Action::Promote(revision));
+    d.pass(COPIED);
 }
 
 /// Gives a primary that somebody changed its revision again. True if it had another.
@@ -186,7 +203,7 @@ fn primary_failed(d: &mut Draft<'_>, primary: &Workload) -> bool {
             return true;
         }
     };
-    let late = d.past_deadline();
+    let late = d.past_deadline(primary);
     if late {
         fail_promotion(d, &why);
     }
@@ -197,8 +214,10 @@ fn primary_failed(d: &mut Draft<'_>, primary: &Workload) -> bool {
 fn fail_promotion(d: &mut Draft<'_>, why: &str) {
     d.say(Message::PromotionFailed(why.to_owned()));
     let canary_is_sound = d.target().is_ready() && d.target().revision == d.released_revision();
-    if canary_is_sound {
+    if canary_is_sound && share(d) < 100 {
         d.route(Routes::ALL_CANARY);
+    } else {
+        d.route(Routes::ALL_PRIMARY);
     }
     why.clone_into(&mut d.release().message);
     put_back(d, Outcome::PromotionFailed);
@@ -209,8 +228,34 @@ pub fn withdraw(d: &mut Draft<'_>, reason: RollbackReason) {
     let message = Message::RollingBack(reason);
     d.release().message = message.text(d.canary);
     d.say(message);
-    d.route(Routes::ALL_PRIMARY);
+    send_home(d);
     put_back(d, Outcome::RolledBack);
+}
+
+/// Percentage of the traffic that the primary carries while it is changed: all of it with as many ready
+/// pods as served before the change, and with any where the canary has none.
+fn share(d: &Draft<'_>) -> i64 {
+    let ready = d.facts.primary.as_ref().map_or(0, |primary| primary.ready);
+    let before = d
+        .status
+        .release
+        .as_ref()
+        .and_then(|release| release.primary_pods)
+        .unwrap_or(1);
+    if ready == 0 {
+        return 0;
+    }
+    if ready >= before || d.target().ready == 0 {
+        return 100;
+    }
+    i64::from(ready) * 100 / i64::from(before)
+}
+
+/// Sends everybody to a primary that is being changed, or as many as it carries; what it has it keeps.
+/// True once it has everybody.
+fn send_home(d: &mut Draft<'_>) -> bool {
+    let to_canary = (100 - share(d)).min(d.weight());
+    d.route(Routes::to_canary(to_canary)) && to_canary == 0
 }
 
 fn put_back(d: &mut Draft<'_>, outcome: Outcome) {
@@ -218,27 +263,25 @@ fn put_back(d: &mut Draft<'_>, outcome: Outcome) {
     failed(d, outcome);
 }
 
-/// Failed, with the primary on its way back to the promoted revision.
+/// Failed, with the primary on its way back to the promoted revision. People come first: sending them
+/// home must not hang on the write of the primary.
 pub fn recover(d: &mut Draft<'_>) {
-    let promoted = d.promoted().to_owned();
+    let (promoted, served) = (d.promoted().to_owned(), d.served());
+    keep_unanalysed_away(d);
+    let home = send_home(d) && d.facts.serving.primary > 0;
     if !d.has_passed(RESTORED) {
         d.act(Action::Promote(promoted));
         let now = d.now();
         d.release().rolling_since = Some(now);
         return d.pass(RESTORED);
     }
-    keep_unanalysed_away(d);
     let Some(primary) = primary_with(d, promoted) else {
         return;
     };
-    if !serves(d, primary) {
+    if !home || !primary.is_ready() {
         return;
     }
     if d.status.drain.is_none() {
-        let served = d.served();
-        if !d.route(Routes::ALL_PRIMARY) {
-            return;
-        }
         d.say(Message::PrimaryRestored);
         return d.drain(served, AfterDrain::Recovered);
     }
@@ -261,7 +304,7 @@ pub fn gave_up(d: &mut Draft<'_>) -> bool {
         return false;
     };
     let stuck = matches!(primary.readiness, Readiness::Stuck(_));
-    !serves(d, primary) && (stuck || d.past_deadline())
+    !serves(d, primary) && (stuck || d.past_deadline(primary))
 }
 
 /// Says why, and sends everybody to the primary; the canary goes once connections have drained.
@@ -284,6 +327,9 @@ pub fn go_back(d: &mut Draft<'_>, outcome: Outcome) {
             failed(d, outcome);
         }
         return;
+    }
+    if let Some(request) = &mut d.status.last_request {
+        request.pending = false;
     }
     // The decision is stored before pods go: without them it could not be made again.
     if d.status.drain.is_none() {

@@ -79,6 +79,7 @@ fn answer_wish(d: &mut Draft<'_>, wish: &Wish, answer: Answer) {
         at: d.now(),
         outcome,
         message,
+        pending: false,
     });
 }
 
@@ -125,6 +126,16 @@ fn permitted(
 }
 
 fn act(d: &mut Draft<'_>, request: &Request, wish: &Wish, by: &str) -> Result<Answer, Question> {
+    let forward = matches!(
+        request.verb,
+        Verb::Promote | Verb::PromoteFull | Verb::Retry
+    );
+    if let Some(problem) = d.facts.problems.first().filter(|_| forward) {
+        return Ok(refuse(format!(
+            "the release cannot go forward: {}",
+            problem.message
+        )));
+    }
     let reason = wish.reason.clone().unwrap_or_default();
     Ok(match request.verb {
         Verb::Promote => return promote(d, by, &reason),

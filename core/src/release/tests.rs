@@ -19,5 +19,6 @@ mod plan;
 mod properties;
 mod scripts;
 mod sim;
+mod way_back;
 mod weights;
 mod world;

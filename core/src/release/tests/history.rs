@@ -190,13 +190,15 @@ fn some_hooks(bits: u8) -> Value {
         .collect()
 }
 
-fn health() -> impl Strategy<Value = Health> {
+pub fn health() -> impl Strategy<Value = Health> {
     prop_oneof![
         8 => Just(Health::Ready),
         2 => Just(Health::Rolling),
         5 => (0_i32..3).prop_map(|ready| Health::Unavailable { ready }),
         1 => (0_i32..3).prop_map(|ready| Health::Enough { ready }),
         2 => Just(Health::Stuck),
+        1 => Just(Health::Dead),
+        1 => (0_i32..3).prop_map(|ready| Health::Unobserved { ready }),
     ]
 }
 

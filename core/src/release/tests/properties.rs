@@ -14,7 +14,7 @@ use crate::request::Verb;
 use crate::status::{CanaryStatus, Phase};
 
 /// `PROPTEST_CASES` asks for another number.
-fn config() -> Config {
+pub fn config() -> Config {
     let asked = Config::default();
     let cases = if asked.cases == 256 {
         10_000
@@ -29,8 +29,8 @@ fn config() -> Config {
 }
 
 /// Plays histories; each decision is held against the invariants.
-struct Player<'a> {
-    world: World,
+pub struct Player<'a> {
+    pub world: World,
     crash: Option<usize>,
     /// Tries a crash after each action of every so manieth decision.
     forks: Option<usize>,
@@ -41,7 +41,7 @@ struct Player<'a> {
 // === impl Player ===
 
 impl<'a> Player<'a> {
-    fn new(history: &History) -> Self {
+    pub fn new(history: &History) -> Self {
         Self {
             world: history.setting.world(),
             crash: None,
@@ -58,7 +58,7 @@ impl<'a> Player<'a> {
         }
     }
 
-    fn play(&mut self, history: &History) -> TestCaseResult {
+    pub fn play(&mut self, history: &History) -> TestCaseResult {
         for (number, step) in history.prologue.iter().enumerate() {
             self.world.suffer(step, 1000 + number);
         }
@@ -225,8 +225,12 @@ fn settled(world: &World) -> CanaryStatus {
     status
 }
 
+pub fn runner() -> TestRunner {
+    TestRunner::new(config())
+}
+
 fn run(property: impl Fn(&History) -> TestCaseResult) {
-    run_with(TestRunner::new(config()), property);
+    run_with(runner(), property);
 }
 
 fn run_with(mut runner: TestRunner, property: impl Fn(&History) -> TestCaseResult) {

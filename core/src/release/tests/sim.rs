@@ -19,6 +19,12 @@ pub enum Health {
         ready: i32,
     },
     Stuck,
+    /// Its deadline has passed, and no pod of any revision is left.
+    Dead,
+    /// The Deployment controller has not looked at the last change; so many are ready.
+    Unobserved {
+        ready: i32,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +63,10 @@ impl Sim {
     pub fn ready(&self) -> i32 {
         match self.health {
             Health::Ready => self.replicas,
-            Health::Enough { ready } | Health::Unavailable { ready } => ready.min(self.replicas),
+            Health::Enough { ready }
+            | Health::Unavailable { ready }
+            | Health::Unobserved { ready } => ready.min(self.replicas),
+            Health::Dead => 0,
             Health::Rolling | Health::Stuck if self.surges => self.replicas,
             Health::Rolling | Health::Stuck => 0,
         }
@@ -67,10 +76,11 @@ impl Sim {
         let (available, updated) = (self.ready(), self.replicas);
         match self.health {
             // Its condition outlives its pods.
-            Health::Stuck => Readiness::Stuck(format!(
+            Health::Stuck | Health::Dead => Readiness::Stuck(format!(
                 "deployment {:?} exceeded its progress deadline",
                 self.name
             )),
+            Health::Unobserved { .. } => Readiness::Waiting(Wait::Unobserved),
             _ if self.replicas == 0 => Readiness::Ready,
             Health::Ready | Health::Enough { .. } => Readiness::Ready,
             Health::Rolling => Readiness::Waiting(Wait::Updating {

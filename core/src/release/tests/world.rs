@@ -10,8 +10,8 @@ use crate::canary::Canary;
 use crate::capability::{Capability, capability};
 use crate::hook::HookKind;
 use crate::release::{
-    Action, Answers, Facts, Governance, Leaving, Measured, Plan, Question, Routes, Serving,
-    Settings, Wish, decide, terminate,
+    Action, Answers, Facts, Governance, Leaving, Measured, Plan, Problem, Question, Routes,
+    Serving, Settings, Wish, Workload, decide, terminate, undone,
 };
 use crate::request::Verb;
 use crate::revision::is_ours;
@@ -27,6 +27,9 @@ pub struct World {
     /// With the status as the API server has it.
     pub canary: Canary,
     pub settings: Settings,
+    /// What is missing around the Canary.
+    pub problems: Vec<Problem>,
+    pub target_gone: bool,
     pub target: Sim,
     pub primary: Option<Sim>,
     pub routes: Option<Routes>,
@@ -81,6 +84,8 @@ impl World {
                 min_interval: Duration::from_secs(10),
                 drain: Duration::from_secs(2),
             },
+            problems: Vec::new(),
+            target_gone: false,
             target: Sim::new("podinfo", FIRST, 1),
             primary: None,
             routes: None,
@@ -134,11 +139,20 @@ impl World {
         let primary = self.primary.as_ref().map(Sim::workload);
         let serving = usize::try_from(primary.as_ref().map_or(0, |p| p.ready)).unwrap();
         let first = self.first_address;
-        let addresses = first..first + self.target.ready();
+        let (target, configs) = if self.target_gone {
+            let status = self.status();
+            let configs = status.tracked_configs.clone().unwrap_or_default();
+            (Workload::remembered(&status), configs)
+        } else {
+            (self.target.workload(), self.configs.clone())
+        };
+        let addresses = first..first + target.ready;
         Facts {
             now: self.now,
             settings: self.settings,
-            target: self.target.workload(),
+            problems: self.problems.clone(),
+            target_gone: self.target_gone,
+            target,
             primary,
             routes: self.routes,
             serving: Serving {
@@ -148,7 +162,7 @@ impl World {
                 pointed: self.pointed,
                 contested: self.contested,
             },
-            configs: self.configs.clone(),
+            configs,
             scale_up_to: self.scale_up_to,
             request: self.request.clone(),
             policy: self.policy.clone(),
@@ -213,6 +227,31 @@ impl World {
         self.wake = plan.wake;
         self.apply(&plan, crash);
         (facts, plan)
+    }
+
+    /// Decides, and does what is not refused: the first action that is ends the tick, and of the plan
+    /// there remains what was decided.
+    pub fn tick_refused(
+        &mut self,
+        refused: impl Fn(&Action) -> bool,
+        told: Option<&Problem>,
+    ) -> Plan {
+        let (_, mut plan) = self.plan();
+        self.wake = plan.wake;
+        let Some(done) = plan.actions.iter().position(refused) else {
+            self.stirred = false;
+            self.apply(&plan, None);
+            return plan;
+        };
+        let mut sequence = plan.status.events.sequence;
+        for action in plan.actions.iter().take(done) {
+            self.act(action, &mut sequence);
+        }
+        plan.status.events.sequence = sequence;
+        let rest = undone(&self.canary, &plan, told, self.now);
+        self.apply(&rest, None);
+        self.stirred = true;
+        plan
     }
 
     pub fn apply(&mut self, plan: &Plan, crash: Option<usize>) {

@@ -199,6 +199,7 @@ fn failure_rule(facts: &Facts, release: &ReleaseReport) -> String {
             "pods have {} to become ready (spec.progressDeadlineSeconds), or the release is rolled back",
             duration(canary.progress_deadline().as_secs().try_into().unwrap_or(i64::MAX))
         ),
+        _ if begins(RollbackReason::TargetGone) => "a release whose target is deleted ends, with everybody on the primary; apply the target again, and its template is a release of its own".to_owned(),
         _ if begins(RollbackReason::Hook) => {
             "a webhook of type rollback that answers with success rolls the release back".to_owned()
         }

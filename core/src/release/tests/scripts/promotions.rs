@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::story::{SECOND, THIRD, expect, two_steps};
+use crate::release::conditions;
 use crate::release::tests::sim::Health;
 use crate::release::tests::world::{FIRST, World};
 use crate::request::Verb;
@@ -23,15 +24,17 @@ fn promoting() -> World {
 }
 
 #[test]
-fn a_primary_that_is_not_ready_by_its_deadline_is_put_back_while_the_canary_serves() {
+fn a_primary_that_lost_its_pods_is_put_back_while_the_canary_serves() {
     let mut world = promoting();
+    world.fresh = Health::Unavailable { ready: 0 };
+    world.set_primary_health(world.fresh);
     world.run(70);
     world.set_primary_health(Health::Ready);
     world.run(10);
     expect(
         &mut world,
         "
-        0 Promotion of podinfo.test failed, primary not ready: waiting for rollout to finish: 0 out of 1 new replicas have been updated
+        0 Promotion of podinfo.test failed, primary not ready: waiting for rollout to finish: 0 of 1 (readyThreshold 100%) updated replicas are available
         0 [route 0/100]
         0 [promote v1-000000000001]
         10 [route 100/0]
@@ -52,6 +55,133 @@ fn a_primary_that_is_not_ready_by_its_deadline_is_put_back_while_the_canary_serv
 }
 
 #[test]
+fn a_primary_that_kept_its_pods_gets_everybody_back_at_its_deadline() {
+    let mut world = promoting();
+    world.run(70);
+    world.set_primary_health(Health::Ready);
+    world.run(10);
+    expect(
+        &mut world,
+        "
+        0 Promotion of podinfo.test failed, primary not ready: waiting for rollout to finish: 0 out of 1 new replicas have been updated
+        0 [route 100/0]
+        0 [promote v1-000000000001]
+        10 Primary of podinfo.test is ready with the promoted revision again, routing all traffic to it
+        12 [scale 0]
+        ",
+    );
+    assert!(!world.status().release.unwrap().recovering);
+}
+
+#[test]
+fn a_primary_that_lost_some_of_its_pods_gets_the_share_that_it_carries() {
+    let mut world = World::at_weight(&two_steps(), 40);
+    world.primary.as_mut().unwrap().replicas = 4;
+    world.fresh = Health::Unavailable { ready: 3 };
+    world.run(10);
+    assert_eq!((world.phase(), world.weight()), (Phase::Promoting, 40));
+    world.ask(Verb::Rollback, "r1");
+    world.settle();
+    assert_eq!((world.phase(), world.weight()), (Phase::Failed, 25));
+    world.set_primary_health(Health::Unavailable { ready: 4 });
+    world.settle();
+    assert_eq!(world.weight(), 0);
+}
+
+#[test]
+fn a_primary_with_any_ready_pod_gets_everybody_where_the_canary_has_none() {
+    let mut world = World::at_weight(&two_steps(), 40);
+    world.primary.as_mut().unwrap().replicas = 4;
+    world.fresh = Health::Unavailable { ready: 1 };
+    world.run(10);
+    assert_eq!((world.phase(), world.weight()), (Phase::Promoting, 40));
+    world.set_target_health(Health::Unavailable { ready: 0 });
+    world.settle();
+    assert_eq!(world.weight(), 0);
+}
+
+// --- a controller that is behind
+
+#[test]
+fn a_deadline_does_not_run_while_nobody_has_looked_at_the_primary() {
+    let mut world = World::at_weight(&two_steps(), 40);
+    world.fresh = Health::Unobserved { ready: 1 };
+    world.run(10);
+    assert_eq!(world.phase(), Phase::Promoting);
+    world.log.clear();
+    world.run(600);
+    let behind = "the Deployment controller has not looked at podinfo-primary.test for more than a minute, no deadline runs meanwhile: check that kube-controller-manager runs and keeps up";
+    assert_eq!(world.said(), [behind]);
+    assert_eq!(
+        (world.phase(), world.primary_revision()),
+        (Phase::Promoting, SECOND)
+    );
+    let status = world.status();
+    let condition = conditions::get(&status, conditions::NOT_OBSERVED).unwrap();
+    assert_eq!(condition.message, behind);
+    // It has its whole time from the first look on.
+    world.set_primary_health(Health::Rolling);
+    world.run(55);
+    assert_eq!(world.phase(), Phase::Promoting);
+    assert_eq!(
+        conditions::get(&world.status(), conditions::NOT_OBSERVED),
+        None
+    );
+    world.run(10);
+    assert_eq!(world.phase(), Phase::Failed);
+}
+
+#[test]
+fn a_deadline_does_not_run_while_nobody_has_looked_at_the_canary() {
+    let mut world = World::at_rest(&two_steps());
+    world.fresh = Health::Unobserved { ready: 0 };
+    world.set_revision(SECOND);
+    world.run(600);
+    assert_eq!((world.phase(), world.weight()), (Phase::Progressing, 0));
+    world.set_target_health(Health::Ready);
+    world.fresh = Health::Ready;
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn a_canary_that_nobody_has_looked_at_fails_no_check_and_gets_no_more() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    world.set_target_health(Health::Unobserved { ready: 1 });
+    world.run(600);
+    let status = world.status();
+    assert_eq!(
+        (status.phase, status.failed_checks, world.weight()),
+        (Phase::Progressing, 0, 20)
+    );
+    world.ask(Verb::Rollback, "r1");
+    world.settle();
+    assert_eq!(world.weight(), 0);
+}
+
+#[test]
+fn a_controller_that_looks_within_its_usual_time_costs_no_write() {
+    let mut quick = World::at_weight(&two_steps(), 40);
+    let mut slow = quick.clone();
+    for (world, fresh) in [
+        (&mut quick, Health::Rolling),
+        (&mut slow, Health::Unobserved { ready: 1 }),
+    ] {
+        world.fresh = fresh;
+        world.run(10);
+        world.now = world.now + SignedDuration::from_millis(500);
+        world.set_primary_health(Health::Rolling);
+        world.settle();
+        world.set_primary_health(Health::Ready);
+        world.run(10);
+        assert_eq!(world.phase(), Phase::Succeeded);
+    }
+    assert_eq!(quick.status_writes, slow.status_writes);
+}
+
+// --- deadlines
+
+#[test]
 fn a_primary_whose_own_deadline_passed_is_put_back_at_once() {
     let mut world = promoting();
     world.set_primary_health(Health::Stuck);
@@ -60,7 +190,7 @@ fn a_primary_whose_own_deadline_passed_is_put_back_at_once() {
     assert!(told.starts_with("  0 Promotion of podinfo.test failed, primary not ready: deployment \"podinfo-primary\" exceeded"));
     assert_eq!(
         (world.phase(), world.weight(), world.primary_revision()),
-        (Phase::Failed, 100, FIRST)
+        (Phase::Failed, 0, FIRST)
     );
 }
 
@@ -86,7 +216,7 @@ fn a_primary_that_fails_after_traffic_returned_is_put_back_too() {
     world.settle();
     assert_eq!(
         (world.phase(), world.weight(), world.primary_revision()),
-        (Phase::Failed, 100, FIRST)
+        (Phase::Failed, 0, FIRST)
     );
 }
 

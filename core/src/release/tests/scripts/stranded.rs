@@ -144,7 +144,7 @@ fn recovering(health: Health) -> World {
     world.fresh = Health::Rolling;
     world.run(10);
     world.fresh = health;
-    world.set_primary_health(Health::Stuck);
+    world.set_primary_health(Health::Dead);
     world.settle();
     assert_eq!(ended(&world), (Phase::Failed, FIRST, 100));
     world.fresh = Health::Ready;
@@ -168,8 +168,7 @@ fn a_primary_that_never_comes_back_does_not_keep_the_fix_waiting() {
 
 #[test]
 fn a_primary_whose_own_deadline_passed_again_is_not_waited_for_at_all() {
-    let mut world = recovering(Health::Stuck);
-    world.primary.as_mut().unwrap().surges = false;
+    let mut world = recovering(Health::Dead);
     world.set_revision(THIRD);
     world.settle();
     assert_eq!(world.phase(), Phase::Progressing);
@@ -234,7 +233,7 @@ fn a_paused_release_stays_where_it_is_when_the_primary_serves_again() {
 /// already waiting.
 fn waiting_with_everybody_on_the_canary() -> World {
     let mut world = World::at_weight(&two_steps(), 40);
-    world.fresh = Health::Stuck;
+    world.fresh = Health::Dead;
     world.run(10);
     assert_eq!(ended(&world), (Phase::Failed, FIRST, 100));
     world.policy = governance([true, false, false, false]);
@@ -268,11 +267,13 @@ fn what_waits_and_is_taken_back_keeps_its_pods_until_connections_have_drained() 
 #[test]
 fn a_release_that_has_to_wait_leaves_nobody_on_the_canary_that_it_replaces() {
     let mut world = World::at_weight(&two_steps(), 40);
-    world.fresh = Health::Stuck;
+    world.fresh = Health::Dead;
     world.run(10);
     assert_eq!(ended(&world), (Phase::Failed, FIRST, 100));
     world.policy = governance([true, false, false, false]);
     world.fresh = Health::Ready;
+    // Its old pods came back; those of its own revision do not.
+    world.set_primary_health(Health::Stuck);
     world.set_revision(THIRD);
     world.tick(None);
     assert_eq!(ended(&world), (Phase::Waiting, FIRST, 0));

@@ -1,0 +1,142 @@
+//! What is missing around a Canary, or refused. It closes the ways forward that rest on it, and none
+//! of the ways back.
+//!
+//! ```text
+//!  forward: start, next step, promotion, scale-down   closed while Facts::problems holds anything
+//!  back:    100/0, threshold, deadline, pause, a person's rollback, the primary put back   always open
+//! ```
+
+use jiff::Timestamp;
+
+use crate::canary::Canary;
+use crate::message::Message;
+use crate::release::conditions::{self, READY};
+use crate::release::draft::Draft;
+use crate::release::facts::Problem;
+use crate::release::plan::{Action, Plan};
+use crate::status::{CanaryStatus, Phase, Release};
+
+/// Says what hinders once, and keeps it as condition `Ready` = `False` for as long as it does.
+pub fn note(d: &mut Draft<'_>) {
+    let Some(problem) = together(&d.facts.problems) else {
+        return d.clear_problem();
+    };
+    if set(&mut d.status, d.canary, &problem, d.facts.now) {
+        d.say(Message::Problem(problem.message));
+    }
+}
+
+/// One condition has one reason: the first problem's. The message has them all.
+fn together(problems: &[Problem]) -> Option<Problem> {
+    let first = problems.first()?;
+    let mut texts: Vec<&str> = Vec::new();
+    for problem in problems {
+        if !texts.contains(&problem.message.as_str()) {
+            texts.push(&problem.message);
+        }
+    }
+    Some(Problem {
+        reason: first.reason,
+        message: texts.join("; "),
+    })
+}
+
+/// True if that is news.
+fn set(status: &mut CanaryStatus, canary: &Canary, problem: &Problem, now: Timestamp) -> bool {
+    if status.conditions.is_empty() {
+        // Not begun: the phase is for Flagger's readers, the baseline is still to be taken.
+        let phase = status.phase;
+        if phase == Phase::New {
+            status.phase = Phase::Initializing;
+        }
+        conditions::set_promoted(status, &canary.spec.target_ref.kind, now);
+        status.phase = phase;
+    }
+    let known = conditions::get(status, READY).is_some_and(|old| old.message == problem.message);
+    conditions::set(status, READY, problem.reason, &problem.message, now);
+    !known
+}
+
+/// What it comes to where nothing may be acted on at all: our status fields are dropped, or another
+/// controller writes them. Said once, kept as a condition, and nothing touched.
+pub fn untouched(canary: &Canary, problem: &Problem, now: Timestamp) -> Plan {
+    let mut status = canary.status.clone().unwrap_or_default();
+    let before = status.clone();
+    let news = set(&mut status, canary, problem, now);
+    let say = Action::Say(Message::Problem(problem.message.clone()));
+    stored(
+        canary,
+        &before,
+        status,
+        if news { vec![say] } else { vec![] },
+        now,
+    )
+}
+
+/// What remains of a plan whose writes failed: a rollback that was decided stays decided, although the
+/// checks may pass the next time; what was not done is not said to be. The problem is told if it is
+/// more than a passing one.
+pub fn undone(canary: &Canary, plan: &Plan, problem: Option<&Problem>, now: Timestamp) -> Plan {
+    let before = canary.status.clone().unwrap_or_default();
+    let mut status = before.clone();
+    if let Some(decided) = decided_rollback(&before, &plan.status) {
+        keep_decision(&mut status, &plan.status, decided);
+    }
+    let mut actions = Vec::new();
+    if let Some(problem) = problem
+        && set(&mut status, canary, problem, now)
+    {
+        actions.push(Action::Say(Message::Problem(problem.message.clone())));
+    }
+    stored(canary, &before, status, actions, now)
+}
+
+/// The release, if the plan decided to roll it back and it has to be gone on with.
+fn decided_rollback<'a>(before: &CanaryStatus, after: &'a CanaryStatus) -> Option<&'a Release> {
+    let (old, new) = (before.release.as_ref()?, after.release.as_ref()?);
+    let same = old.number == new.number && old.revision == new.revision;
+    let news = old.outcome.is_none() && new.outcome.is_some() && new.ended_at.is_none();
+    (same && news && before.phase == after.phase).then_some(new)
+}
+
+fn keep_decision(status: &mut CanaryStatus, after: &CanaryStatus, decided: &Release) {
+    let answered = status.last_request != after.last_request;
+    status.failed_checks = after.failed_checks;
+    status.conditions.clone_from(&after.conditions);
+    status.events.clone_from(&after.events);
+    status.last_request.clone_from(&after.last_request);
+    if let Some(request) = status.last_request.as_mut().filter(|_| answered) {
+        request.pending = true;
+    }
+    // It may have begun with this plan only: a release that waits has applied nothing.
+    status
+        .last_applied_spec
+        .clone_from(&after.last_applied_spec);
+    status.tracked_configs.clone_from(&after.tracked_configs);
+    if let Some(release) = &mut status.release {
+        release.outcome = decided.outcome;
+        release.message.clone_from(&decided.message);
+        release.checks.clone_from(&decided.checks);
+        release.next_check_at = None;
+    }
+}
+
+fn stored(
+    canary: &Canary,
+    before: &CanaryStatus,
+    mut status: CanaryStatus,
+    actions: Vec<Action>,
+    now: Timestamp,
+) -> Plan {
+    if status != *before {
+        status.last_transition_time = Timestamp::from_second(now.as_second()).ok();
+        status.observed_generation = canary.metadata.generation;
+    }
+    Plan {
+        actions,
+        status,
+        wake: None,
+        ended: None,
+        checked: false,
+    }
+}
