@@ -144,6 +144,13 @@ const EACH: [(&str, &str, &[&str]); 9] = [
         ],
     ),
     (
+        "query: sum(",
+        "query: 2 * {{ toUpper name }} + sum(",
+        &[
+            "23: spec.query: line 1: function \"toUpper\" is not supported; a query can use name, namespace, target, service, ingress, route, interval, variables.KEY with a key of templateVariables, index and printf",
+        ],
+    ),
+    (
         "kind: Canary\n",
         "",
         &["25: : is no Kubernetes object: it needs apiVersion and kind"],
@@ -209,7 +216,7 @@ fn what_is_referred_to_has_to_be_there_where_others_of_its_kind_are() {
     }
     let without = changed("        templateVariables: {code: '500'}\n", "");
     assert_eq!(without.len(), 1, "{without:?}");
-    assert!(without[0].starts_with("43: spec.analysis.metrics[0].templateVariables: MetricTemplate errors: unknown variable variables.code"), "{without:?}");
+    assert!(without[0].starts_with("43: spec.analysis.metrics[0].templateVariables: MetricTemplate errors: line 1: unknown variable variables.code;"), "{without:?}");
 }
 
 #[test]
