@@ -94,7 +94,7 @@ fn files_that_fit_together_are_clean() {
 }
 
 /// A text, what stands in its place, and what is found then.
-const EACH: [(&str, &str, &[&str]); 9] = [
+const EACH: [(&str, &str, &[&str]); 10] = [
     (
         "    stepWeight: 10",
         "    stepweight: 10",
