@@ -490,3 +490,12 @@ proptest! {
         prop_assert_eq!(query, Ok(expected));
     }
 }
+
+/// One that evaluates expressions is only for an example, which writes manifests on a developer's machine.
+#[test]
+fn no_template_engine_is_part_of_the_library() {
+    let manifest = include_str!("../../../Cargo.toml");
+    let (library, examples) = manifest.split_once("[dev-dependencies]").unwrap();
+    assert!(!library.contains("jinja"));
+    assert!(examples.contains("jinja"));
+}

@@ -125,7 +125,7 @@ fn a_query_of_several_lines_is_shown_as_it_was_sent() {
     facts.queries[0].text = Ok(query.to_owned());
     facts.queries[1].text = Ok("  up\n".to_owned());
     let explanation = Explanation::of(&facts);
-    let text = explain::text(&explanation, &Theme::new(false, true, Some(40)));
+    let text = explain::text(&explanation, &Theme::new(false, true, Some(80)));
     let shown = [
         "query:",
         "  # errors",
