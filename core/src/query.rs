@@ -2,26 +2,24 @@
 //!
 //! ```text
 //!  MetricTemplate.query ─┐
-//!  inline query ─────────┼─► render(template, model) ─► PromQL on one line
+//!  inline query ─────────┼─► render(template, model) ─► the query, as it was written
 //!  builtin(name, …) ─────┘
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior};
-use serde::Serialize;
+use std::collections::BTreeMap;
 
 use crate::canary::{Canary, Metric};
 
 mod builtin;
 #[cfg(test)]
 mod promql;
+mod template;
 #[cfg(test)]
 mod tests;
 
 pub use builtin::{Scope, builtin};
+use template::Template;
+pub use template::{MAX_QUERY, MAX_TEMPLATE};
 
 /// The built-in check of the share of requests that succeed, in percent.
 pub const SUCCESS_RATE: &str = "request-success-rate";
@@ -29,7 +27,7 @@ pub const SUCCESS_RATE: &str = "request-success-rate";
 pub const DURATION: &str = "request-duration";
 
 /// What a template can name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueryModel {
     /// Of the Canary.
     pub name: String,
@@ -70,64 +68,38 @@ impl QueryModel {
 }
 
 /// Why a template has no query.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    #[error("unknown variable {}: {hint}", .names.join(", "), hint = HINT)]
-    UnknownVariable { names: Vec<String> },
-    #[error("the template cannot be read: {0}; {hint}", hint = HINT)]
-    Syntax(#[source] minijinja::Error),
-    #[error("the template cannot be filled in: {0}; {hint}", hint = HINT)]
-    Render(#[source] minijinja::Error),
+    #[error("the query has {bytes} bytes: at most {MAX_TEMPLATE} are read")]
+    TooLong { bytes: usize },
+    /// What is not understood, each with its line.
+    #[error("{0}")]
+    Template(String),
+    #[error(
+        "filled in, the query has more than {MAX_QUERY} bytes: shorten it or its templateVariables"
+    )]
+    Filled,
 }
 
 const HINT: &str = "a query can use name, namespace, target, service, ingress, route, interval, \
-     and variables.<key> with a key of templateVariables";
+     variables.KEY with a key of templateVariables, index and printf";
 
-/// Fills in a template. The result is on one line, with single spaces.
+/// Fills in a template. What is not between `{{` and `}}` is kept as it was written: lines, comments and
+/// spaces mean something to whoever is asked.
 pub fn render(template: &str, model: &QueryModel) -> Result<String, QueryError> {
-    let mut environment = Environment::empty();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_syntax(syntax().map_err(QueryError::Syntax)?);
-    let compiled = environment
-        .template_from_str(template)
-        .map_err(QueryError::Syntax)?;
-    let unknown = unknown(&compiled.undeclared_variables(true), model);
-    if !unknown.is_empty() {
-        return Err(QueryError::UnknownVariable { names: unknown });
-    }
-    let text = compiled.render(Serde(model)).map_err(QueryError::Render)?;
-    Ok(one_line(&text))
+    Template::read(template)?.fill(model)
 }
 
-/// Only `{{ … }}` is special: `{%` and `{#` are text, since a query may well hold them.
-fn syntax() -> Result<SyntaxConfig, minijinja::Error> {
-    SyntaxConfig::builder()
-        .block_delimiters("\u{1}block", "block\u{1}")
-        .comment_delimiters("\u{1}comment", "comment\u{1}")
-        .build()
+/// What is wrong with a template by itself: names and functions. Nothing is filled in.
+pub fn check(template: &str) -> Result<(), QueryError> {
+    Template::read(template).map(|_| ())
 }
 
-/// The names that a template uses and the model does not have. Asked before rendering, since
-/// the engine's own error does not say which.
-fn unknown(used: &std::collections::HashSet<String>, model: &QueryModel) -> Vec<String> {
-    const NAMES: [&str; 8] = [
-        "name",
-        "namespace",
-        "target",
-        "service",
-        "ingress",
-        "route",
-        "interval",
-        "variables",
-    ];
-    let known = |name: &str| match name.strip_prefix("variables.") {
-        Some(key) => model.variables.contains_key(key),
-        None => NAMES.contains(&name),
-    };
-    let unknown: BTreeSet<&String> = used.iter().filter(|name| !known(name)).collect();
-    unknown.into_iter().cloned().collect()
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// The variables that a template uses and that are not among these. Nothing is said of a template that
+/// cannot be read.
+pub fn check_variables(
+    template: &str,
+    variables: &BTreeMap<String, String>,
+) -> Result<(), QueryError> {
+    Template::read(template).map_or(Ok(()), |template| template.missing(variables))
 }

@@ -20,6 +20,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::canary::{Canary, duration};
 use crate::capability::{self, Capability};
 use crate::names;
+use crate::query;
 use crate::template::MetricTemplateSpec;
 
 /// Something in an object that cannot be run.
@@ -76,7 +77,7 @@ pub fn validate(canary: &Canary, default_provider: &str) -> Vec<Violation> {
     found.0
 }
 
-/// Everything that keeps a `MetricTemplate` from being asked. The variables of its query come
+/// Everything that keeps a `MetricTemplate` from being asked. The keys of its variables come
 /// from the Canary that uses it, so they are not looked at.
 pub fn validate_metric_template(spec: &MetricTemplateSpec) -> Vec<Violation> {
     let mut found = Findings::default();
@@ -105,6 +106,8 @@ pub fn validate_metric_template(spec: &MetricTemplateSpec) -> Vec<Violation> {
     }
     if spec.query.trim().is_empty() {
         found.add("spec.query", "must not be empty");
+    } else if let Err(error) = query::check(&spec.query) {
+        found.add("spec.query", error.to_string());
     }
     found.0
 }

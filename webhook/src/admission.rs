@@ -99,6 +99,7 @@ pub struct State {
 enum Subject {
     Deployment,
     Canary,
+    MetricTemplate,
     Policy,
 }
 
@@ -123,6 +124,7 @@ impl Subject {
         ) {
             ("apps", "deployments") => Some(Self::Deployment),
             ("flagger.app", "canaries") => Some(Self::Canary),
+            ("flagger.app", "metrictemplates") => Some(Self::MetricTemplate),
             ("policy.kubectl-canary.dev", "canarypolicies") => Some(Self::Policy),
             _ => None,
         }

@@ -1,6 +1,6 @@
 //! The built-in checks, `request-success-rate` and `request-duration`.
 
-use super::{DURATION, QueryModel, SUCCESS_RATE, one_line, render};
+use super::{DURATION, QueryModel, SUCCESS_RATE, render};
 
 /// Whose requests a built-in check counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,12 @@ pub fn builtin(name: &str, provider: &str, model: &QueryModel, scope: &Scope) ->
 
 fn fill(template: &str, model: &QueryModel) -> Option<String> {
     // The templates above name only what every model has.
-    render(template, model).ok()
+    render(template, model).ok().map(|text| one_line(&text))
+}
+
+/// Our own queries have no comment and no text that spaces matter to.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Share of the canary's requests that did not fail, in percent.

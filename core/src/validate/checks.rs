@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Findings;
 use crate::canary::{Canary, Metric};
 use crate::capability::BUILTIN_METRICS;
-use crate::query::{QueryModel, render};
+use crate::query::{check, check_variables};
 use crate::url;
 
 pub fn metrics(canary: &Canary, found: &mut Findings) {
@@ -30,11 +30,8 @@ fn source(metric: &Metric, field: &str, found: &mut Findings) {
             );
         }
     } else if let Some(query) = metric.inline_query() {
-        let model = QueryModel {
-            variables: metric.template_variables.clone(),
-            ..QueryModel::default()
-        };
-        if let Err(error) = render(query, &model) {
+        let variables = &metric.template_variables;
+        if let Err(error) = check(query).and_then(|()| check_variables(query, variables)) {
             found.add(format!("{field}.query"), error.to_string());
         }
     } else if !BUILTIN_METRICS.contains(&metric.name.as_str()) {

@@ -428,8 +428,19 @@ fn an_inline_query_that_cannot_be_filled_in_is_refused_before_the_release() {
     assert_eq!(found(inline("up{code=\"{{ variables.code }}\"}")), NONE);
     let text = only(inline("up{code=\"{{ variables.kode }}\"}"));
     assert!(
-        text.starts_with("spec.analysis.metrics[0].query: unknown variable variables.kode"),
+        text.starts_with(
+            "spec.analysis.metrics[0].query: line 1: unknown variable variables.kode;"
+        ),
         "{text}"
+    );
+    let text = only(inline("up{\n  code=\"{{ toUpper name }}\"\n}"));
+    assert!(
+        text.starts_with("spec.analysis.metrics[0].query: line 2: function \"toUpper\" is not supported; a query can use name,"),
+        "{text}"
+    );
+    assert_eq!(
+        only(inline(&format!("{{{{ {}1 }}}}", "not ".repeat(8192)))),
+        "spec.analysis.metrics[0].query: the query has 32775 bytes: at most 8192 are read"
     );
 }
 
@@ -534,4 +545,19 @@ fn a_metric_template_has_a_provider_that_we_have_an_address_and_a_query() {
     let bare = found(json!({ "provider": { "type": "prometheus" } }));
     assert_eq!(bare.len(), 2, "{bare:?}");
     assert!(bare[0].starts_with("spec.provider.address:") && bare[1].starts_with("spec.query:"));
+    let asked = |query: &str| {
+        let provider = json!({ "type": "prometheus", "address": "http://p:9090" });
+        found(json!({ "provider": provider, "query": query }))
+    };
+    // The Canary that uses it brings the key.
+    assert_eq!(asked("x{code=\"{{ variables.code }}\"}"), NONE);
+    assert!(
+        asked("up # {{ name }}\n{{ toUpper name }}")[0].starts_with(
+            "spec.query: line 2: function \"toUpper\" is not supported; a query can use"
+        ),
+    );
+    assert_eq!(
+        asked(&"1~".repeat(16384)),
+        ["spec.query: the query has 32768 bytes: at most 8192 are read"]
+    );
 }

@@ -4,7 +4,7 @@
 //! kind is there, and as a warning, since it may lie in the cluster.
 
 use canary_core::canary::{Canary, Metric};
-use canary_core::query::{QueryModel, render};
+use canary_core::query::check_variables;
 use canary_core::template::MetricTemplate;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
@@ -272,16 +272,12 @@ impl<'a> Around<'a> {
         }
     }
 
-    /// The template's query, filled in with this Canary's variables.
+    /// The keys that the template's query uses. What else is wrong with it is said of the template.
     fn query(&mut self, template: &Manifest, metric: &Metric, index: usize) {
         let Ok(read) = typed::<MetricTemplate>(template) else {
             return;
         };
-        let model = QueryModel {
-            variables: metric.template_variables.clone(),
-            ..QueryModel::default()
-        };
-        if let Err(error) = render(&read.spec.query, &model) {
+        if let Err(error) = check_variables(&read.spec.query, &metric.template_variables) {
             let message = format!("MetricTemplate {}: {error}", template.name());
             let path = format!("spec.analysis.metrics[{index}].templateVariables");
             self.say(self.manifest, Severity::Error, &path, message);

@@ -94,7 +94,7 @@ fn files_that_fit_together_are_clean() {
 }
 
 /// A text, what stands in its place, and what is found then.
-const EACH: [(&str, &str, &[&str]); 9] = [
+const EACH: [(&str, &str, &[&str]); 10] = [
     (
         "    stepWeight: 10",
         "    stepweight: 10",
@@ -141,6 +141,13 @@ const EACH: [(&str, &str, &[&str]); 9] = [
         &[
             "24: spec.other: unknown field: the API server drops or refuses it",
             "23: spec.query: must not be empty",
+        ],
+    ),
+    (
+        "query: sum(",
+        "query: 2 * {{ toUpper name }} + sum(",
+        &[
+            "23: spec.query: line 1: function \"toUpper\" is not supported; a query can use name, namespace, target, service, ingress, route, interval, variables.KEY with a key of templateVariables, index and printf",
         ],
     ),
     (
@@ -209,7 +216,7 @@ fn what_is_referred_to_has_to_be_there_where_others_of_its_kind_are() {
     }
     let without = changed("        templateVariables: {code: '500'}\n", "");
     assert_eq!(without.len(), 1, "{without:?}");
-    assert!(without[0].starts_with("43: spec.analysis.metrics[0].templateVariables: MetricTemplate errors: unknown variable variables.code"), "{without:?}");
+    assert!(without[0].starts_with("43: spec.analysis.metrics[0].templateVariables: MetricTemplate errors: line 1: unknown variable variables.code;"), "{without:?}");
 }
 
 #[test]

@@ -64,13 +64,29 @@ fn asked(metric: &MetricFact) -> Vec<String> {
     if matches!(metric.verdict, None | Some(Verdict::Passed)) {
         return Vec::new();
     }
-    let query = match (&metric.query, &metric.query_unknown) {
-        (Some(query), _) => format!("query: {query}"),
-        (None, Some(why)) => format!("its query is not known: {why}"),
+    let mut lines = match (&metric.query, &metric.query_unknown) {
+        (Some(query), _) => written(query),
+        (None, Some(why)) => vec![format!("its query is not known: {why}")],
         (None, None) => return Vec::new(),
     };
     let link = metric.link.as_ref().map(|link| format!("open: {link}"));
     let server = metric.server.as_ref();
-    let at = link.or(server.map(|server| format!("at: {server}")));
-    std::iter::once(query).chain(at).collect()
+    lines.extend(link.or(server.map(|server| format!("at: {server}"))));
+    lines
+}
+
+/// A query as it was sent, line by line: a comment ends with its line.
+fn written(query: &str) -> Vec<String> {
+    let lines: Vec<&str> = query.lines().map(str::trim_end).collect();
+    let first = lines.iter().position(|line| !line.is_empty());
+    let last = lines.iter().rposition(|line| !line.is_empty());
+    let lines = first
+        .zip(last)
+        .and_then(|(first, last)| lines.get(first..=last));
+    match lines.unwrap_or_default() {
+        [only] => vec![format!("query: {}", only.trim_start())],
+        lines => std::iter::once("query:".to_owned())
+            .chain(lines.iter().map(|line| format!("  {line}")))
+            .collect(),
+    }
 }

@@ -7,6 +7,7 @@ mod manifests;
 mod mutate;
 mod policy;
 mod sentence;
+mod templates;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -268,10 +269,10 @@ fn review(operation: &str, user: &str, old: Option<&Value>, new: Option<&Value>)
         .split_once('/')
         .unwrap();
     let kind = object["kind"].as_str().unwrap();
-    let resource = if kind == "Canary" {
-        "canaries"
-    } else {
-        "deployments"
+    let resource = match kind {
+        "Canary" => "canaries",
+        "MetricTemplate" => "metrictemplates",
+        _ => "deployments",
     };
     json!({
         "apiVersion": "admission.k8s.io/v1",

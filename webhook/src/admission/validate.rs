@@ -1,8 +1,9 @@
-//! `/validate`: Canaries that cannot be run are refused when they are written, not when they
-//! are needed.
+//! `/validate`: Canaries that cannot be run, and `MetricTemplates` that cannot be asked, are refused when
+//! they are written, not when they are needed.
 
 use canary_core::canary::Canary;
 use canary_core::names::ALLOW_RECREATE;
+use canary_core::template::MetricTemplate;
 use canary_core::validate::Violation;
 use canary_core::{names, request};
 use kube::ResourceExt as _;
@@ -14,12 +15,16 @@ use super::{Answer, Config, Request, Subject, View, policy, sentence};
 /// Deletes what is left in a namespace that is deleted; there is nobody to warn.
 const NAMESPACE_CONTROLLER: &str = "system:serviceaccount:kube-system:namespace-controller";
 
+/// The one field of a `MetricTemplate` that is only warned about.
+const PROVIDER_TYPE: &str = "spec.provider.type";
+
 /// Answers a review of the validating webhook.
 pub fn validate(request: &Request, view: &dyn View, config: &Config) -> Answer {
     match Subject::of(request, config) {
         Some(Subject::Canary) => {
             on_canary(request, view, config).and(policy::on_canary(request, view))
         }
+        Some(Subject::MetricTemplate) => on_template(request),
         Some(Subject::Deployment) => policy::on_deployment(request, view),
         Some(Subject::Policy) => policy::on_policy(request, view),
         None => Answer::allow(),
@@ -30,18 +35,40 @@ fn on_canary(request: &Request, view: &dyn View, config: &Config) -> Answer {
     if request.operation == Operation::Delete {
         return on_delete(request);
     }
-    let Some(new) = &request.object else {
+    refuse_new(request, |object| violations(object, request, view, config))
+}
+
+fn on_template(request: &Request) -> Answer {
+    // One for a Flagger that runs beside us is not ours to refuse, and says so at each check of ours.
+    let foreign = |it: &Violation| it.field == PROVIDER_TYPE;
+    let judged = refuse_new(request, |object| {
+        let mut found = of_template(object);
+        found.retain(|it| !foreign(it));
+        found
+    });
+    let found = request.object.as_ref().map(of_template).unwrap_or_default();
+    let told = found.iter().filter(|it| foreign(it));
+    judged.warn(told.map(|it| sentence::fit(&it.to_string())))
+}
+
+fn of_template(object: &DynamicObject) -> Vec<Violation> {
+    match object.clone().try_parse::<MetricTemplate>() {
+        Ok(template) => canary_core::validate::validate_metric_template(&template.spec),
+        Err(error) => vec![violation("spec", format!("cannot be read: {error}"))],
+    }
+}
+
+/// Refuses what is wrong with the new object. What was wrong before may stay wrong, or nobody could label such
+/// an object any more.
+fn refuse_new(request: &Request, violations: impl Fn(&DynamicObject) -> Vec<Violation>) -> Answer {
+    let new = request.object.as_ref();
+    let Some(new) = new.filter(|new| new.metadata.deletion_timestamp.is_none()) else {
         return Answer::allow();
     };
-    if new.metadata.deletion_timestamp.is_some() {
-        return Answer::allow();
-    }
-    let violations = |object: &DynamicObject| violations(object, request, view, config);
-    // What was wrong before may stay wrong, or nobody could label such a Canary any more.
     let before = request
         .old_object
         .as_ref()
-        .map(violations)
+        .map(&violations)
         .unwrap_or_default();
     let (kept, added): (Vec<_>, Vec<_>) = violations(new)
         .into_iter()

@@ -178,22 +178,48 @@ mod requests {
         provider.request(query, NOW).unwrap()
     }
 
-    #[test]
-    fn the_query_is_a_form_on_one_line() {
-        let request = request(
-            &plain("http://p:9090"),
-            "sum(\n  rate(x{a=~\"b&c\"}[1m])\n)\n",
-        );
+    /// What the server reads from the form.
+    fn sent(query: &str) -> String {
+        let request = request(&plain("http://p:9090"), query);
         assert_eq!(request.method(), http::Method::POST);
         assert_eq!(
             request.headers()[header::CONTENT_TYPE],
             "application/x-www-form-urlencoded"
         );
-        let pairs: Vec<_> = form_urlencoded::parse(request.body())
-            .into_owned()
-            .collect();
-        let text = "sum( rate(x{a=~\"b&c\"}[1m]) )".to_owned();
-        assert_eq!(pairs, [("query".to_owned(), text)]);
+        let mut pairs = form_urlencoded::parse(request.body()).into_owned();
+        let (name, query) = pairs.next().unwrap();
+        assert_eq!((name.as_str(), pairs.next()), ("query", None));
+        query
+    }
+
+    /// Folded into one line, the rest of the first two would be a comment, and the others would ask for
+    /// another label.
+    #[test]
+    fn the_query_is_a_form_that_holds_every_byte_as_it_was_written() {
+        for query in [
+            "# share of errors\nsum(rate(x{a=~\"b&c+d\"}[1m]))\n",
+            "sum(rate(x[1m])) # of all\n  / sum(rate(y[1m])) * 100",
+            "x{path=\"a  b\"}",
+            "x{path=`a\n\tb`}",
+            " \r\n x \u{a0}=é% \n\n",
+        ] {
+            assert_eq!(sent(query), query);
+        }
+    }
+
+    #[test]
+    fn a_template_is_sent_as_it_was_written_but_for_what_is_filled_in() {
+        let model = canary_core::query::QueryModel {
+            namespace: "test".to_owned(),
+            ingress: "podinfo".to_owned(),
+            ..Default::default()
+        };
+        let template = "# of  {{ namespace }}\nx{route=~\"{{ printf \"kube(ew)?_%s__%s\" namespace ingress }}\",\n  a=\"b  c\"} # why\n";
+        let query = canary_core::query::render(template, &model).unwrap();
+        assert_eq!(
+            sent(&query),
+            "# of  test\nx{route=~\"kube(ew)?_test__podinfo\",\n  a=\"b  c\"} # why\n"
+        );
     }
 
     #[test]

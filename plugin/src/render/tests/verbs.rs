@@ -119,6 +119,30 @@ fn an_explanation() {
 }
 
 #[test]
+fn a_query_of_several_lines_is_shown_as_it_was_sent() {
+    let mut facts = facts(&failed_by_metric());
+    let query = "\n# errors\nsum(\n  rate(x{path=\"a  b\"}[1m]) # of all\n)\n\n";
+    facts.queries[0].text = Ok(query.to_owned());
+    facts.queries[1].text = Ok("  up\n".to_owned());
+    let explanation = Explanation::of(&facts);
+    let text = explain::text(&explanation, &Theme::new(false, true, Some(80)));
+    let shown = [
+        "query:",
+        "  # errors",
+        "  sum(",
+        "    rate(x{path=\"a  b\"}[1m]) # of all",
+        "  )",
+        "open: http://prometheus:9090/graph?g0.expr=sum",
+    ];
+    let indented: String = shown.map(|line| format!("           {line}\n")).concat();
+    assert!(text.contains(&indented), "{text}");
+    assert!(text.contains("           query: up\n"), "{text}");
+    // For programs it is every byte of it.
+    let json = serde_json::to_value(&explanation).unwrap();
+    assert_eq!(json["metrics"][0]["query"], query);
+}
+
+#[test]
 fn an_explanation_of_each_state() {
     let theme = Theme::new(false, true, Some(100));
     let each = all().into_iter().map(|(name, facts)| {

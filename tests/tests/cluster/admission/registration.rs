@@ -82,7 +82,7 @@ async fn the_ca_bundle_survives_that_the_manifests_are_applied_again() -> Result
     // Reached by its Service, as in a cluster.
     let mut server = Server::beside(&plane, &["--admission-url="])?;
     let before = published(&plane).await?;
-    assert_eq!(before.len(), 6);
+    assert_eq!(before.len(), 7);
     for config in &before {
         assert_eq!(config["service"]["name"], "canary-webhook");
     }

@@ -19,7 +19,7 @@ fn webhooks() -> Vec<Value> {
 
 #[test]
 fn no_webhook_is_load_bearing() {
-    assert_eq!(webhooks().len(), 6);
+    assert_eq!(webhooks().len(), 7);
     for webhook in webhooks() {
         assert_eq!(webhook["failurePolicy"], "Ignore");
         // The validating webhooks are called together, after the mutating one: three seconds in all.
