@@ -5,6 +5,10 @@ pub const MANAGED_LABEL: &str = "kubectl-canary.dev/managed";
 /// The value of [`MANAGED_LABEL`].
 pub const MANAGED_VALUE: &str = "true";
 
+/// On each object that a Canary generated: the uid of that Canary. A policy of the API server lets nobody but
+/// the server set, change or drop it.
+pub const GENERATED: &str = "kubectl-canary.dev/generated";
+
 /// On the primary: the revision that it was promoted to.
 pub const REVISION: &str = "kubectl-canary.dev/revision";
 /// On the Canary: what a person asks for, in the form of [`crate::request::Request`].

@@ -23,6 +23,8 @@ mod crash;
 mod drift;
 #[path = "cluster/gates.rs"]
 mod gates;
+#[path = "cluster/generated.rs"]
+mod generated;
 #[path = "cluster/idle.rs"]
 mod idle;
 #[path = "cluster/install.rs"]
@@ -43,6 +45,8 @@ mod policies;
 mod policy;
 #[path = "cluster/policy_server.rs"]
 mod policy_server;
+#[path = "cluster/replaced.rs"]
+mod replaced;
 #[path = "cluster/server.rs"]
 mod server;
 #[path = "cluster/setup.rs"]

@@ -11,6 +11,7 @@ use kube::{Client, Error};
 use serde_json::{Value, json};
 
 use crate::lease::Fence;
+use crate::target::generated::{self, Generated};
 
 /// Field manager of everything that we apply.
 pub const MANAGER: &str = canary_core::names::FIELD_MANAGER;
@@ -41,6 +42,9 @@ pub enum Kind {
 pub enum ApiError {
     #[error("the lease is not held: nothing is written")]
     Fenced,
+    /// A fault of ours: nothing is generated that could not be told from what others made.
+    #[error("{what} was to be written whole without the mark of its Canary")]
+    Unmarked { what: String },
     #[error("{what} changed meanwhile")]
     Conflict { what: String },
     #[error("{what} exists already")]
@@ -219,6 +223,17 @@ impl Cluster {
         Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
     }
 
+    /// Whatever is written whole is generated, and is marked as such.
+    fn pass_whole(&self, kind: Kind, object: &Value) -> Result<(), ApiError> {
+        self.pass()?;
+        if generated::is_marked(object) {
+            return Ok(());
+        }
+        let (namespace, name) = names(object);
+        let what = format!("{} {name}.{namespace}", kind.resource().kind);
+        Err(ApiError::Unmarked { what })
+    }
+
     fn pass(&self) -> Result<(), ApiError> {
         if self.fence.holds() {
             Ok(())
@@ -247,7 +262,7 @@ impl Cluster {
     /// Applies all fields of an object that is wholly ours. With `metadata.resourceVersion` it
     /// fails if the object is not the one that was read.
     pub async fn apply(&self, kind: Kind, object: &Value) -> Result<Value, ApiError> {
-        self.pass()?;
+        self.pass_whole(kind, object)?;
         let (namespace, name) = names(object);
         let params = PatchParams::apply(MANAGER).force();
         let api = self.api(kind, namespace);
@@ -256,7 +271,7 @@ impl Cluster {
     }
 
     pub async fn create(&self, kind: Kind, object: &Value) -> Result<Value, ApiError> {
-        self.pass()?;
+        self.pass_whole(kind, object)?;
         let (namespace, name) = names(object);
         let created = match parse(object) {
             Ok(object) => self.api(kind, namespace).create(&posted(), &object).await,
@@ -266,7 +281,7 @@ impl Cluster {
     }
 
     pub async fn replace(&self, kind: Kind, object: &Value) -> Result<Value, ApiError> {
-        self.pass()?;
+        self.pass_whole(kind, object)?;
         let (namespace, name) = names(object);
         let replaced = match parse(object) {
             Ok(object) => {
@@ -334,17 +349,19 @@ impl Cluster {
             })
     }
 
+    /// Deletes what a Canary generated, if it is still the object that was read: in the meantime it may
+    /// have become somebody else's.
     pub async fn delete(
         &self,
         kind: Kind,
         namespace: &str,
-        name: &str,
-        uid: &str,
+        object: Generated<'_>,
     ) -> Result<(), ApiError> {
         self.pass()?;
+        let Generated { name, uid, version } = object;
         let same = Preconditions {
             uid: Some(uid.to_owned()),
-            resource_version: None,
+            resource_version: Some(version.to_owned()),
         };
         let params = DeleteParams {
             preconditions: Some(same),

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use canary_core::canary::Canary;
+use canary_core::names;
 use canary_core::template::MetricTemplate;
 use kube::api::DynamicObject;
 use serde_json::Value;
@@ -38,6 +39,10 @@ pub struct ConfigMeta {
     pub uid: String,
     pub resource_version: String,
     pub annotations: std::collections::BTreeMap<String, String>,
+    /// The mark of a generated object.
+    pub mark: Option<String>,
+    /// Uids of the Canaries that it names as owners.
+    pub canaries: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -421,5 +426,16 @@ fn config_meta(object: &Value) -> ConfigMeta {
         uid: text(object, "/metadata/uid"),
         resource_version: text(object, "/metadata/resourceVersion"),
         annotations: strings(object.pointer("/metadata/annotations")),
+        mark: object
+            .pointer("/metadata/labels")
+            .and_then(|all| all.get(names::GENERATED)?.as_str())
+            .map(str::to_owned),
+        canaries: object["metadata"]["ownerReferences"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|owner| owner["kind"] == "Canary")
+            .filter_map(|owner| owner["uid"].as_str().map(str::to_owned))
+            .collect(),
     }
 }

@@ -2,6 +2,7 @@
 //! comes in, what should be goes out.
 //!
 //! ```text
+//!  generated  the mark and the owner of what is generated; what may be written, and what may be deleted
 //!  view       a Deployment as the caches keep it
 //!  recorded   a template as a ControllerRevision keeps it: what was analysed is what is promoted
 //!  primary    recorded ─► `<target>-primary`
@@ -13,14 +14,14 @@
 
 pub mod autoscaler;
 pub mod config;
+pub mod generated;
 pub mod kept;
 pub mod primary;
 pub mod recorded;
 pub mod service;
 pub mod view;
 
-use canary_core::canary::Canary;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Keys of GitOps tools: a copy that carried them would be pruned or fought over.
 const TRACKING: [&str; 6] = [
@@ -31,51 +32,6 @@ const TRACKING: [&str; 6] = [
     "kubectl.kubernetes.io/",
     "deployment.kubernetes.io/",
 ];
-
-pub fn owner_reference(canary: &Canary) -> Value {
-    json!({
-        "apiVersion": "flagger.app/v1beta1",
-        "kind": "Canary",
-        "name": canary.metadata.name,
-        "uid": canary.metadata.uid,
-        "controller": true,
-        "blockOwnerDeletion": true,
-    })
-}
-
-/// The owners that an object has besides this Canary. Only one may control it.
-pub fn demoted_owners(object: &Value, canary: &Canary) -> Vec<Value> {
-    let owners = object.pointer("/metadata/ownerReferences");
-    let mut owners = owners
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    owners.retain(|owner| owner["uid"].as_str() != canary.metadata.uid.as_deref());
-    for owner in &mut owners {
-        owner["controller"] = json!(false);
-    }
-    owners
-}
-
-/// Owned by this Canary, whoever created it: Flagger writes the same reference.
-pub fn is_owned(object: &Value, canary: &Canary) -> bool {
-    let owners = object
-        .pointer("/metadata/ownerReferences")
-        .and_then(Value::as_array);
-    owners.is_some_and(|owners| {
-        owners.iter().any(|owner| {
-            owner["kind"] == "Canary" && owner["uid"].as_str() == canary.metadata.uid.as_deref()
-        })
-    })
-}
-
-/// May be taken: ours, or handed over by its owner with an annotation.
-pub fn may_take(object: &Value, canary: &Canary) -> bool {
-    let adopt = object
-        .pointer("/metadata/annotations")
-        .and_then(|all| all.get(canary_core::names::ADOPT));
-    is_owned(object, canary) || adopt.and_then(Value::as_str) == Some("true")
-}
 
 /// Every field of `desired` is so in `live`; what the API server added does not matter.
 pub fn covers(live: &Value, desired: &Value) -> bool {
@@ -116,6 +72,8 @@ pub fn included(labels: Option<&Map<String, Value>>, prefixes: &[String]) -> Map
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -147,23 +105,5 @@ mod tests {
         });
         let kept = untracked(labels.as_object());
         assert_eq!(kept.keys().collect::<Vec<_>>(), ["app"]);
-    }
-
-    #[test]
-    fn an_object_of_another_canary_may_not_be_taken() {
-        let canary: Canary = serde_json::from_value(json!({
-            "apiVersion": "flagger.app/v1beta1", "kind": "Canary",
-            "metadata": { "name": "podinfo", "namespace": "test", "uid": "u1" },
-            "spec": { "targetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "podinfo" } },
-        }))
-        .unwrap();
-        let owned = |uid: &str| json!({ "metadata": { "ownerReferences": [{ "kind": "Canary", "uid": uid }] } });
-        assert!(may_take(&owned("u1"), &canary));
-        assert!(!may_take(&owned("u2"), &canary));
-        assert!(!may_take(&json!({}), &canary));
-        assert!(may_take(
-            &json!({ "metadata": { "annotations": { "kubectl-canary.dev/adopt": "true" } } }),
-            &canary
-        ));
     }
 }

@@ -10,6 +10,7 @@ mod ask;
 mod configs;
 mod contest;
 mod ensure;
+mod generated;
 mod kept;
 mod marks;
 mod policy;
@@ -147,6 +148,9 @@ impl Context {
                 );
                 return self.hindered(canary, &problem("Contested", text)).await;
             }
+        }
+        if self.mark_generated(canary).await? {
+            return Ok(Next::Again);
         }
         if let Some(problem) = self.refusal(canary) {
             return self.hindered(canary, &problem).await;

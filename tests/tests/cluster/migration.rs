@@ -7,6 +7,7 @@
 mod back;
 
 use anyhow::{Context, Result};
+use canary_tests::clock::eventually;
 use canary_tests::cluster::{BOB, LIMIT, Namespace, QUICK, Recorder, install};
 use canary_tests::control_plane::ControlPlane;
 use canary_tests::server::Server;
@@ -14,6 +15,7 @@ use canary_tests::tools::folder;
 use serde_json::{Value, json};
 
 use crate::configs::{assert_dropped, drop_from};
+use crate::generated::owned;
 use crate::setup::image;
 
 /// The objects of a dump, without what the API server makes up.
@@ -168,6 +170,17 @@ async fn what_flagger_left_at_rest_is_taken_over_without_a_rollout() -> Result<(
     let mut server = start(&plane).await?;
     for (_, left) in &all {
         left.taken_over().await?;
+    }
+    // Its objects are ours, and marked so; that no template changed is seen below.
+    for (phase, left) in &all {
+        let uid = left.test.get("canaries/podinfo").await?["metadata"]["uid"].clone();
+        eventually("marks", LIMIT, async || {
+            let owned = owned(&left.test).await?;
+            let marked = owned.iter().all(|(_, mark)| *mark == uid);
+            Ok((marked && owned.len() > 4).then_some(()))
+        })
+        .await
+        .context(*phase)?;
     }
     // What it has written by now is all that it goes by.
     server.restart()?;

@@ -6,6 +6,8 @@
 
 #![cfg(test)] // so that helpers may unwrap as tests do
 
+#[path = "policies/marks.rs"]
+mod marks;
 #[path = "policies/requests.rs"]
 mod requests;
 #[path = "policies/rights.rs"]
@@ -43,10 +45,23 @@ async fn plane() -> Result<&'static ControlPlane> {
         install_policies(&plane).await?;
         // A policy is compiled and enforced a moment after it is stored.
         plane.apply(&target().to_string()).await?;
-        let unlabel = format!("label --dry-run=server deployment/podinfo {MANAGED}-");
-        let unlabel: Vec<&str> = unlabel.split(' ').collect();
-        eventually("policies to be enforced", LIMIT, async || {
-            Ok((plane.kubectl(&unlabel).await?.code != Some(0)).then_some(()))
+        let forge = "label --overwrite --dry-run=server deployment/podinfo";
+        for forged in [
+            format!("{forge} {MANAGED}=false"),
+            format!("{forge} kubectl-canary.dev/generated=u1"),
+        ] {
+            let forged: Vec<&str> = forged.split(' ').collect();
+            eventually("policies to be enforced", LIMIT, async || {
+                Ok((plane.kubectl(&forged).await?.code != Some(0)).then_some(()))
+            })
+            .await?;
+        }
+        let delete = "delete configmap kube-root-ca.crt --dry-run=server";
+        let delete: Vec<&str> = delete.split(' ').collect();
+        let server = plane.service_account_kubeconfig("canary-system", "canary-webhook")?;
+        eventually("the server to be bound", LIMIT, async || {
+            let output = plane.kubectl_with(&server, &delete, "").await?;
+            Ok(output.stderr.contains("generated").then_some(()))
         })
         .await?;
         anyhow::Ok(plane)

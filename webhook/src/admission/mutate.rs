@@ -23,8 +23,9 @@ pub fn mutate(request: &Request, view: &dyn View, config: &Config) -> Answer {
     }
 }
 
-/// Says on a Deployment who changed its template to which revision. Everything comes from the two
-/// objects and the user: reinvoked after another webhook, it says the same or corrects itself.
+/// Says on a Deployment who changed its template to which revision, and puts back what is the server's.
+/// Everything comes from the two objects and the user: reinvoked after another webhook, it says the same or
+/// corrects itself.
 fn stamp(request: &Request, view: &dyn View) -> Answer {
     let (Operation::Update, Some(new), Some(old)) =
         (&request.operation, &request.object, &request.old_object)
@@ -32,28 +33,52 @@ fn stamp(request: &Request, view: &dyn View) -> Answer {
         return Answer::allow();
     };
     let ours = is_managed(new) || is_managed(old);
-    if !ours || is_generated(new) || new.metadata.deletion_timestamp.is_some() {
+    if !ours || is_generated(old) || new.metadata.deletion_timestamp.is_some() {
         return Answer::allow();
     }
     let (template, before) = (&new.data["spec"]["template"], &old.data["spec"]["template"]);
-    if template == before {
-        // Only a template changes stamps: what the request made of them is undone.
-        let kept =
-            [names::TRIGGERED_REVISION, names::TRIGGERED_BY].map(|key| (key, annotation(old, key)));
-        return Answer::patch(patch::annotations(new, &kept));
+    let canary = acting_canary(request, view);
+    let changed = template != before;
+    let revision = changed.then(|| revision(template));
+    let user = request.user_info.username.as_deref();
+    // Only a template changes stamps: what the request made of them otherwise is undone.
+    let stamps = match &revision {
+        Some(revision) => [Some(revision.as_str()), user],
+        None => STAMPS.map(|key| annotation(old, key)),
+    };
+    let mut annotations = Vec::from_iter(STAMPS.into_iter().zip(stamps));
+    let mut patch = patch::Patch::default();
+    // What nobody manages any more may lose its label for good.
+    if canary.is_some() && is_managed(old) {
+        annotations.extend(notes(old, new, changed));
+        if !new.labels().contains_key(names::MANAGED_LABEL) {
+            patch = patch::labels(new, &[(names::MANAGED_LABEL, Some(names::MANAGED_VALUE))]);
+        }
     }
-    let revision = revision(template);
-    let stamps = [
-        (names::TRIGGERED_REVISION, Some(revision.as_str())),
-        (names::TRIGGERED_BY, request.user_info.username.as_deref()),
-    ];
-    let answer = Answer::patch(patch::annotations(new, &stamps));
-    match acting_canary(request, view) {
-        Some(canary) => answer
-            .warn([sentence::on_change(&canary, &revision, before, template)])
+    patch.0.extend(patch::annotations(new, &annotations).0);
+    let answer = Answer::patch(patch);
+    match (canary, &revision) {
+        (Some(canary), Some(revision)) => answer
+            .warn([sentence::on_change(&canary, revision, before, template)])
             .audit("canary", canary.name_any()),
-        None => answer,
+        _ => answer,
     }
+}
+
+const STAMPS: [&str; 2] = [names::TRIGGERED_REVISION, names::TRIGGERED_BY];
+
+/// The server's notes as they were, where a manifest that knows nothing of them dropped them, or where an old
+/// ReplicaSet brought back those of its time. Another value without another template is for the policy to
+/// refuse (policies.yaml).
+fn notes<'a>(
+    old: &'a DynamicObject,
+    new: &DynamicObject,
+    changed: bool,
+) -> Vec<(&'static str, Option<&'a str>)> {
+    let notes = [names::PROMOTED_IMAGES, names::LOCKED_BY];
+    let lost = |key: &&str| changed || annotation(new, key).is_none();
+    let before = |key| (key, annotation(old, key));
+    notes.into_iter().filter(lost).map(before).collect()
 }
 
 /// Writes on a Canary who asked for what its request annotation says.
@@ -103,13 +128,10 @@ fn is_managed(object: &DynamicObject) -> bool {
         .is_some_and(|value| value == names::MANAGED_VALUE)
 }
 
-/// A primary follows its Canary, not the other way round.
-pub(super) fn is_generated(object: &DynamicObject) -> bool {
-    object.owner_references().iter().any(|owner| {
-        owner.kind == "Canary"
-            && owner.api_version.starts_with("flagger.app/")
-            && owner.controller == Some(true)
-    })
+/// A primary follows its Canary, not the other way round. To be asked of what was there before the request:
+/// only there is the mark the server's, and an owner reference is anybody's.
+pub(super) fn is_generated(old: &DynamicObject) -> bool {
+    old.labels().contains_key(names::GENERATED)
 }
 
 /// The Canary of a Deployment; of several the oldest, as the controller has it.

@@ -27,7 +27,8 @@ pub fn on_deployment(request: &Request, view: &dyn View) -> Answer {
         return Answer::allow();
     };
     let (after, before) = (template(new), request.old_object.as_ref().map(template));
-    if before == Some(after) || is_generated(new) {
+    let old = request.old_object.as_ref();
+    if before == Some(after) || old.is_some_and(is_generated) {
         return Answer::allow();
     }
     let namespace = request.namespace.as_deref().unwrap_or_default();

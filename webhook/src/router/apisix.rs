@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::api::Kind;
 use crate::router::{Live, RouteError, Router};
-use crate::target::{owner_reference, untracked};
+use crate::target::{generated, untracked};
 
 /// Above every priority that a user would give.
 const PRIORITY: i64 = 10_000;
@@ -69,7 +69,7 @@ impl Router for Apisix {
         for (key, value) in [names::FLUX_RECONCILE, names::FLUX_DRIFT_DETECTION] {
             annotations.insert(key.to_owned(), json!(value));
         }
-        Ok(json!({
+        let object = json!({
             "apiVersion": "apisix.apache.org/v2",
             "kind": "ApisixRoute",
             "metadata": {
@@ -77,10 +77,10 @@ impl Router for Apisix {
                 "namespace": canary.metadata.namespace,
                 "labels": untracked(source.pointer("/metadata/labels").and_then(Value::as_object)),
                 "annotations": annotations,
-                "ownerReferences": [owner_reference(canary)],
             },
             "spec": spec,
-        }))
+        });
+        Ok(generated::own(object, canary))
     }
 
     fn by_service_address(&self, live: Live<'_>) -> bool {

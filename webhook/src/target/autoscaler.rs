@@ -4,7 +4,7 @@ use canary_core::canary::Canary;
 use canary_core::names;
 use serde_json::{Map, Value, json};
 
-use crate::target::owner_reference;
+use crate::target::generated::own;
 use crate::target::untracked;
 
 /// Which autoscaler belongs to the target.
@@ -75,7 +75,7 @@ pub fn desired(canary: &Canary, source: &Value) -> Value {
         spec["maxReplicas"] = json!(max);
     }
     let annotations: Map<String, Value> = untracked(source["metadata"]["annotations"].as_object());
-    json!({
+    let object = json!({
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
         "metadata": {
@@ -83,10 +83,10 @@ pub fn desired(canary: &Canary, source: &Value) -> Value {
             "namespace": canary.metadata.namespace,
             "labels": untracked(source["metadata"]["labels"].as_object()),
             "annotations": annotations,
-            "ownerReferences": [owner_reference(canary)],
         },
         "spec": spec,
-    })
+    });
+    own(object, canary)
 }
 
 pub fn min_replicas(autoscaler: &Value) -> i32 {

@@ -8,7 +8,7 @@ use canary_core::{names, revision};
 use serde_json::{Map, Value, json};
 
 use crate::api::Kind;
-use crate::target::{demoted_owners, included, is_owned, owner_reference};
+use crate::target::{generated, included};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConfigRef {
@@ -185,11 +185,10 @@ pub fn copy(source: &Value, live: Option<&Value>, canary: &Canary, prefixes: &[S
             "name": names::primary_of(name),
             "namespace": canary.metadata.namespace,
             "labels": included(source.pointer("/metadata/labels").and_then(Value::as_object), prefixes),
-            "ownerReferences": owners(live, canary),
         },
     });
     fill(&mut object, source);
-    object
+    generated::share(object, live, canary)
 }
 
 /// All that makes it what it is, apart from its metadata.
@@ -201,14 +200,6 @@ pub fn fill(object: &mut Value, source: &Value) {
     }
 }
 
-/// Several Canaries may share a copy: the newest controls it, the others keep it alive.
-pub fn owners(live: Option<&Value>, canary: &Canary) -> Vec<Value> {
-    let mut owners = live.map_or_else(Vec::new, |live| demoted_owners(live, canary));
-    owners.retain(|owner| owner["kind"] == "Canary");
-    owners.insert(0, owner_reference(canary));
-    owners
-}
-
 /// A copy that belongs to Canaries may be written; anything else of that name is somebody's.
 pub fn may_write_copy(live: &Value, canary: &Canary) -> bool {
     let owners = live
@@ -216,7 +207,12 @@ pub fn may_write_copy(live: &Value, canary: &Canary) -> bool {
         .and_then(Value::as_array);
     let some_canary =
         owners.is_some_and(|owners| owners.iter().any(|owner| owner["kind"] == "Canary"));
-    some_canary || is_owned(live, canary) || crate::target::may_take(live, canary)
+    some_canary || generated::may_take(live, canary)
+}
+
+/// A copy that is this Canary's to use as it is: marked by it, or by one that shares it.
+pub fn is_copy_of(live: &Value, canary: &Canary) -> bool {
+    generated::is_marked(live) && generated::names_as_owner(live, canary)
 }
 
 #[cfg(test)]
@@ -327,21 +323,6 @@ mod tests {
             (&copy["data"], &copy["binaryData"], &copy["immutable"]),
             (&source["data"], &source["binaryData"], &json!(true))
         );
-        assert_eq!(copy["metadata"]["labels"], json!({}));
-    }
-
-    #[test]
-    fn a_shared_copy_keeps_its_other_owners() {
-        let canary: Canary = serde_json::from_value(json!({
-            "metadata": { "name": "b", "uid": "u2" }, "spec": {},
-        }))
-        .unwrap();
-        let live = json!({ "metadata": { "ownerReferences": [{ "kind": "Canary", "name": "a", "uid": "u1", "controller": true }] } });
-        let owners = owners(Some(&live), &canary);
-        assert_eq!(owners.len(), 2);
-        assert_eq!(
-            (&owners[0]["uid"], &owners[1]["controller"]),
-            (&json!("u2"), &json!(false))
-        );
+        assert_eq!(copy["metadata"]["labels"], json!({ names::GENERATED: "" }));
     }
 }

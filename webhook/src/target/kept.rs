@@ -11,7 +11,7 @@ use canary_core::names;
 use serde_json::{Value, json};
 
 use crate::target::config::{self, ConfigRef};
-use crate::target::owner_reference;
+use crate::target::generated;
 
 pub fn name(canary: &Canary, reference: &ConfigRef) -> String {
     let canary = canary.metadata.name.as_deref().unwrap_or_default();
@@ -43,7 +43,6 @@ pub fn keep(live: &Value, canary: &Canary, reference: &ConfigRef, release: i64) 
             "name": name(canary, reference),
             "namespace": canary.metadata.namespace,
             "annotations": { names::KEPT: mark(canary, release) },
-            "ownerReferences": [owner_reference(canary)],
         },
     });
     let labels = &live["metadata"]["labels"];
@@ -51,7 +50,7 @@ pub fn keep(live: &Value, canary: &Canary, reference: &ConfigRef, release: i64) 
         object["metadata"]["labels"] = labels.clone();
     }
     config::fill(&mut object, live);
-    object
+    generated::own(object, canary)
 }
 
 /// The copy as it was.
@@ -68,11 +67,10 @@ pub fn put_back(
             "name": names::primary_of(&reference.name),
             "namespace": canary.metadata.namespace,
             "labels": kept["metadata"]["labels"].as_object().cloned().unwrap_or_default(),
-            "ownerReferences": config::owners(live, canary),
         },
     });
     config::fill(&mut object, kept);
-    object
+    generated::share(object, live, canary)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use canary_core::names;
 use serde_json::{Map, Value, json};
 
 use crate::target::config::{self, ConfigRef};
-use crate::target::{demoted_owners, included, is_owned, owner_reference, untracked};
+use crate::target::{generated, included, untracked};
 
 /// What a primary is made of.
 pub struct Parts<'a> {
@@ -43,7 +43,6 @@ pub fn create(parts: &Parts<'_>, replicas: i32) -> Value {
         "metadata": {
             "name": canary.primary_name(),
             "namespace": canary.metadata.namespace,
-            "ownerReferences": [owner_reference(canary)],
         },
         "spec": {
             "replicas": replicas,
@@ -51,18 +50,13 @@ pub fn create(parts: &Parts<'_>, replicas: i32) -> Value {
         },
     });
     fill(&mut object, parts);
-    object
+    generated::own(object, canary)
 }
 
 /// The live primary with the recorded template: whatever the template dropped is gone. Replicas
 /// stay as they are where an autoscaler sets them.
 pub fn promote(live: &Value, parts: &Parts<'_>, replicas: Option<i32>) -> Value {
     let mut object = live.clone();
-    if !is_owned(live, parts.canary) {
-        let mut owners = demoted_owners(live, parts.canary);
-        owners.insert(0, owner_reference(parts.canary));
-        object["metadata"]["ownerReferences"] = json!(owners);
-    }
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
     }
@@ -73,7 +67,7 @@ pub fn promote(live: &Value, parts: &Parts<'_>, replicas: Option<i32>) -> Value 
         object["spec"]["replicas"] = json!(replicas);
     }
     fill(&mut object, parts);
-    object
+    generated::own(object, parts.canary)
 }
 
 fn primary_value(parts: &Parts<'_>) -> String {

@@ -2,9 +2,10 @@
 //! Promote, retry, rollback and the re-creation of a lost primary read this and nothing else.
 
 use canary_core::canary::Canary;
+use canary_core::revision::revision;
 use serde_json::{Value, json};
 
-use crate::target::owner_reference;
+use crate::target::generated::{marking as of_generated, own};
 
 /// How many are kept for each Canary.
 pub const KEPT: usize = 10;
@@ -20,18 +21,25 @@ pub fn object_name(canary: &Canary, revision: &str) -> String {
 
 /// `number` orders the revisions; the template is kept raw, with fields that we do not know.
 pub fn to_object(canary: &Canary, revision: &str, template: &Value, number: i64) -> Value {
-    json!({
+    let object = json!({
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
         "metadata": {
             "name": object_name(canary, revision),
             "namespace": canary.metadata.namespace,
             "labels": { CANARY_LABEL: canary.metadata.name },
-            "ownerReferences": [owner_reference(canary)],
         },
         "revision": number,
         "data": { "template": template },
-    })
+    });
+    own(object, canary)
+}
+
+/// Marks what an older version recorded. It must be what its name says: an owner reference is anybody's.
+pub fn marking(object: &Value, canary: &Canary) -> Option<Value> {
+    let recorded = revision(template(object)?);
+    let named = object["metadata"]["name"] == object_name(canary, &recorded).as_str();
+    of_generated(object, canary).filter(|_| named)
 }
 
 pub fn template(object: &Value) -> Option<&Value> {
@@ -67,6 +75,20 @@ mod tests {
         let raw = json!({ "spec": { "futureField": { "x": 1 } } });
         let object = to_object(&Canary::default(), "v1-1", &raw, 1);
         assert_eq!(template(&object), Some(&raw));
+    }
+
+    #[test]
+    fn only_what_is_recorded_under_its_own_name_is_marked() {
+        let canary: Canary = serde_json::from_value(serde_json::json!({
+            "metadata": { "name": "podinfo", "namespace": "test", "uid": "u1" }, "spec": {},
+        }))
+        .unwrap();
+        let template = json!({ "spec": { "containers": [] } });
+        let mut old = to_object(&canary, &revision(&template), &template, 1);
+        old["metadata"]["labels"] = json!({ CANARY_LABEL: "podinfo" });
+        assert!(marking(&old, &canary).is_some());
+        old["data"]["template"]["spec"]["containers"] = json!([{ "image": "evil" }]);
+        assert_eq!(marking(&old, &canary), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use canary_core::names;
 use serde_json::{Map, Value, json};
 
 use crate::target::view::Port;
-use crate::target::{covers, is_owned, owner_reference};
+use crate::target::{covers, generated};
 
 /// Sidecars whose ports are not the application's.
 const SIDECARS: [&str; 2] = ["istio-proxy", "envoy"];
@@ -74,7 +74,7 @@ pub fn desired(side: Side, canary: &Canary, selector: (&str, &str), ports: &[Por
     if let Some(distribution) = &canary.spec.service.traffic_distribution {
         spec["trafficDistribution"] = json!(distribution);
     }
-    json!({
+    let object = json!({
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {
@@ -82,10 +82,10 @@ pub fn desired(side: Side, canary: &Canary, selector: (&str, &str), ports: &[Por
             "namespace": canary.metadata.namespace,
             "labels": labels,
             "annotations": annotations,
-            "ownerReferences": [owner_reference(canary)],
         },
         "spec": spec,
-    })
+    });
+    generated::own(object, canary)
 }
 
 fn service_ports(canary: &Canary, discovered: &[Port]) -> Vec<Value> {
@@ -166,6 +166,7 @@ pub fn handover_patch(live: &Value, desired: &Value) -> Value {
     json!({
         "metadata": {
             "resourceVersion": live["metadata"]["resourceVersion"],
+            "labels": { names::GENERATED: desired["metadata"]["labels"][names::GENERATED] },
             "ownerReferences": desired["metadata"]["ownerReferences"],
         },
         "spec": {
@@ -215,7 +216,8 @@ fn with_missing_ports(live: &Value, desired: &Value) -> Option<Vec<Value>> {
 pub fn was_pointed_elsewhere(live: &Value, desired: &Value, canary: &Canary) -> bool {
     let annotations = live.pointer("/metadata/annotations");
     let adopted = annotations.is_some_and(|all| all.get(names::ORIGINAL_SERVICE).is_some());
-    (adopted || is_owned(live, canary)) && live["spec"]["selector"] != desired["spec"]["selector"]
+    (adopted || generated::is_generated(live, canary))
+        && live["spec"]["selector"] != desired["spec"]["selector"]
 }
 
 /// Puts an adopted Service back as it was.
@@ -237,18 +239,16 @@ pub fn restore_patch(live: &Value) -> Option<Value> {
     }))
 }
 
-/// The apex Service goes back to the target's pods before the Canary goes.
-pub fn release_patch(live: &Value, canary: &Canary, selector: (&str, &str)) -> Value {
-    restore_patch(live).unwrap_or_else(|| {
-        let others: Vec<Value> = live["metadata"]["ownerReferences"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|owner| owner["uid"].as_str() != canary.metadata.uid.as_deref())
-            .cloned()
-            .collect();
+/// The apex Service goes back to the target's pods before the Canary goes. None if it is back already.
+pub fn release_patch(live: &Value, canary: &Canary, selector: (&str, &str)) -> Option<Value> {
+    if let Some(restored) = restore_patch(live) {
+        return Some(restored);
+    }
+    let to_primary = live["spec"]["selector"][selector.0] == names::primary_of(selector.1).as_str();
+    let ours = generated::names_as_owner(live, canary);
+    (ours || to_primary).then(|| {
         json!({
-            "metadata": { "resourceVersion": live["metadata"]["resourceVersion"], "ownerReferences": others },
+            "metadata": generated::freed(live, canary),
             "spec": { "selector": replaced(&live["spec"]["selector"], &json!({ selector.0: selector.1 })) },
         })
     })

@@ -34,7 +34,7 @@ pub struct Deployment {
     pub configs: Vec<ConfigRef>,
     pub ports: Vec<Port>,
     pub counts: Counts,
-    /// `metadata.ownerReferences` and the adoption annotation: whose it is.
+    /// `metadata.ownerReferences`, the mark and the adoption annotation: whose it is.
     pub ownership: Value,
     pub deleting: bool,
 }
@@ -116,6 +116,15 @@ fn ownership(object: &Value) -> Value {
         metadata.insert(
             "annotations".to_owned(),
             serde_json::json!({ names::ADOPT: adopt }),
+        );
+    }
+    if let Some(mark) = object
+        .pointer("/metadata/labels")
+        .and_then(|all| all.get(names::GENERATED))
+    {
+        metadata.insert(
+            "labels".to_owned(),
+            serde_json::json!({ names::GENERATED: mark }),
         );
     }
     serde_json::json!({ "metadata": metadata })

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use canary_core::canary::Canary;
 use canary_core::names;
 use canary_core::release::{Action, Plan, Routes};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::api::{ApiError, Kind};
 use crate::cache::Key;
 use crate::target::config::ConfigRef;
-use crate::target::is_owned;
 use crate::target::service::{self, Side};
 use crate::target::view::Deployment;
 use crate::tick::ensure::EnsureError;
@@ -92,34 +91,26 @@ impl Context {
     /// The apex Service goes back to the target, the generated route goes, the label goes.
     async fn unpoint(&self, world: &World) -> Result<(), TickError> {
         let canary = &world.canary;
-        if let Some(apex) = &world.apex {
-            let patch = service::release_patch(apex, canary, world.selector());
+        if let Some(apex) = &world.apex
+            && let Some(patch) = service::release_patch(apex, canary, world.selector())
+        {
             let stored = self
                 .cluster
                 .merge(Kind::Service, &world.namespace, canary.apex(), &patch)
                 .await?;
             self.caches.written(Kind::Service, stored);
         }
-        if let (Some(router), Some(route)) = (world.router, &world.route_generated)
-            && is_owned(route, canary)
-        {
-            let text = |pointer| {
-                route
-                    .pointer(pointer)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-            };
-            let (name, uid) = (text("/metadata/name"), text("/metadata/uid"));
-            match self
-                .cluster
-                .delete(router.kind(), &world.namespace, name, uid)
-                .await
-            {
-                Ok(()) | Err(ApiError::NotFound { .. }) => {}
+        if let (Some(router), Some(route)) = (world.router, &world.route_generated) {
+            // Read anew: the gateway writes a route's status, and only what was read last is deleted.
+            let name = route["metadata"]["name"].as_str().unwrap_or_default();
+            let route = self.cluster.get(router.kind(), &world.namespace, name);
+            match route.await {
+                Ok(route) => {
+                    self.delete_generated(canary, router.kind(), &route).await?;
+                }
+                Err(ApiError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            self.caches
-                .removed(router.kind(), &Key::new(&world.namespace, name));
         }
         let patch = json!({ "metadata": {
             "labels": { names::MANAGED_LABEL: null },

@@ -9,7 +9,6 @@ use serde_json::Value;
 use crate::api::ApiError;
 use crate::cache::Key;
 use crate::target::config::{self, ConfigRef};
-use crate::target::is_owned;
 use crate::tick::{Context, TickError, kept};
 use crate::world::World;
 
@@ -84,7 +83,7 @@ impl Context {
     ) -> Result<(), TickError> {
         let canary = &world.canary;
         if let Some(live) = live {
-            let owned = is_owned(live, canary);
+            let owned = config::is_copy_of(live, canary);
             if !config::may_write_copy(live, canary) {
                 return Err(kept::not_ours(&names::primary_of(&reference.name)));
             }

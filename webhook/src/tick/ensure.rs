@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use crate::api::{ApiError, Kind};
 use crate::target::config::ConfigRef;
+use crate::target::generated::{is_generated, may_take, names_as_owner};
 use crate::target::service::{self, Side};
 use crate::target::view::Deployment;
-use crate::target::{autoscaler, covers, is_owned, may_take};
+use crate::target::{autoscaler, covers};
 use crate::tick::{Context, TickError, phase};
 use crate::world::{World, problem};
 
@@ -79,7 +80,7 @@ impl Context {
             }
         }
         if let Some(apex) = &world.apex
-            && !is_owned(apex, canary)
+            && !names_as_owner(apex, canary)
             && selects_others(apex, world)
         {
             return Err(foreign_apex(world));
@@ -90,7 +91,7 @@ impl Context {
             return Err(taken("Deployment", &canary.primary_name(), world));
         }
         if let Some(primary) = &world.primary
-            && !is_owned(&primary.ownership, canary)
+            && !names_as_owner(&primary.ownership, canary)
             && !could_be_primary(primary, world)
         {
             return Err(other_selector(world));
@@ -149,10 +150,10 @@ impl Context {
             self.caches.written(Kind::Service, created);
             return Ok(true);
         };
-        if side == Side::Apex && !is_owned(&live, &world.canary) {
+        if side == Side::Apex && !names_as_owner(&live, &world.canary) {
             return self.adopt_apex(world, &live, &desired).await;
         }
-        if !is_owned(&live, &world.canary) {
+        if !names_as_owner(&live, &world.canary) {
             let patch = service::handover_patch(&live, &desired);
             let name = side.name(&world.canary);
             let merged = self
@@ -207,7 +208,8 @@ impl Context {
             if !may_take(live, &world.canary) {
                 return Err(taken("HorizontalPodAutoscaler", &name, world));
             }
-            if covers(&live["spec"], &desired["spec"]) {
+            let ours = is_generated(live, &world.canary);
+            if ours && covers(&live["spec"], &desired["spec"]) {
                 return Ok(false);
             }
         }
@@ -246,7 +248,9 @@ impl Context {
             .write(&world.canary, world.live(), to)
             .map_err(|error| EnsureError::Taken(problem("RouteInvalid", error.to_string())))?;
         let object = match &world.route_generated {
-            Some(live) if same_rules(live, &desired) => return Ok(false),
+            Some(live) if is_generated(live, &world.canary) && same_rules(live, &desired) => {
+                return Ok(false);
+            }
             Some(live) => fenced(desired, live),
             None => desired,
         };

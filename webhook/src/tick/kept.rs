@@ -6,9 +6,8 @@ use canary_core::status::CanaryStatus;
 use serde_json::{Value, json};
 
 use crate::api::{ApiError, Kind};
-use crate::cache::Key;
 use crate::target::config::ConfigRef;
-use crate::target::{is_owned, kept};
+use crate::target::{generated, kept};
 use crate::tick::{Context, TickError};
 use crate::world::World;
 
@@ -35,14 +34,14 @@ impl Context {
         }
         let name = kept::name(canary, reference);
         let old = self.cluster.get(kind, &world.namespace, &name).await?;
-        if !is_owned(&old, canary) {
+        if !generated::is_generated(&old, canary) {
             return Err(not_ours(&name));
         }
         if kept::mark_of(&old) == kept::mark(canary, release) {
             return Ok(());
         }
         // An earlier release was interrupted before it could be forgotten.
-        self.delete_config(world, kind, &old).await?;
+        self.delete_generated(canary, kind, &old).await?;
         let created = self.cluster.create(kind, &object).await?;
         self.caches.written(kind, created);
         Ok(())
@@ -64,7 +63,8 @@ impl Context {
                 Err(ApiError::NotFound { .. }) => continue,
                 Err(error) => return Err(error.into()),
             };
-            if !is_owned(&kept, canary) || kept::mark_of(&kept) != kept::mark(canary, release) {
+            let ours = generated::is_generated(&kept, canary);
+            if !ours || kept::mark_of(&kept) != kept::mark(canary, release) {
                 continue;
             }
             let name = names::primary_of(&reference.name);
@@ -75,7 +75,7 @@ impl Context {
             };
             let copy = kept::put_back(&kept, live.as_ref(), canary, &reference);
             self.write_copy(world, kind, &copy, live.as_ref()).await?;
-            self.delete_config(world, kind, &kept).await?;
+            self.delete_generated(canary, kind, &kept).await?;
         }
         Ok(())
     }
@@ -86,10 +86,8 @@ impl Context {
             let kind = reference.kind();
             let name = kept::name(&world.canary, &reference);
             let deleted = match self.cluster.get(kind, &world.namespace, &name).await {
-                Ok(kept) if is_owned(&kept, &world.canary) => {
-                    self.delete_config(world, kind, &kept).await
-                }
-                Ok(_) | Err(ApiError::NotFound { .. }) => Ok(()),
+                Ok(kept) => self.delete_generated(&world.canary, kind, &kept).await,
+                Err(ApiError::NotFound { .. }) => Ok(()),
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = deleted {
@@ -125,29 +123,34 @@ impl Context {
         live: Option<&Value>,
     ) -> Result<(), TickError> {
         if let Some(live) = live.filter(|live| live["immutable"] == json!(true)) {
-            self.delete_config(world, kind, live).await?;
+            let taken = self.taken_copy(world, kind, copy, live).await?;
+            let gone = taken.as_ref().unwrap_or(live);
+            self.delete_generated(&world.canary, kind, gone).await?;
         }
         let applied = self.cluster.apply(kind, copy).await?;
         self.caches.written(kind, applied);
         Ok(())
     }
 
-    async fn delete_config(
+    /// One that is shared, or was handed over, becomes this Canary's before it goes: nothing else is deleted.
+    async fn taken_copy(
         &self,
         world: &World,
         kind: Kind,
-        object: &Value,
-    ) -> Result<(), TickError> {
-        let metadata = &object["metadata"];
-        let name = metadata["name"].as_str().unwrap_or_default();
-        let uid = metadata["uid"].as_str().unwrap_or_default();
-        let deleted = self.cluster.delete(kind, &world.namespace, name, uid).await;
-        match deleted {
-            Ok(()) | Err(ApiError::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
+        copy: &Value,
+        live: &Value,
+    ) -> Result<Option<Value>, TickError> {
+        if generated::is_generated(live, &world.canary) {
+            return Ok(None);
         }
-        self.caches.removed(kind, &Key::new(&world.namespace, name));
-        Ok(())
+        let of = |field: &str| copy["metadata"][field].clone();
+        let patch = json!({ "metadata": {
+            "resourceVersion": live["metadata"]["resourceVersion"],
+            "labels": of("labels"), "ownerReferences": of("ownerReferences"),
+        } });
+        let name = live["metadata"]["name"].as_str().unwrap_or_default();
+        let merged = self.cluster.merge(kind, &world.namespace, name, &patch);
+        Ok(Some(merged.await?))
     }
 }
 

@@ -7,7 +7,8 @@ use kube::api::ListParams;
 use serde_json::Value;
 
 use crate::api::{ApiError, Kind};
-use crate::target::{is_owned, recorded};
+use crate::target::generated::is_generated;
+use crate::target::recorded;
 use crate::tick::{Context, TickError};
 use crate::world::World;
 
@@ -72,20 +73,10 @@ impl Context {
         .map(|revision| recorded::object_name(canary, revision))
         .collect();
         for object in recorded::surplus(&kept, &needed) {
-            let text = |pointer| {
-                object
-                    .pointer(pointer)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-            };
-            let (name, uid) = (text("/metadata/name"), text("/metadata/uid"));
-            let deleted = self
-                .cluster
-                .delete(Kind::Revision, canary.namespace_name(), name, uid)
-                .await;
-            match deleted {
-                Ok(()) | Err(ApiError::NotFound { .. } | ApiError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
+            let deleted = self.delete_generated(canary, Kind::Revision, object);
+            match deleted.await {
+                Ok(()) | Err(TickError::Api(ApiError::Conflict { .. })) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -105,9 +96,18 @@ impl Context {
                 &ListParams::default().labels(&label),
             )
             .await?;
-        Ok(objects
-            .into_iter()
-            .filter(|object| is_owned(object, canary))
-            .collect())
+        let mut kept = Vec::new();
+        for object in objects {
+            if is_generated(&object, canary) {
+                kept.push(object);
+            } else if let Some(patch) = recorded::marking(&object, canary) {
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                let marked =
+                    self.cluster
+                        .merge(Kind::Revision, canary.namespace_name(), name, &patch);
+                kept.push(marked.await?);
+            }
+        }
+        Ok(kept)
     }
 }

@@ -78,48 +78,60 @@ async fn a_target_changes_freely_in_all_else() {
 }
 
 #[tokio::test]
-async fn the_label_of_a_target_stays_until_the_server_takes_it() {
+async fn the_label_of_a_target_may_be_dropped_and_not_be_given_another_value() {
     let namespace = Namespace::new().await;
     let label = |value: Value| json!({"metadata": {"labels": {MANAGED: value}}});
-    for user in [ALICE, CAROL, "admin"] {
-        for value in [json!(null), json!("false")] {
-            let answer = if user == "admin" {
-                let patch = label(value).to_string();
-                let args = [
-                    "patch",
-                    "deployment",
-                    "podinfo",
-                    "-n",
-                    &namespace.test.name,
-                    "-p",
-                    &patch,
-                ];
-                namespace.test.plane.kubectl(&args).await.unwrap()
-            } else {
-                namespace.patch(user, "deployment", label(value)).await
-            };
-            assert_denied(
-                &answer,
-                "keep it on Deployment podinfo, or delete the Canary",
-            );
+    for user in [ALICE, CAROL] {
+        for value in ["false", ""] {
+            let answer = namespace
+                .patch(user, "deployment", label(json!(value)))
+                .await;
+            assert_denied(&answer, "marks the target of a Canary: it is \"true\"");
         }
+        assert_allowed(
+            &namespace
+                .patch(user, "deployment", label(json!(null)))
+                .await,
+        );
+        assert_allowed(
+            &namespace
+                .patch(SERVER, "deployment", label(json!("true")))
+                .await,
+        );
     }
-    let both = json!({"metadata": {"labels": {MANAGED: null}}, "spec": image("6.0.1")});
-    assert_denied(
-        &namespace.patch(ALICE, "deployment", both).await,
-        "delete the Canary",
-    );
+}
 
-    assert_allowed(
-        &namespace
-            .patch(SERVER, "deployment", label(json!(null)))
-            .await,
-    );
-    assert_allowed(
-        &namespace
-            .patch(SERVER, "deployment", label(json!("true")))
-            .await,
-    );
+#[tokio::test]
+async fn a_manifest_that_knows_nothing_of_us_replaces_a_target_while_the_server_is_away() {
+    let namespace = Namespace::new().await;
+    let noted = json!({"metadata": {"annotations": {
+        "kubectl-canary.dev/promoted-images": "{}", BY: "bob", REVISION: "v1-0123456789ab",
+    }}});
+    assert_allowed(&namespace.patch(SERVER, "deployment", noted).await);
+    let mut manifest = canary_tests::cluster::deployment();
+    for tag in ["6.0.0", "6.0.1"] {
+        let image = format!("stefanprodan/podinfo:{tag}");
+        manifest["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
+        let replace = ["replace", "-f", "-"];
+        let replaced = namespace
+            .test
+            .kubectl_with(ALICE, &replace, &manifest.to_string());
+        assert_allowed(&replaced.await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn nothing_can_be_forged_by_way_of_a_dropped_label() {
+    let namespace = Namespace::new().await;
+    let drop = json!({"metadata": {"labels": {MANAGED: null}}});
+    assert_allowed(&namespace.patch(ALICE, "deployment", drop).await);
+    // Now it is like any other Deployment, and what it says is not believed.
+    let note =
+        json!({"metadata": {"annotations": {"kubectl-canary.dev/promoted-images": "forged"}}});
+    assert_allowed(&namespace.patch(ALICE, "deployment", note).await);
+    let back = json!({"metadata": {"labels": {MANAGED: "true"}}});
+    let answer = namespace.patch(ALICE, "deployment", back).await;
+    assert_denied(&answer, "promoted-images is set by the server");
 }
 
 #[tokio::test]

@@ -49,6 +49,11 @@ async fn a_template_is_locked_while_it_is_promoted() {
         site.patch_refused(ALICE, "deployment/podinfo", locked_by(&lock), why)
             .await;
     }
+    // Nor by making it a Deployment that nobody guards.
+    let unguarded = json!({"metadata": {"labels": {"kubectl-canary.dev/managed": null}}});
+    let why = "leave it as it is, and label kubectl-canary.dev/managed";
+    site.patch_refused(ALICE, "deployment/podinfo", unguarded, why)
+        .await;
     site.allowed(ALICE, &["scale", "deployment/podinfo", "--replicas=1"], "")
         .await;
     site.allowed(ALICE, &["label", "deployment/podinfo", "a=b"], "")

@@ -64,13 +64,45 @@ fn deployments_are_selected_by_the_label_of_the_controller() {
         assert_eq!(labels[names::MANAGED_LABEL], names::MANAGED_VALUE);
     }
     // What is stamped is what is judged.
-    for field in [
-        "rules",
-        "objectSelector",
-        "namespaceSelector",
-        "matchConditions",
-    ] {
+    for field in ["rules", "objectSelector", "namespaceSelector"] {
         assert_eq!(both[0][field], both[1][field], "{field}");
+    }
+    let conditions = [both[0], both[1]].map(|it| it["matchConditions"].as_array().unwrap());
+    assert_eq!(conditions[0][1..], conditions[1][1..]);
+    let (stamped, judged) = (&conditions[0][0], &conditions[1][0]);
+    let (stamped, judged) = (&stamped["expression"], &judged["expression"]);
+    let [stamped, judged] = [stamped, judged].map(|text| text.as_str().unwrap());
+    assert!(stamped.starts_with(judged), "{stamped}");
+    for ours in [
+        names::MANAGED_LABEL,
+        names::PROMOTED_IMAGES,
+        names::LOCKED_BY,
+    ] {
+        assert!(stamped.contains(ours), "{ours} is put back");
+    }
+}
+
+#[test]
+fn nothing_is_exempt_by_what_its_sender_wrote() {
+    let installed = [
+        include_str!("../../../../manifests/base/webhooks.yaml"),
+        include_str!("../../../../manifests/base/policies.yaml"),
+        include_str!("../../../../manifests/base/canary-policies.yaml"),
+    ];
+    for document in installed.into_iter().flat_map(documents) {
+        let conditions = document.to_string();
+        for (at, _) in conditions.match_indices("ownerReferences") {
+            let before = &conditions[..at];
+            // A change of them is protected, and the name of an owner is told.
+            assert!(
+                before.ends_with("oldObject.metadata.?")
+                    || before.ends_with("dyn(object).metadata.?")
+                    || before.ends_with("dyn(oldObject).metadata.?"),
+                "{}",
+                &before[before.len().saturating_sub(80)..]
+            );
+        }
+        assert!(!conditions.contains("'Canary' &&"), "an owner exempts");
     }
 }
 

@@ -92,12 +92,11 @@ async fn only_updates_of_managed_targets_by_others_are_stamped() {
             it["metadata"]["labels"] = json!({"app": "podinfo"});
         })
     };
-    let owned = with(&new(), |it| {
-        it["metadata"]["ownerReferences"] = json!([{
-            "apiVersion": "flagger.app/v1beta1", "kind": "Canary", "name": "podinfo",
-            "uid": "u", "controller": true,
-        }]);
-    });
+    let marked = |object: Value| {
+        with(&object, |it| {
+            it["metadata"]["labels"]["kubectl-canary.dev/generated"] = json!("u");
+        })
+    };
     let deleted = with(&new(), |it| {
         it["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:05Z");
     });
@@ -114,7 +113,7 @@ async fn only_updates_of_managed_targets_by_others_are_stamped() {
             "never managed",
             update("alice", &unlabelled(old()), &unlabelled(new())),
         ),
-        ("generated", update("alice", &old(), &owned)),
+        ("generated", update("alice", &marked(old()), &marked(new()))),
         ("being deleted", update("alice", &old(), &deleted)),
         (
             "same template",
@@ -135,6 +134,112 @@ async fn only_updates_of_managed_targets_by_others_are_stamped() {
         .ask("/mutate", &update("alice", &old(), &unlabelled(new())))
         .await;
     assert!(!reply.patch().0.is_empty());
+}
+
+#[tokio::test]
+async fn an_owner_or_a_mark_that_the_sender_writes_exempts_nothing() {
+    let server = World::of([canary()]).serve();
+    let owned = with(&new(), |it| {
+        it["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "flagger.app/v1beta1", "kind": "Canary", "name": "podinfo",
+            "uid": "u", "controller": true,
+        }]);
+    });
+    let marked = with(&new(), |it| {
+        it["metadata"]["labels"]["kubectl-canary.dev/generated"] = json!("u");
+    });
+    for forged in [owned, marked] {
+        let forged = with(&forged, |it| {
+            it["metadata"]["annotations"] = json!({BY: "bob"});
+        });
+        let reply = server
+            .ask("/mutate", &update("alice", &old(), &forged))
+            .await;
+        let annotations = &reply.applied_to(&forged)["metadata"]["annotations"];
+        assert_eq!(annotations[BY], "alice");
+    }
+}
+
+const MANAGED: &str = "kubectl-canary.dev/managed";
+const IMAGES: &str = "kubectl-canary.dev/promoted-images";
+const LOCK: &str = "kubectl-canary.dev/locked-by";
+
+/// A target with all that is ours on it.
+fn noted(object: Value) -> Value {
+    with(&object, |it| {
+        it["metadata"]["annotations"] =
+            json!({IMAGES: "{}", LOCK: "podinfo v1-1", BY: "bob", REVISION: "v1-0"});
+    })
+}
+
+/// As its user's file has it.
+fn bare(object: Value) -> Value {
+    with(&object, |it| {
+        it["metadata"]["labels"] = json!({"app": "podinfo"});
+    })
+}
+
+#[tokio::test]
+async fn a_replaced_manifest_gets_back_what_is_ours() {
+    let server = World::of([canary()]).serve();
+    let same = server
+        .ask("/mutate", &update("alice", &noted(old()), &bare(old())))
+        .await;
+    assert_eq!(
+        same.applied_to(&bare(old())),
+        noted(old()),
+        "nothing is lost"
+    );
+    assert_eq!(same.warning(), "");
+
+    let changed = server
+        .ask("/mutate", &update("alice", &noted(old()), &bare(new())))
+        .await;
+    let stored = changed.applied_to(&bare(new()));
+    let annotations = &stored["metadata"]["annotations"];
+    assert_eq!(stored["metadata"]["labels"][MANAGED], "true");
+    assert_eq!(
+        (&annotations[IMAGES], &annotations[LOCK]),
+        (&json!("{}"), &json!("podinfo v1-1"))
+    );
+    assert_eq!(annotations[BY], "alice", "it starts a release of hers");
+    assert!(changed.warning().contains("starts as a canary release"));
+}
+
+#[tokio::test]
+async fn a_value_that_somebody_forges_is_left_to_the_policy_that_refuses_it() {
+    let server = World::of([canary()]).serve();
+    let forged = with(&noted(old()), |it| {
+        it["metadata"]["labels"][MANAGED] = json!("false");
+        it["metadata"]["annotations"][IMAGES] = json!("forged");
+        it["metadata"]["annotations"][LOCK] = json!("forged");
+    });
+    let reply = server
+        .ask("/mutate", &update("alice", &noted(old()), &forged))
+        .await;
+    assert_eq!(reply.applied_to(&forged), forged);
+}
+
+#[tokio::test]
+async fn an_undo_leaves_the_notes_as_they_are_now() {
+    let server = World::of([canary()]).serve();
+    let undone = with(&noted(new()), |it| {
+        it["metadata"]["annotations"][IMAGES] = json!("of an old ReplicaSet");
+    });
+    let reply = server
+        .ask("/mutate", &update("alice", &noted(old()), &undone))
+        .await;
+    let annotations = &reply.applied_to(&undone)["metadata"]["annotations"];
+    assert_eq!(annotations[IMAGES], "{}");
+}
+
+#[tokio::test]
+async fn what_no_canary_manages_any_more_may_lose_its_label() {
+    let server = World::of([]).serve();
+    let reply = server
+        .ask("/mutate", &update("alice", &old(), &bare(old())))
+        .await;
+    assert!(reply.patch().0.is_empty(), "{:?}", reply.patch());
 }
 
 fn asking(request: Option<&str>, by: Option<&str>) -> Value {
@@ -228,7 +333,10 @@ prop_compose! {
     fn any_deployment()(
         image in "[a-z]{1,3}(:[0-9])?",
         annotations in proptest::option::of(proptest::collection::btree_map(
-            prop_oneof![Just(BY.to_owned()), Just(REVISION.to_owned()), "[a-z/~]{1,4}"],
+            prop_oneof![
+                Just(BY.to_owned()), Just(REVISION.to_owned()), Just(IMAGES.to_owned()), Just(LOCK.to_owned()),
+                "[a-z/~]{1,4}",
+            ],
             "[a-z]{0,3}",
             0..4,
         )),

@@ -78,7 +78,10 @@ fn fields_that_flagger_drops_are_kept_and_stream_routes_are_not_doubled() {
 #[test]
 fn marks_of_gitops_tools_stay_with_the_users_route() {
     let route = write(&source(), Routes::ALL_PRIMARY).unwrap();
-    assert_eq!(route["metadata"]["labels"], json!({ "team": "web" }));
+    assert_eq!(
+        route["metadata"]["labels"],
+        json!({ "team": "web", names::GENERATED: "u1" })
+    );
     assert_eq!(
         route["metadata"]["annotations"],
         json!({

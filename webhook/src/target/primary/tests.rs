@@ -88,7 +88,8 @@ fn a_primary_selects_and_labels_its_own_pods_only() {
     );
     assert_eq!(
         primary["metadata"]["labels"],
-        json!({ "app": "podinfo-primary" })
+        json!({ "app": "podinfo-primary", names::GENERATED: "u1" }),
+        "its pods have no mark"
     );
     assert_eq!(primary["metadata"]["name"], "podinfo-primary");
     assert_eq!(primary["metadata"]["ownerReferences"][0]["uid"], "u1");

@@ -43,7 +43,7 @@ fn each_service_selects_its_side() {
     );
     assert_eq!(
         of(Side::Canary)["metadata"]["labels"],
-        json!({ "app": "podinfo-canary" })
+        json!({ "app": "podinfo-canary", names::GENERATED: "u1" })
     );
     assert_eq!(
         of(Side::Apex)["spec"]["ports"],
@@ -134,18 +134,24 @@ fn a_users_service_is_put_back_exactly_as_it_was() {
     let patch = takeover_patch(&users_own(), &wanted).unwrap();
     let mut live = users_own();
     json_patch::merge(&mut live, &patch);
-    let back = release_patch(&live, &plain(), SELECTOR);
+    let back = release_patch(&live, &plain(), SELECTOR).unwrap();
     json_patch::merge(&mut live, &back);
     assert_eq!(live["spec"], users_own()["spec"]);
     assert_eq!(live["metadata"]["annotations"], json!({}));
+    let again = release_patch(&live, &plain(), SELECTOR);
+    assert_eq!(again, None, "a second try keeps its whole selector");
 }
 
 #[test]
 fn a_generated_apex_service_is_handed_to_the_target() {
     let mut live = desired(Side::Apex, &plain(), SELECTOR, &[]);
     live["metadata"]["resourceVersion"] = json!("12");
-    let patch = release_patch(&live, &plain(), SELECTOR);
+    let patch = release_patch(&live, &plain(), SELECTOR).unwrap();
     assert_eq!(patch["spec"]["selector"], json!({ "app": "podinfo" }));
+    assert_eq!(
+        patch["metadata"]["labels"],
+        json!({ names::GENERATED: null })
+    );
     assert_eq!(
         patch["metadata"]["ownerReferences"],
         json!([]),
@@ -168,6 +174,7 @@ fn of_a_service_that_was_handed_over_nothing_stays_but_the_service() {
         live["metadata"]["ownerReferences"],
         wanted["metadata"]["ownerReferences"]
     );
+    assert!(generated::is_generated(&live, &plain()));
     assert_eq!(
         live["metadata"]["resourceVersion"], "7",
         "no other write is undone"
@@ -183,7 +190,7 @@ fn only_a_selector_that_somebody_changed_points_elsewhere() {
 
     let mut edited = wanted.clone();
     edited["spec"]["ports"][0]["port"] = json!(81);
-    edited["metadata"]["labels"] = json!({ "team": "web" });
+    edited["metadata"]["labels"]["team"] = json!("web");
     assert!(!elsewhere(&edited), "spec.service was edited");
 
     let mut changed = wanted.clone();
