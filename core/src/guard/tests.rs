@@ -58,7 +58,10 @@ fn an_object_nested_too_deep_is_one_of_a_list_and_is_named() {
 fn what_is_read_is_what_was_sent() {
     let read: Any = serde_json::from_str(&object("a", r#"{"n":[1,-2.5,null,"ü\n"]}"#)).unwrap();
     let read = read.0.unwrap();
-    assert_eq!(read.data["spec"]["n"], serde_json::json!([1, -2.5, null, "ü\n"]));
+    assert_eq!(
+        read.data["spec"]["n"],
+        serde_json::json!([1, -2.5, null, "ü\n"])
+    );
     assert_eq!(read.namespace().as_deref(), Some("shop"));
 }
 
@@ -70,8 +73,9 @@ fn an_event_of_a_watch_that_cannot_be_read_is_an_event_of_that_object() {
             object("deep", &nested(levels))
         );
         let event: WatchEvent<Any> = serde_json::from_str(&text).unwrap();
-        let (WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object)) =
-            event
+        let (WatchEvent::Added(object)
+        | WatchEvent::Modified(object)
+        | WatchEvent::Deleted(object)) = event
         else {
             panic!("{kind}");
         };
@@ -103,7 +107,11 @@ fn metadata_of_any_shape_breaks_no_list() {
         assert!(read.items[0].0.is_err(), "{shape}");
         assert!(read.items[1].0.is_ok(), "{shape}");
         let named = shape.contains(r#""name":"bad""#);
-        assert_eq!(read.items[0].meta().name.as_deref() == Some("bad"), named, "{shape}");
+        assert_eq!(
+            read.items[0].meta().name.as_deref() == Some("bad"),
+            named,
+            "{shape}"
+        );
         let glances: ObjectList<Guard<PartialObjectMeta<DynamicObject>>> =
             serde_json::from_str(&text).unwrap();
         assert!(glances.items[1].0.is_ok(), "{shape}");

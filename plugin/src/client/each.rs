@@ -100,7 +100,8 @@ mod tests {
         let text = format!(r#"{{"metadata":{{"name":"web","namespace":"shop"}},"spec":{deep}}}"#);
         let bad: Guard<DynamicObject> = serde_json::from_str(&text).unwrap();
         let said = warning("canary", &bad.0.unwrap_err());
-        let start = "warning: canary shop/web cannot be read and is left out: recursion limit exceeded";
+        let start =
+            "warning: canary shop/web cannot be read and is left out: recursion limit exceeded";
         assert!(said.starts_with(start), "{said}");
     }
 

@@ -202,7 +202,9 @@ impl Inner {
         let resource = kind.resource().plural;
         let why = &trouble.why;
         Some(if trouble.code == Some(403) {
-            format!("{why}; give the server the right to list and watch {resource}, or {SWITCH_OFF}")
+            format!(
+                "{why}; give the server the right to list and watch {resource}, or {SWITCH_OFF}"
+            )
         } else {
             format!("{why}; see the log of the server, or {SWITCH_OFF}")
         })

@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use crate::api::{Cluster, Kind};
 use crate::cache::Key;
-use crate::caches::condition::of_policies;
 use crate::caches::Caches;
+use crate::caches::condition::of_policies;
 use crate::clock::Clock;
 use crate::watch::{Seen, Source};
 
@@ -57,12 +57,7 @@ pub(super) struct View {
 }
 
 /// Fills the caches for as long as it is polled. With a namespace only that one is watched.
-pub async fn watch(
-    caches: Arc<Caches>,
-    cluster: Cluster,
-    clock: Clock,
-    namespace: Option<String>,
-) {
+pub async fn watch(caches: Arc<Caches>, cluster: Cluster, clock: Clock, namespace: Option<String>) {
     let mut watches = tokio::task::JoinSet::new();
     let wanted = |kind: &Kind| !(of_policies(*kind) && caches.without_policies());
     for kind in WATCHED.into_iter().filter(wanted) {
@@ -115,9 +110,7 @@ pub(super) async fn follow<K>(
         + 'static,
 {
     let mut view = View::new(caches, kind);
-    source
-        .follow(|seen| view.see(seen, clock.elapsed()))
-        .await;
+    source.follow(|seen| view.see(seen, clock.elapsed())).await;
 }
 
 // === impl View ===

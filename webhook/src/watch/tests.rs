@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use canary_core::guard::Guard;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use kube::api::DynamicObject;
 use kube::client::Body;
 use kube::{Client, ResourceExt as _};
@@ -107,7 +107,8 @@ impl Script {
         let script = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let script = script.clone();
-            async move { script.answer(&request).await }
+            let uri = request.uri().clone();
+            async move { script.answer(&uri).await }
         });
         Client::new(service, "default")
     }
@@ -135,12 +136,12 @@ impl Script {
         self.silent.load(Ordering::Acquire)
     }
 
-    async fn answer(&self, request: &Request<Body>) -> Result<Response<Body>, std::io::Error> {
+    async fn answer(&self, uri: &Uri) -> Result<Response<Body>, std::io::Error> {
         let resource = self.kind.resource();
-        if !request.uri().path().ends_with(&resource.plural) {
-            return Ok(self.discover(request.uri().path()));
+        if !uri.path().ends_with(&resource.plural) {
+            return Ok(self.discover(uri.path()));
         }
-        let query = request.uri().query().unwrap_or_default().to_owned();
+        let query = uri.query().unwrap_or_default().to_owned();
         self.asked.lock().unwrap().push(query);
         let said = self.answers.lock().unwrap().pop_front();
         match said.unwrap_or(Said::Silence) {
@@ -167,7 +168,8 @@ impl Script {
             return answer(503, status(503, "the server is starting").to_string());
         }
         if path.trim_end_matches('/') == "/apis" {
-            let version = json!({ "groupVersion": resource.api_version, "version": resource.version });
+            let version =
+                json!({ "groupVersion": resource.api_version, "version": resource.version });
             let group = json!({
                 "name": resource.group, "versions": [version], "preferredVersion": version,
             });
@@ -258,16 +260,32 @@ async fn a_list_comes_page_by_page_and_changes_are_watched_from_its_version() {
     );
     let words = seen(&script).await;
     let expected = [
-        "listing", "listed a", "listed b", "complete", "watching", "applied c", "applied a",
-        "deleted b", "watching",
+        "listing",
+        "listed a",
+        "listed b",
+        "complete",
+        "watching",
+        "applied c",
+        "applied a",
+        "deleted b",
+        "watching",
     ];
     assert_eq!(words, expected);
     let asked = script.asked();
     let has = |index: usize, text: &str| asked[index].split('&').any(|part| part == text);
-    assert!(has(0, "limit=500") && !asked[0].contains("resourceVersion"), "{asked:?}");
+    assert!(
+        has(0, "limit=500") && !asked[0].contains("resourceVersion"),
+        "{asked:?}"
+    );
     assert!(has(1, "continue=next") && has(1, "limit=500"), "{asked:?}");
-    assert!(has(2, "resourceVersion=100") && has(2, "allowWatchBookmarks=true"), "{asked:?}");
-    assert!(has(3, "resourceVersion=110"), "a watch that ends goes on where it was: {asked:?}");
+    assert!(
+        has(2, "resourceVersion=100") && has(2, "allowWatchBookmarks=true"),
+        "{asked:?}"
+    );
+    assert!(
+        has(3, "resourceVersion=110"),
+        "a watch that ends goes on where it was: {asked:?}"
+    );
 }
 
 #[tokio::test]
@@ -288,8 +306,17 @@ async fn one_object_that_cannot_be_read_keeps_no_other_back() {
     );
     let words = seen(&script).await;
     let expected = [
-        "listing", "listed a", "listed bad!", "listed b", "complete", "watching", "applied bad!",
-        "applied c", "deleted bad!", "applied d", "watching",
+        "listing",
+        "listed a",
+        "listed bad!",
+        "listed b",
+        "complete",
+        "watching",
+        "applied bad!",
+        "applied c",
+        "deleted bad!",
+        "applied d",
+        "watching",
     ];
     assert_eq!(words, expected);
     let last = script.asked().pop().unwrap();
@@ -332,7 +359,10 @@ async fn a_watch_that_cannot_be_opened_three_times_is_a_new_list() {
     );
     let words = seen(&script).await;
     let lists = words.iter().filter(|word| *word == "complete").count();
-    let failed = words.iter().filter(|word| word.starts_with("failed")).count();
+    let failed = words
+        .iter()
+        .filter(|word| word.starts_with("failed"))
+        .count();
     assert_eq!((lists, failed), (2, 3), "{words:?}");
 }
 
@@ -343,12 +373,18 @@ async fn an_event_that_is_none_is_a_new_list_and_no_lost_event() {
         Discovery::Known,
         vec![
             Said::Page(vec![], false),
-            Said::Events(vec!["{\"type\":\"ADDED\",\"obj\n".to_owned() + "ect\":1}\n"]),
+            Said::Events(vec![
+                "{\"type\":\"ADDED\",\"obj\n".to_owned() + "ect\":1}\n",
+            ]),
             Said::Page(vec![object("a", 1)], false),
         ],
     );
     let words = seen(&script).await;
-    assert_eq!(words.last().map(String::as_str), Some("complete"), "{words:?}");
+    assert_eq!(
+        words.last().map(String::as_str),
+        Some("complete"),
+        "{words:?}"
+    );
     assert!(words.contains(&"listed a".to_owned()), "{words:?}");
 }
 
@@ -384,6 +420,9 @@ async fn what_an_error_says_decides_nothing() {
         let answers = vec![Said::Error(code, text)];
         let script = Script::new(Kind::Policy, Discovery::NoGroup, answers);
         let words = seen(&script).await;
-        assert_eq!(words[..2], ["listing".to_owned(), format!("failed Some({code})")]);
+        assert_eq!(
+            words[..2],
+            ["listing".to_owned(), format!("failed Some({code})")]
+        );
     }
 }

@@ -1,6 +1,6 @@
 use axum::body::{Body, to_bytes};
-use futures::StreamExt;
 use canary_core::guard::Guard;
+use futures::StreamExt;
 use kube::runtime::watcher::Event;
 use tower::ServiceExt;
 

@@ -18,6 +18,10 @@ const LATER: Duration = Duration::from_secs(1001 + RELIED_ON.as_secs());
 fn valid(kind: Kind, name: &str, version: u64) -> Value {
     let resource = kind.resource();
     let namespace = (!of_the_cluster(kind)).then_some("test");
+    let provider = match kind {
+        Kind::MetricTemplate => json!({ "type": "prometheus", "address": "http://prometheus" }),
+        _ => json!("kubernetes"),
+    };
     json!({
         "apiVersion": resource.api_version,
         "kind": resource.kind,
@@ -26,7 +30,7 @@ fn valid(kind: Kind, name: &str, version: u64) -> Value {
             "targetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
             "service": { "port": 80 },
             "analysis": {},
-            "provider": { "type": "prometheus", "address": "http://prometheus" },
+            "provider": provider,
             "query": "up",
         },
     })
@@ -73,7 +77,12 @@ async fn after(script: &Script, kind: Kind) -> Arc<Caches> {
             clock,
         ))
     } else {
-        tokio::spawn(follow::<DynamicObject>(caches.clone(), kind, script.source(), clock))
+        tokio::spawn(follow::<DynamicObject>(
+            caches.clone(),
+            kind,
+            script.source(),
+            clock,
+        ))
     };
     while !script.is_silent() {
         tokio::task::yield_now().await;
@@ -106,7 +115,12 @@ async fn an_expired_watch_empties_no_cache() {
 
 #[tokio::test]
 async fn a_kind_is_emptied_when_discovery_says_that_it_is_gone_and_not_before() {
-    for kind in [Kind::Route, Kind::Policy, Kind::MetricTemplate, Kind::Canary] {
+    for kind in [
+        Kind::Route,
+        Kind::Policy,
+        Kind::MetricTemplate,
+        Kind::Canary,
+    ] {
         for (discovery, left) in [
             (Discovery::Known, 1),
             (Discovery::Down, 1),
@@ -124,7 +138,12 @@ async fn a_kind_is_emptied_when_discovery_says_that_it_is_gone_and_not_before() 
 
 #[tokio::test]
 async fn a_kind_that_was_never_there_is_waited_for_only_where_nothing_works_without_it() {
-    let gone = || vec![Said::Error(404, "the server could not find the requested resource")];
+    let gone = || {
+        vec![Said::Error(
+            404,
+            "the server could not find the requested resource",
+        )]
+    };
     for (kind, discovery, synced) in [
         (Kind::Route, Discovery::NoGroup, true),
         (Kind::Route, Discovery::Known, false),
@@ -144,7 +163,12 @@ async fn a_kind_that_was_never_there_is_waited_for_only_where_nothing_works_with
 
 #[tokio::test]
 async fn an_object_nested_too_deep_keeps_no_kind_from_being_read() {
-    for kind in [Kind::Canary, Kind::Route, Kind::MetricTemplate, Kind::Policy] {
+    for kind in [
+        Kind::Canary,
+        Kind::Route,
+        Kind::MetricTemplate,
+        Kind::Policy,
+    ] {
         let good = |name: &str, version| valid(kind, name, version).to_string();
         let script = Script::new(
             kind,
@@ -159,7 +183,12 @@ async fn an_object_nested_too_deep_keeps_no_kind_from_being_read() {
                 // Known again in a list, and still unreadable.
                 Said::Error(410, "gone"),
                 Said::Page(
-                    vec![good("a", 1), deep("bad", 2), deep("turns", 102), good("c", 103)],
+                    vec![
+                        good("a", 1),
+                        deep("bad", 2),
+                        deep("turns", 102),
+                        good("c", 103),
+                    ],
                     false,
                 ),
             ],
@@ -176,7 +205,9 @@ async fn an_object_nested_too_deep_keeps_no_kind_from_being_read() {
         }
         assert_eq!(found, expected, "{kind:?}");
         let namespace = "test";
-        let why = caches.unreadable(kind, &Key::new(namespace, "bad")).unwrap();
+        let why = caches
+            .unreadable(kind, &Key::new(namespace, "bad"))
+            .unwrap();
         assert!(why.contains("recursion limit"), "{why}");
     }
 }
@@ -225,14 +256,18 @@ fn policies_that_were_read_are_relied_upon_for_half_a_minute() {
     let why = caches.unreadable_policies(LATER).unwrap();
     assert!(why.contains("500: down"), "{why}");
     view.see(failed(500, "still down"), LATER);
-    assert_eq!(caches.unreadable_policies(LATER), Some(why), "one error has one text");
+    assert_eq!(
+        caches.unreadable_policies(LATER),
+        Some(why),
+        "one error has one text"
+    );
     assert_eq!(names(&caches, Kind::Policy).len(), 1, "they stay in force");
     // A list is no watch: what comes after it would not be seen.
     for seen in [Seen::Listing, listed(&policy), Seen::Complete] {
         view.see(seen, LATER);
     }
     assert!(caches.unreadable_policies(LATER).is_some());
-    view.see(Seen::Watching, LATER);
+    view.see(Seen::<Whole>::Watching, LATER);
     assert_eq!(caches.unreadable_policies(LATER), None);
 }
 
@@ -253,7 +288,10 @@ fn a_policy_of_which_no_version_was_ever_read_holds_until_it_is_corrected_or_del
         Seen::Watching,
     ]);
     let why = caches.unreadable_policies(NOW).unwrap();
-    assert!(why.starts_with("CanaryPolicy bad cannot be read: recursion limit"), "{why}");
+    assert!(
+        why.starts_with("CanaryPolicy bad cannot be read: recursion limit"),
+        "{why}"
+    );
     assert!(why.ends_with("; correct or delete it"), "{why}");
     view.see(Seen::Deleted(bad()), NOW);
     assert_eq!(caches.unreadable_policies(NOW), None);
@@ -266,7 +304,11 @@ fn a_policy_that_became_unreadable_applies_as_it_was_last_read() {
     let mut wrong = valid(Kind::Policy, "p", 2);
     wrong["spec"]["enforcement"] = json!(["Deny"]);
     view.see(Seen::Applied(guard(&wrong.to_string())), NOW);
-    assert!(caches.unreadable(Kind::Policy, &Key::new("", "p")).is_some());
+    assert!(
+        caches
+            .unreadable(Kind::Policy, &Key::new("", "p"))
+            .is_some()
+    );
     assert_eq!(names(&caches, Kind::Policy).len(), 1);
     assert_eq!(caches.unreadable_policies(NOW), None);
 }
@@ -316,7 +358,9 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let name = 0_u8..5;
     let items = vec((name.clone(), prop::bool::weighted(0.7)), 0..5);
-    let code = prop::sample::select(vec![400_u16, 401, 403, 404, 408, 409, 410, 429, 500, 503, 504]);
+    let code = prop::sample::select(vec![
+        400_u16, 401, 403, 404, 408, 409, 410, 429, 500, 503, 504,
+    ]);
     let text = prop::sample::select(vec![
         EXPIRED,
         "404 page not found",
@@ -362,7 +406,8 @@ impl Model {
                 for (name, readable) in items {
                     seen.push(Seen::Listed(self.object(kind, *name, *readable)));
                 }
-                self.known.retain(|name| items.iter().any(|(listed, _)| listed == name));
+                self.known
+                    .retain(|name| items.iter().any(|(listed, _)| listed == name));
                 seen.push(Seen::Complete);
                 seen
             }

@@ -268,6 +268,127 @@ fn a_release_starts_and_advances_under_policies_that_cannot_be_read_and_is_not_p
     govern(&mut world, unreadable());
     world.set_revision(SECOND);
     world.run(120);
+    let mut said = world.said();
+    said.retain(|line| line.starts_with("Halt"));
+    let held = "Halt podinfo.test advancement: CanaryPolicies cannot be read: forbidden";
+    assert_eq!(said, [held], "once, and nothing else");
+    assert_eq!(
+        (world.phase(), world.weight()),
+        (Phase::WaitingPromotion, 40)
+    );
+    let said = world.said();
+    assert_eq!(
+        said.iter()
+            .filter(|text| text.ends_with("waiting for promotion approval CanaryPolicy prod"))
+            .count(),
+        1,
+        "{said:?}"
+    );
+    world.ask(Verb::Promote, "r1");
+    world.settle();
+    assert_eq!(
+        world.status().last_request.unwrap().outcome,
+        RequestOutcome::Done
+    );
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn a_canary_without_analysis_is_not_promoted_without_leave_either() {
+    let mut canary = canary(&json!({ "interval": "10s", "threshold": 3 }));
+    canary.spec.skip_analysis = Some(true);
+    let mut world = World::at_rest_behind("apisix", canary);
+    govern(&mut world, governance(APPROVAL));
+    world.set_revision(SECOND);
+    world.run(300);
+    assert_eq!(world.phase(), Phase::WaitingPromotion);
+    world.ask(Verb::Promote, "r1");
+    world.run(30);
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn a_request_that_a_policy_forbids_is_refused_in_its_words() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    let policy = Governance {
+        request: governance(GOING_ON).holds.advance,
+        ..Governance::default()
+    };
+    govern(&mut world, policy);
+    world.ask(Verb::Promote, "r1");
+    world.settle();
+    let record = world.status().last_request.unwrap();
+    assert_eq!(record.outcome, RequestOutcome::Refused);
+    assert_eq!(record.message, "CanaryPolicy prod: spec.advance: not now");
+    assert_eq!(world.weight(), 20);
+}
+
+#[test]
+fn a_break_glass_that_comes_with_a_template_lets_its_release_through_and_no_other() {
+    let all = [true, true, true, false];
+    let mut world = World::at_rest(&two_steps());
+    govern(&mut world, governance(all));
+    world.target.break_glass = Some("INC-7".to_owned());
+    world.set_revision(SECOND);
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Succeeded);
+    world.set_revision("v1-000000000003");
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Waiting, "it is stale by now");
+    world.target.break_glass = None;
+    world.set_revision("v1-000000000004");
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Waiting, "it is not there any more");
+}
+
+#[test]
+fn a_break_glass_that_comes_alone_opens_nothing() {
+    let mut world = World::at_rest(&two_steps());
+    govern(&mut world, governance(START));
+    world.set_revision(SECOND);
+    world.settle();
+    world.target.break_glass = Some("INC-7".to_owned());
+    world.stirred = true;
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Waiting);
+}
+
+#[test]
+fn a_break_glass_that_comes_with_a_request_lets_the_release_through() {
+    let mut world = World::at_rest(&two_steps());
+    govern(&mut world, governance([true, true, true, false]));
+    world.set_revision(SECOND);
+    world.settle();
+    let annotations = world.canary.metadata.annotations.get_or_insert_default();
+    annotations.insert(BREAK_GLASS.to_owned(), "INC-7".to_owned());
+    world.ask(Verb::Promote, "r1");
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Succeeded);
+    world.set_revision("v1-000000000003");
+    world.settle();
+    world.ask(Verb::Promote, "r2");
+    world.run(60);
+    assert_eq!(
+        world.phase(),
+        Phase::Waiting,
+        "it came with another request"
+    );
+}
+
+fn unreadable() -> Governance {
+    Governance {
+        unreadable: Some("CanaryPolicies cannot be read: forbidden".to_owned()),
+        ..Governance::default()
+    }
+}
+
+#[test]
+fn a_release_starts_and_advances_under_policies_that_cannot_be_read_and_is_not_promoted() {
+    let mut world = World::at_rest(&two_steps());
+    govern(&mut world, unreadable());
+    world.set_revision(SECOND);
+    world.run(120);
     expect(
         &mut world,
         "0 Halt podinfo.test advancement: CanaryPolicies cannot be read: forbidden",
@@ -279,7 +400,10 @@ fn a_release_starts_and_advances_under_policies_that_cannot_be_read_and_is_not_p
     let status = world.status();
     let condition = conditions::get(&status, conditions::HELD).unwrap();
     assert_eq!(condition.reason, "PoliciesUnreadable");
-    assert_eq!(condition.message, "CanaryPolicies cannot be read: forbidden");
+    assert_eq!(
+        condition.message,
+        "CanaryPolicies cannot be read: forbidden"
+    );
     let waits = status.release.unwrap().waiting_for;
     assert_eq!(waits.as_deref(), Some(crate::policy::UNREADABLE));
 
