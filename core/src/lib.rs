@@ -12,6 +12,7 @@ pub mod alert;
 pub mod canary;
 pub mod capability;
 pub mod crd;
+pub mod guard;
 pub mod hook;
 pub mod message;
 pub mod names;

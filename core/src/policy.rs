@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 pub use calendar::{Calendar, Freeze, Outlook};
 pub use check::{validate, warnings};
 pub use labels::labels;
-pub use objection::{Objection, Verdict, gate};
+pub use objection::{Objection, UNREADABLE, Verdict, gate};
 pub use release::{Holds, Moment, blocks, holds, is_releasing};
 
 use crate::canary::{duration, is_default};

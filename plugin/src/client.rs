@@ -2,6 +2,7 @@
 
 mod below;
 mod deployments;
+mod each;
 mod events;
 mod inspect;
 mod objects;
@@ -15,10 +16,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use canary_core::canary::Canary;
+use canary_core::guard::Guard;
 use futures::{Stream, StreamExt};
 use kube::api::{DynamicObject, ListParams};
 use kube::config::ExecInteractiveMode;
-use kube::core::{DeserializeGuard, GroupVersionKind};
+use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config, Resource};
@@ -45,10 +47,11 @@ pub struct Cluster {
     pub namespace: String,
     server: String,
     limit: Option<Duration>,
+    told: each::Told,
 }
 
 /// A Canary, or the reason why this version cannot read it.
-pub type Guarded = DeserializeGuard<Canary>;
+pub type Guarded = Guard<Canary>;
 
 #[derive(Clone, Copy)]
 enum Access {
@@ -87,6 +90,7 @@ impl Cluster {
             namespace,
             server,
             limit,
+            told: each::Told::default(),
         })
     }
 
@@ -106,10 +110,12 @@ impl Cluster {
     /// All Canaries of a namespace, or of all namespaces.
     pub async fn canaries(&self, namespace: Option<&str>) -> Result<Vec<Guarded>, Error> {
         let api = self.guarded(namespace);
-        let list = self
-            .call(Access::Read, api.list(&ListParams::default()))
-            .await?;
-        Ok(list.items)
+        self.each(api, &ListParams::default()).await
+    }
+
+    /// All Canaries that can be read. Each other one is told.
+    pub async fn readable_canaries(&self, namespace: Option<&str>) -> Result<Vec<Canary>, Error> {
+        Ok(self.readable("canary", self.canaries(namespace).await?))
     }
 
     /// An object that only adds to the picture; `None` where it does not exist.
@@ -119,12 +125,12 @@ impl Cluster {
         name: &str,
         resource: &ApiResource,
     ) -> Result<Option<DynamicObject>, Error> {
-        let api: Api<DynamicObject> = match namespace {
+        let api: Api<Guard<DynamicObject>> = match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
             None => Api::all_with(self.client.clone(), resource),
         };
         match self.call(Access::Read, api.get(name)).await {
-            Ok(object) => Ok(Some(object)),
+            Ok(object) => readable(&resource.kind, object).map(Some),
             Err(Error::NotFound { .. } | Error::NoCrd) => Ok(None),
             Err(error) => Err(error),
         }
@@ -157,15 +163,16 @@ impl Cluster {
         name: &str,
         resource: &ApiResource,
     ) -> impl Stream<Item = Option<DynamicObject>> + use<> {
-        let api: Api<DynamicObject> =
+        let api: Api<Guard<DynamicObject>> =
             Api::namespaced_with(self.client.clone(), namespace, resource);
         let fields = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        // Of one that cannot be read what was seen last stays.
         watcher(api, fields)
             .default_backoff()
             .filter_map(|event| async move {
                 match event {
                     Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
-                        Some(Some(object))
+                        object.0.ok().map(Some)
                     }
                     Ok(watcher::Event::Delete(_)) => Some(None),
                     _ => None,
@@ -194,14 +201,18 @@ impl Cluster {
         labels: &str,
         resource: &ApiResource,
     ) -> Result<Vec<DynamicObject>, Error> {
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), resource);
-        let list = self
-            .call(
-                Access::Read,
-                api.list(&ListParams::default().labels(labels)),
-            )
-            .await?;
-        Ok(list.items)
+        let found = self.list_each_labelled(labels, resource).await?;
+        Ok(self.readable(&resource.kind, found))
+    }
+
+    /// The same, with those that cannot be read.
+    pub async fn list_each_labelled(
+        &self,
+        labels: &str,
+        resource: &ApiResource,
+    ) -> Result<Vec<Guard<DynamicObject>>, Error> {
+        let api = Api::all_with(self.client.clone(), resource);
+        self.each(api, &ListParams::default().labels(labels)).await
     }
 
     async fn call<T>(
@@ -326,7 +337,13 @@ impl Cluster {
 
 /// The Canary, or a sentence that says why this version cannot read it.
 pub fn read(guarded: Guarded) -> Result<Canary, Error> {
+    readable("canary", guarded)
+}
+
+/// The object, or a sentence that says why this version cannot read it.
+pub fn readable<K>(kind: &str, guarded: Guard<K>) -> Result<K, Error> {
     guarded.0.map_err(|invalid| Error::Unreadable {
+        kind: kind.to_owned(),
         name: invalid.metadata.name.clone().unwrap_or_default(),
         cause: one_line(&invalid.error),
     })

@@ -106,8 +106,12 @@ pub enum Error {
     },
     #[error("{0}")]
     Api(String),
-    #[error("canary {name} cannot be read by this version of the plugin: {cause}")]
-    Unreadable { name: String, cause: String },
+    #[error("{kind} {name} cannot be read by this version of the plugin: {cause}")]
+    Unreadable {
+        kind: String,
+        name: String,
+        cause: String,
+    },
     #[error(transparent)]
     Manifest(#[from] Malformed),
     #[error("output: {0}")]

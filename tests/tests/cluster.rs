@@ -59,6 +59,8 @@ mod tools;
 mod tree;
 #[path = "cluster/undo.rs"]
 mod undo;
+#[path = "cluster/unreadable.rs"]
+mod unreadable;
 #[path = "cluster/verbs.rs"]
 mod verbs;
 #[path = "cluster/webhook_down.rs"]

@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
+use canary_core::guard::{Guard, Unreadable};
 use kube::api::{
     Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, Preconditions,
 };
 use kube::core::{ApiResource, Status};
 use kube::{Client, Error};
 use serde_json::{Value, json};
+use tracing::warn;
 
 use crate::lease::Fence;
 use crate::target::generated::{self, Generated};
@@ -247,16 +249,25 @@ impl Cluster {
         answered(object, "get", kind, (namespace, name))
     }
 
+    /// Objects of a namespace, but for those that cannot be read: of each that is said.
     pub async fn list(
         &self,
         kind: Kind,
         namespace: &str,
         params: &ListParams,
     ) -> Result<Vec<Value>, ApiError> {
-        let objects = self.api(kind, namespace).list(params).await;
+        let api: Api<Guard<DynamicObject>> =
+            Api::namespaced_with(self.client.clone(), namespace, &kind.resource());
+        let objects = api.list(params).await;
         let objects =
             objects.map_err(|error| ApiError::new("list", kind, (namespace, "*"), error))?;
-        Ok(objects.items.into_iter().map(into_value).collect())
+        let read = objects.items.into_iter().filter_map(|object| {
+            let said = |bad: &Unreadable| {
+                warn!(kind = %kind.resource().kind, object = %bad.id(), error = %bad.error, "cannot be read and is left alone");
+            };
+            object.0.inspect_err(said).ok()
+        });
+        Ok(read.map(into_value).collect())
     }
 
     /// Applies all fields of an object that is wholly ours. With `metadata.resourceVersion` it

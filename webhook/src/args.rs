@@ -107,6 +107,10 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', default_value = "")]
     pub include_label_prefix: Vec<String>,
 
+    /// Whether CanaryPolicies apply: off for an installation without the right to read them
+    #[arg(long, value_enum, default_value_t = Policies::On, env = "CANARY_POLICIES")]
+    pub policies: Policies,
+
     /// Track ConfigMaps and Secrets of targets
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, default_value_t = true, default_missing_value = "true")]
     pub enable_config_tracking: bool,
@@ -148,6 +152,15 @@ pub struct Args {
     /// Flags of Flagger's that were given and mean nothing here, each with its successor
     #[arg(skip)]
     pub dropped: Vec<String>,
+}
+
+/// Whether `CanaryPolicies` are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Policies {
+    /// Nothing is promoted while they cannot be read
+    On,
+    /// As if there were none
+    Off,
 }
 
 /// Who is told of the releases of Canaries that name no alerts of their own.

@@ -4,6 +4,7 @@
 //!  watch per kind ─► ingest ─► Cache<projection> ─► wake: Canaries that showed interest in it
 //! ```
 
+mod condition;
 mod interest;
 mod packed;
 mod policies;
@@ -27,6 +28,7 @@ use crate::cache::{Cache, Key};
 use crate::target::autoscaler;
 use crate::target::view::{Deployment, strings};
 
+use condition::Conditions;
 use interest::Interests;
 pub use packed::{Autoscaler, Packed, Service};
 pub use policies::{Labels, Stated};
@@ -72,6 +74,7 @@ pub struct Caches {
     schema: AtomicBool,
     schema_seen: AtomicBool,
     interests: Mutex<Interests>,
+    conditions: Conditions,
     targets: Targets,
     /// Who wrote the status of a Canary last.
     status_managers: Mutex<HashMap<Key, String>>,
@@ -92,9 +95,9 @@ impl Caches {
             && self.config_maps.synced()
             && self.secrets.synced()
             && self.templates.synced()
-            && self.policies.synced()
-            && self.namespaces.synced()
-            && self.enforcers.synced()
+            && (self.policies.synced() || self.is_given_up(Kind::Policy))
+            && (self.namespaces.synced() || self.is_given_up(Kind::Namespace))
+            && (self.enforcers.synced() || self.is_given_up(Kind::Enforcer))
             && self.schema_seen.load(Ordering::Acquire)
     }
 
@@ -125,7 +128,7 @@ impl Caches {
 
     /// What a write of ours was answered with.
     pub fn written(&self, kind: Kind, object: Value) {
-        self.store(kind, object, true);
+        self.take_in(kind, object, true);
     }
 
     /// What a watch has seen.
@@ -134,7 +137,7 @@ impl Caches {
         let woken = wakes(kind, &object);
         let key = key_of(&object);
         let before = self.wakes_before(kind, &key);
-        let news = self.store(kind, object, false);
+        let news = self.take_in(kind, object, false);
         // After it is stored: whoever is told looks at once.
         if kind == Kind::Canary && self.is_unattended(&key) {
             self.membership.notify_one();
@@ -146,7 +149,28 @@ impl Caches {
         }
     }
 
-    fn store(&self, kind: Kind, mut object: Value, written: bool) -> bool {
+    /// True if it is news. What cannot be read is said, and what is known of it stays.
+    fn take_in(&self, kind: Kind, object: Value, written: bool) -> bool {
+        let key = key_of(&object);
+        let version = text(&object, "/metadata/resourceVersion");
+        match self.store(kind, object, written) {
+            Ok(news) => {
+                self.note_readable(kind, &key);
+                news
+            }
+            Err(error) => {
+                self.note_unreadable(kind, &key, &version, &error.to_string());
+                false
+            }
+        }
+    }
+
+    fn store(
+        &self,
+        kind: Kind,
+        mut object: Value,
+        written: bool,
+    ) -> Result<bool, serde_json::Error> {
         let key = key_of(&object);
         let version = text(&object, "/metadata/resourceVersion");
         if kind == Kind::Canary {
@@ -157,18 +181,18 @@ impl Caches {
         {
             metadata.remove("managedFields");
         }
-        match kind {
+        Ok(match kind {
             Kind::Canary => {
                 let before = self.canaries.get_key(&key);
-                let news = parsed(&self.canaries, key.clone(), &version, object, written);
+                let news = parsed(&self.canaries, key.clone(), &version, object, written)?;
                 self.targets.update(&key, &self.canaries);
                 self.pass_on_place(&key, before.as_deref());
                 news
             }
-            Kind::Policy => self.store_policy(object, written),
+            Kind::Policy => self.store_policy(object, written)?,
             Kind::Namespace => self.store_namespace(&object, written),
             Kind::Enforcer => put(&self.enforcers, key, &version, (), written),
-            Kind::MetricTemplate => parsed(&self.templates, key, &version, object, written),
+            Kind::MetricTemplate => parsed(&self.templates, key, &version, object, written)?,
             Kind::Deployment => put(
                 &self.deployments,
                 key,
@@ -195,7 +219,7 @@ impl Caches {
             ),
             Kind::Definition => self.look_at_schema(&object),
             Kind::Revision | Kind::Event | Kind::AlertProvider => false,
-        }
+        })
     }
 
     fn note_status_manager(&self, key: &Key, canary: &Value) {
@@ -253,6 +277,7 @@ impl Caches {
     }
 
     fn forget(&self, kind: Kind, key: &Key) {
+        self.note_readable(kind, key);
         let before = self.wakes_before(kind, key);
         match kind {
             Kind::Canary => {
@@ -295,6 +320,8 @@ impl Caches {
     }
 
     fn retain(&self, kind: Kind, listed: &HashSet<Key>) {
+        self.note_filled(kind);
+        self.keep_unreadable(kind, |key| listed.contains(key));
         let gone = match kind {
             Kind::Canary => self.canaries.retain_listed(listed),
             Kind::Policy => self.policies.retain_listed(listed),
@@ -308,6 +335,9 @@ impl Caches {
             Kind::Route => self.routes.retain_listed(listed),
             Kind::ConfigMap | Kind::Secret => self.configs(kind).retain_listed(listed),
             Kind::Definition => {
+                if listed.is_empty() {
+                    self.schema.store(false, Ordering::Release);
+                }
                 self.schema_seen.store(true, Ordering::Release);
                 Vec::new()
             }
@@ -327,6 +357,16 @@ impl Caches {
         }
         for key in gone {
             self.wake(kind, &key);
+        }
+    }
+
+    /// The API server has no such kind (any more), and so there are none.
+    fn leave(&self, kind: Kind) {
+        self.note_working(kind);
+        warn!(kind = %kind.resource().kind, "the API server does not know this kind: there are none");
+        // Before its definition is there no Canary can be released: we are not ready.
+        if kind != Kind::Canary || self.canaries.synced() {
+            self.retain(kind, &HashSet::new());
         }
     }
 
@@ -366,14 +406,9 @@ fn parsed<T: serde::de::DeserializeOwned>(
     version: &str,
     object: Value,
     written: bool,
-) -> bool {
-    match serde_json::from_value(object) {
-        Ok(value) => put(cache, key, version, value, written),
-        Err(error) => {
-            warn!(object = %key, %error, "cannot be read and is left alone");
-            false
-        }
-    }
+) -> Result<bool, serde_json::Error> {
+    let value = serde_json::from_value(object)?;
+    Ok(put(cache, key, version, value, written))
 }
 
 fn text(object: &Value, pointer: &str) -> String {

@@ -32,4 +32,5 @@ mod text;
 pub mod tick;
 pub mod tls;
 pub mod transport;
+pub mod watch;
 pub mod world;

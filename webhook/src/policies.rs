@@ -32,7 +32,8 @@ pub async fn keep(caches: Arc<Caches>, cluster: Cluster, clock: Clock) {
         let mut next = None;
         let mut failed = false;
         let wanted = is_required(&caches);
-        if required != Some(wanted) {
+        // Policies that nobody could read yet may have the rule: its entry stays as it is.
+        if required != Some(wanted) && caches.policies.synced() {
             match required::ensure(&cluster, wanted).await {
                 Ok(true) => required = Some(wanted),
                 Ok(false) => failed = true,
@@ -112,7 +113,10 @@ fn conditions(policy: &Stated, caches: &Caches, now: Timestamp) -> Vec<Condition
         Some(why) => (false, "Invalid", why),
     };
     let missing = missing(policy.rules.spec.enforcement, caches);
-    let installed = if missing.is_empty() {
+    let installed = if !caches.enforcers.synced() {
+        let why = "the server cannot read validatingadmissionpolicies: give it the right to list and watch them";
+        (false, "Unreadable", why.to_owned())
+    } else if missing.is_empty() {
         (true, "Installed", String::new())
     } else {
         let why = format!(

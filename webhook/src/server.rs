@@ -15,7 +15,7 @@ use tracing::info;
 use crate::admission::Flood;
 use crate::alerts::{self, Alerts, Providers};
 use crate::api::Cluster;
-use crate::args::Args;
+use crate::args::{Args, Policies};
 use crate::caches::{self, Caches};
 use crate::clock::Clock;
 use crate::controller::Controller;
@@ -55,7 +55,12 @@ pub async fn run(args: Args, flood: Arc<Flood>) -> Result<()> {
 
     let telemetry = serve_telemetry(args.port, registry);
     let namespace = Some(args.namespace.clone()).filter(|namespace| !namespace.is_empty());
-    let watches = caches::watch(caches.clone(), cluster.clone(), namespace);
+    let with_policies = args.policies == Policies::On;
+    if !with_policies {
+        info!("--policies=off: CanaryPolicies are not read, and apply to nothing");
+        caches.go_without_policies();
+    }
+    let watches = caches::watch(caches.clone(), cluster.clone(), clock, namespace);
     let election = Election {
         api: Api::namespaced(client.clone(), &args.own_namespace),
         name: LEASE.to_owned(),
@@ -70,7 +75,7 @@ pub async fn run(args: Args, flood: Arc<Flood>) -> Result<()> {
         tokio::select! {
             lost = election.keep(&fence) => Err::<(), _>(anyhow::Error::new(lost)),
             () = keeper.keep(&fence) => bail!("the certificates are not kept any more"),
-            () = policies::keep(caches.clone(), cluster, clock) => Ok(()),
+            () = policies::keep(caches.clone(), cluster, clock), if with_policies => Ok(()),
             () = controller.run() => Ok(()),
         }
     };

@@ -95,6 +95,19 @@ pub fn interests(canary: &Canary, target: Option<&Deployment>) -> HashSet<(Kind,
     set
 }
 
+/// A route that is there and was never read must not be taken for one that is not.
+fn check_readable(caches: &Caches, namespace: &str, route: &str) -> Result<(), Problem> {
+    let bad = caches.unreadable(Kind::Route, &Key::new(namespace, route));
+    match bad.filter(|_| caches.route(namespace, route).is_none()) {
+        None => Ok(()),
+        Some(error) => {
+            let text =
+                format!("ApisixRoute {namespace}/{route} is there and cannot be read: {error}");
+            Err(problem("RouteInvalid", text))
+        }
+    }
+}
+
 // === impl World ===
 
 impl World {
@@ -121,6 +134,9 @@ impl World {
                 let (source, generated) = router
                     .names(canary)
                     .map_err(|error| problem("RouteInvalid", error.to_string()))?;
+                for name in [&source, &generated] {
+                    check_readable(caches, &namespace, name)?;
+                }
                 (
                     caches.route(&namespace, &source),
                     caches.route(&namespace, &generated),

@@ -39,6 +39,9 @@ impl Objection {
     }
 }
 
+/// The gate of a release whose policies cannot be read.
+pub const UNREADABLE: &str = "CanaryPolicy objects to be readable";
+
 /// Name of a policy as a gate of a release.
 pub fn gate(policy: &str) -> String {
     format!("CanaryPolicy {policy}")

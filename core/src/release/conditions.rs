@@ -13,7 +13,8 @@ pub const BASELINE_REPLACED: &str = "BaselineReplaced";
 pub const NOT_OBSERVED: &str = "NotObserved";
 pub const PAUSED: &str = "Paused";
 pub const DRIFT: &str = "Drift";
-/// True while a `CanaryPolicy` keeps the release from starting, going on or being promoted.
+/// True while a `CanaryPolicy`, or that none can be read, keeps the release from starting, going on or being
+/// promoted.
 pub const HELD: &str = "Held";
 /// True from a check that did not pass, or a metric server that did not answer, until one does: why,
 /// in the words of the Event.

@@ -82,6 +82,8 @@ pub struct Governance {
     pub holds: Holds,
     /// Against the request that is to be answered.
     pub request: Vec<Objection>,
+    /// Why nobody can tell what they are, and what to do about it: nothing is promoted meanwhile.
+    pub unreadable: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

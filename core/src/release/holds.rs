@@ -5,13 +5,13 @@
 //!  advance ─► Progressing       at its weight; checks go on, and failures roll back
 //!  promote ─► WaitingPromotion  likewise, or until a person promotes it
 //! ```
-//! A rollback is never held. A hold ends by its time, or by a change of the policy; both wake us.
+//! Policies that cannot be read hold each promotion: what they say may be no. A rollback is never held. A hold ends by its time, or by a change of the policy; both wake us.
 
 use jiff::Timestamp;
 
 use crate::message::{Approval, Message};
 use crate::names;
-use crate::policy::Objection;
+use crate::policy::{Objection, UNREADABLE};
 use crate::release::draft::Draft;
 use crate::release::{conditions, gates, promotion};
 use crate::request::Verb;
@@ -30,31 +30,65 @@ const BROKEN_GLASS: &str = "break-glass";
 /// What `waitingFor` begins with when it is no webhook of the Canary.
 const POLICY: &str = "CanaryPolicy ";
 
+/// What keeps a release, in the words of its status.
+struct Held {
+    gate: String,
+    why: String,
+    reason: &'static str,
+    /// Nothing but a person's leave is missing.
+    approval: bool,
+}
+
 /// Whether policies keep the release from it. Said once for a hold, and kept in `waitingFor`.
 pub fn is_held(d: &mut Draft<'_>, hold: Hold) -> bool {
+    let Some(held) = unread(d, hold).or_else(|| objected(d, hold)) else {
+        return false;
+    };
+    if d.release().waiting_for.as_ref() != Some(&held.gate) {
+        d.say(if held.approval {
+            Message::WaitingForApproval {
+                approval: Approval::Promotion,
+                hook: held.gate.clone(),
+            }
+        } else {
+            Message::Held(held.why.clone())
+        });
+    }
+    d.release().waiting_for = Some(held.gate);
+    d.condition(conditions::HELD, held.reason, &held.why);
+    wake(d);
+    true
+}
+
+/// No break-glass and no approval opens it: nobody knows what it would have to open.
+fn unread(d: &Draft<'_>, hold: Hold) -> Option<Held> {
+    let why = d.facts.policy.unreadable.as_ref()?;
+    (hold == Hold::Promote).then(|| Held {
+        gate: UNREADABLE.to_owned(),
+        why: why.clone(),
+        reason: "PoliciesUnreadable",
+        approval: false,
+    })
+}
+
+fn objected(d: &Draft<'_>, hold: Hold) -> Option<Held> {
     let against = against(d, hold);
     if against.is_empty() {
-        return false;
+        return None;
     }
     let mut gates: Vec<String> = against.iter().map(|it| it.gate()).collect();
     gates.dedup();
-    let (gate, why) = (gates.join(", "), sentence(&against));
     let approval = hold == Hold::Promote && going_on_is_free(d);
-    if d.release().waiting_for.as_ref() != Some(&gate) {
-        d.say(if approval {
-            Message::WaitingForApproval {
-                approval: Approval::Promotion,
-                hook: gate.clone(),
-            }
-        } else {
-            Message::Held(why.clone())
-        });
-    }
-    d.release().waiting_for = Some(gate);
-    let reason = if approval { "Approval" } else { "CanaryPolicy" };
-    d.condition(conditions::HELD, reason, &why);
-    wake(d);
-    true
+    Some(Held {
+        gate: gates.join(", "),
+        why: sentence(&against),
+        reason: if approval { "Approval" } else { "CanaryPolicy" },
+        approval,
+    })
+}
+
+fn is_free(d: &Draft<'_>, hold: Hold) -> bool {
+    unread(d, hold).is_none() && against(d, hold).is_empty()
 }
 
 /// The next check of a release that is held where it is: no later than the hold ends.
@@ -77,8 +111,8 @@ pub fn lifted(d: &mut Draft<'_>) -> bool {
     if !is_waiting(&d.status) {
         return false;
     }
-    let advance = against(d, Hold::Advance).is_empty();
-    let promote = d.phase() != Phase::WaitingPromotion || against(d, Hold::Promote).is_empty();
+    let advance = is_free(d, Hold::Advance);
+    let promote = d.phase() != Phase::WaitingPromotion || is_free(d, Hold::Promote);
     if !(advance && promote) {
         wake(d);
         return false;

@@ -60,6 +60,9 @@ namespace and account and with its labels. The templates change what values say,
 {{- if not .Values.configTracking.enabled -}}
 {{- $args = append $args "--enable-config-tracking=false" -}}
 {{- end -}}
+{{- if not .Values.policies.enabled -}}
+{{- $args = append $args "--policies=off" -}}
+{{- end -}}
 {{- with .Values.eventWebhook -}}
 {{- $args = append $args (printf "--event-webhook=%s" .) -}}
 {{- end -}}

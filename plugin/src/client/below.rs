@@ -11,7 +11,8 @@ use kube::runtime::{WatchStreamExt as _, reflector, watcher};
 use kube::{Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use super::{Access, Cluster};
+use super::Cluster;
+use super::each::readable_events;
 use crate::exit::{Error, one_line};
 use crate::report::{Listed, Unread};
 
@@ -42,12 +43,13 @@ impl Owned for k8s_openapi::api::core::v1::Pod {
 impl Cluster {
     /// The objects that a selector finds. They only add to the picture: what goes wrong is part of it.
     pub async fn owned<K: Owned>(&self, namespace: &str, selector: &Selector) -> Listed<K> {
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let api = Api::namespaced(self.client.clone(), namespace);
         let params = ListParams::default().labels_from(selector);
-        match self.call(Access::Read, api.list(&params)).await {
-            Ok(mut list) => {
-                list.items.iter_mut().for_each(lean);
-                Listed::Found(list.items.into_iter().map(Arc::new).collect())
+        match self.each(api, &params).await {
+            Ok(list) => {
+                let mut found = self.readable(K::PLURAL, list);
+                found.iter_mut().for_each(lean);
+                Listed::Found(found.into_iter().map(Arc::new).collect())
             }
             Err(error) => Listed::Unknown(unread::<K>(&error)),
         }
@@ -59,12 +61,11 @@ impl Cluster {
         namespace: &str,
         selector: &Selector,
     ) -> impl Stream<Item = Listed<K>> + use<K> {
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let api = Api::namespaced(self.client.clone(), namespace);
         let config = watcher::Config::default().labels_from(selector);
         let (reader, writer) = reflector::store();
         let cluster = self.clone();
-        watcher(api, config)
-            .default_backoff()
+        readable_events(watcher(api, config).default_backoff())
             .modify(lean)
             .reflect(writer)
             .filter_map(move |event| {

@@ -6,6 +6,7 @@ use kube::Api;
 use kube::runtime::{WatchStreamExt, watcher};
 
 use super::Cluster;
+use super::each::readable_events;
 use crate::exit::Error;
 
 // === impl Cluster ===
@@ -18,10 +19,10 @@ impl Cluster {
         namespace: &str,
         uid: &str,
     ) -> impl Stream<Item = Result<watcher::Event<Event>, Error>> + use<> {
-        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let api = Api::namespaced(self.client.clone(), namespace);
         let about = format!("involvedObject.kind=Canary,involvedObject.uid={uid}");
         let config = watcher::Config::default().fields(&about);
-        self.persistent(watcher(api, config).default_backoff())
+        self.persistent(readable_events(watcher(api, config).default_backoff()))
             .boxed()
     }
 }

@@ -27,16 +27,13 @@ impl Cluster {
         namespace: Option<&str>,
         resource: &ApiResource,
     ) -> Result<Option<Vec<Value>>, Error> {
-        let api: Api<DynamicObject> = match namespace {
+        let api = match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, resource),
             None => Api::all_with(self.client.clone(), resource),
         };
-        match self
-            .call(Access::Read, api.list(&ListParams::default()))
-            .await
-        {
-            Ok(list) => list
-                .items
+        match self.each(api, &ListParams::default()).await {
+            Ok(list) => self
+                .readable(&resource.kind, list)
                 .iter()
                 .map(json)
                 .collect::<Result<_, _>>()

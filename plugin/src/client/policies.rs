@@ -8,7 +8,7 @@ use k8s_openapi::api::authorization::v1::{
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::core::{DeserializeGuard, GroupVersionKind, Request, Status};
+use kube::core::{GroupVersionKind, Request, Status};
 use kube::discovery::ApiResource;
 use serde_json::Value;
 
@@ -62,27 +62,14 @@ impl Cluster {
         Err(self.refused(Access::Write, &status))
     }
 
-    /// All policies; none where their CRD is not installed.
+    /// All policies that can be read; none where their CRD is not installed.
     pub async fn policies(&self) -> Result<Vec<CanaryPolicy>, Error> {
-        let api: Api<DeserializeGuard<CanaryPolicy>> = Api::all(self.client.clone());
-        let list = match self
-            .call(Access::Read, api.list(&ListParams::default()))
-            .await
-        {
-            Ok(list) => list.items,
-            Err(Error::NoCrd) => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        let read = list.into_iter().map(|guarded| {
-            guarded.0.map_err(|invalid| {
-                Error::Api(format!(
-                    "CanaryPolicy {} cannot be read by this version of the plugin: {}",
-                    invalid.metadata.name.unwrap_or_default(),
-                    one_line(&invalid.error)
-                ))
-            })
-        });
-        read.collect()
+        let api = Api::all(self.client.clone());
+        match self.each(api, &ListParams::default()).await {
+            Ok(list) => Ok(self.readable("CanaryPolicy", list)),
+            Err(Error::NoCrd) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Labels of a namespace; none where this user may not read them, or it does not exist.

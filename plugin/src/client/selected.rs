@@ -21,18 +21,14 @@ impl Cluster {
         labels: &str,
     ) -> Result<Vec<Guarded>, Error> {
         let params = ListParams::default().labels(labels);
-        let list = self
-            .call(Access::Read, self.guarded(namespace).list(&params))
-            .await?;
-        Ok(list.items)
+        self.each(self.guarded(namespace), &params).await
     }
 
     /// Pods with these labels.
     pub async fn pods(&self, namespace: &str, labels: &str) -> Result<Vec<Pod>, Error> {
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let api = Api::namespaced(self.client.clone(), namespace);
         let params = ListParams::default().labels(labels).limit(MOST_PODS);
-        let list = self.call(Access::Read, api.list(&params)).await?;
-        Ok(list.items)
+        Ok(self.readable("pod", self.each(api, &params).await?))
     }
 
     /// A template that the controller keeps; none if it is not kept (any more).

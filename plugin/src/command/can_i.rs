@@ -150,9 +150,9 @@ fn applies(policy: &CanaryPolicy, labels: Option<&BTreeMap<String, String>>) -> 
 }
 
 async fn others(cluster: &Cluster, canary: &Canary) -> Result<usize, Error> {
-    let all = cluster.canaries(Some(&cluster.namespace)).await?;
-    let others = all.iter().filter_map(|guarded| guarded.0.as_ref().ok());
-    Ok(others
+    let all = cluster.readable_canaries(Some(&cluster.namespace)).await?;
+    Ok(all
+        .iter()
         .filter(|other| other.name_any() != canary.name_any() && is_releasing(other))
         .count())
 }

@@ -46,12 +46,12 @@ pub async fn image(args: &SetImageArgs, cluster: &Cluster, output: &Output) -> R
 /// The Canary whose target it is; of several the older one acts.
 async fn canary_of(cluster: &Cluster, target: &str) -> Result<Canary, Error> {
     let namespace = cluster.namespace.as_str();
-    let all = cluster.canaries(Some(namespace)).await?;
+    let canaries = cluster.readable_canaries(Some(namespace)).await?;
     let releases = |canary: &Canary| {
         canary.spec.target_ref.kind == "Deployment" && canary.target_name() == target
     };
-    let canaries = all.into_iter().filter_map(|guarded| guarded.0.ok());
     let oldest = canaries
+        .into_iter()
         .filter(releases)
         .min_by_key(|canary| created(&canary.metadata));
     oldest.ok_or_else(|| Error::NoObject {

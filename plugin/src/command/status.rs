@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use canary_core::canary::Canary;
 use futures::StreamExt;
 use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 
 use crate::args::StatusArgs;
 use crate::args::format::{ListFormat, Machine};
-use crate::client::{self, Cluster, Guarded};
+use crate::client::{Cluster, Guarded};
 use crate::env::now;
 use crate::exit::{Error, code};
 use crate::follow::{Fate, Follower, fate, observe, observe_pods};
@@ -61,7 +62,7 @@ async fn one(
 }
 
 async fn all(args: &StatusArgs, cluster: &Cluster, output: &Output) -> Result<u8, Error> {
-    let (reports, unreadable) = split(cluster.canaries(scope(args, cluster)).await?);
+    let reports = reports(cluster.readable_canaries(scope(args, cluster)).await?);
     match &args.output {
         Some(ListFormat::Machine(format)) => output.machine(format, &report::list(reports))?,
         Some(ListFormat::Name) => {
@@ -74,10 +75,7 @@ async fn all(args: &StatusArgs, cluster: &Cluster, output: &Output) -> Result<u8
             output.print(&whole_table(&reports, &output.theme(), args))?;
         }
     }
-    match unreadable {
-        Some(error) => Err(error),
-        None => Ok(code::OK),
-    }
+    Ok(code::OK)
 }
 
 /// Until the release ends; at rest, until the next one has.
@@ -173,7 +171,7 @@ pub(super) fn verdict(report: &CanaryReport, number: Option<i64>) -> Result<u8, 
 /// All Canaries, until somebody ends it.
 async fn follow_all(args: &StatusArgs, cluster: &Cluster, output: &Output) -> Result<u8, Error> {
     // Errors of the first read are final; those of a watch may pass.
-    cluster.canaries(scope(args, cluster)).await?;
+    cluster.readable_canaries(scope(args, cluster)).await?;
     let mut events = Box::pin(cluster.watch_canaries(scope(args, cluster)));
     let empty = nothing_found(args, cluster);
     let mut reports = BTreeMap::new();
@@ -187,7 +185,10 @@ async fn follow_all(args: &StatusArgs, cluster: &Cluster, output: &Output) -> Re
                 Some(event) => {
                     let event = event?;
                     complete |= matches!(event, Event::InitDone);
-                    take_in(&mut reports, event);
+                    if let Some(warning) = take_in(&mut reports, event, cluster) {
+                        view.step_aside();
+                        anstream::eprintln!("{warning}");
+                    }
                 }
                 None => return Ok(code::OK),
             },
@@ -200,7 +201,12 @@ async fn follow_all(args: &StatusArgs, cluster: &Cluster, output: &Output) -> Re
     }
 }
 
-fn take_in(reports: &mut BTreeMap<Meta, CanaryReport>, event: Event<Guarded>) {
+/// The warning that is to be printed, if there is any.
+fn take_in(
+    reports: &mut BTreeMap<Meta, CanaryReport>,
+    event: Event<Guarded>,
+    cluster: &Cluster,
+) -> Option<String> {
     let meta = |canary: &Guarded| Meta {
         namespace: canary.namespace().unwrap_or_default(),
         name: canary.name_any(),
@@ -211,31 +217,32 @@ fn take_in(reports: &mut BTreeMap<Meta, CanaryReport>, event: Event<Guarded>) {
             reports.remove(&meta(&canary));
         }
         Event::Apply(canary) | Event::InitApply(canary) => {
-            if let Ok(canary) = client::read(canary) {
-                let report = Observed::alone(canary).report();
-                reports.insert(report.metadata.clone(), report);
+            match canary.0 {
+                Ok(canary) => {
+                    let report = Observed::alone(canary).report();
+                    reports.insert(report.metadata.clone(), report);
+                }
+                // What was seen of it last stays.
+                Err(bad) => return cluster.unread("canary", &bad),
             }
         }
         Event::InitDone => {}
     }
+    None
 }
 
 fn scope<'a>(args: &StatusArgs, cluster: &'a Cluster) -> Option<&'a str> {
     (!args.all_namespaces).then_some(cluster.namespace.as_str())
 }
 
-/// What can be read, in the order of names, and the first that cannot.
-fn split(canaries: Vec<Guarded>) -> (Vec<CanaryReport>, Option<Error>) {
-    let mut reports = Vec::new();
-    let mut unreadable = None;
-    for canary in canaries {
-        match client::read(canary) {
-            Ok(canary) => reports.push(Observed::alone(canary).report()),
-            Err(error) => unreadable = unreadable.or(Some(error)),
-        }
-    }
+/// In the order of names.
+fn reports(canaries: Vec<Canary>) -> Vec<CanaryReport> {
+    let reports = canaries.into_iter();
+    let mut reports: Vec<_> = reports
+        .map(|canary| Observed::alone(canary).report())
+        .collect();
     reports.sort_by(|left, right| left.metadata.cmp(&right.metadata));
-    (reports, unreadable)
+    reports
 }
 
 fn nothing_found(args: &StatusArgs, cluster: &Cluster) -> String {
@@ -285,6 +292,13 @@ pub(super) struct View<'a> {
 // === impl View ===
 
 impl<'a> View<'a> {
+    /// Something else is to be printed: what is drawn next leaves it there.
+    fn step_aside(&mut self) {
+        if self.screen.is_some() {
+            self.screen = Some(Screen::default());
+        }
+    }
+
     pub(super) fn new(args: &'a StatusArgs, output: &'a Output) -> Self {
         let pictures = matches!(args.output, None | Some(ListFormat::Wide));
         let screen = (output.redraws && pictures).then(Screen::default);

@@ -228,7 +228,7 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
-    use kube::core::DeserializeGuard;
+    use canary_core::guard::Guard;
     use serde_json::{Value, json};
 
     use super::*;
@@ -238,7 +238,7 @@ mod tests {
         let mut canary = canary(&status("Progressing", weight, 0, &json!({})));
         canary.metadata.name = Some(name.into());
         canary.metadata.uid = Some(uid.into());
-        DeserializeGuard(Ok(canary))
+        Guard(Ok(canary))
     }
 
     fn meta(name: &str) -> Meta {

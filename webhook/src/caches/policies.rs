@@ -6,9 +6,7 @@ use std::sync::Arc;
 use canary_core::canary::Canary;
 use canary_core::policy::{CanaryPolicy, Policy, is_releasing};
 use serde_json::Value;
-use tracing::warn;
 
-use crate::api::Kind;
 use crate::cache::Key;
 use crate::caches::{Caches, key_of, put, text};
 use crate::target::view::strings;
@@ -39,15 +37,13 @@ impl Caches {
     }
 
     /// What a policy says is news; its status is our own.
-    pub(super) fn store_policy(&self, object: Value, written: bool) -> bool {
+    pub(super) fn store_policy(
+        &self,
+        object: Value,
+        written: bool,
+    ) -> Result<bool, serde_json::Error> {
         let (key, version) = (key_of(&object), text(&object, "/metadata/resourceVersion"));
-        let object: CanaryPolicy = match serde_json::from_value(object) {
-            Ok(object) => object,
-            Err(error) => {
-                warn!(policy = %key.name, %error, "cannot be read and is left alone");
-                return false;
-            }
-        };
+        let object: CanaryPolicy = serde_json::from_value(object)?;
         let before = self.policies.get_key(&key);
         let same = before.is_some_and(|before| before.object.spec == object.spec);
         let stated = Stated {
@@ -61,7 +57,7 @@ impl Caches {
         if news && !same {
             self.wake_all();
         }
-        news
+        Ok(news)
     }
 
     /// Labels decide which policies apply.
@@ -90,11 +86,4 @@ impl Caches {
         let policies = self.policies_of(&key.namespace);
         policies.iter().any(|policy| policy.rules.counts_releases())
     }
-}
-
-/// The API server has no such thing, or does not let us see it; all else goes on without.
-pub(super) fn is_done_without(kind: Kind, error: &str) -> bool {
-    let missing = error.contains("404");
-    let of_policies = matches!(kind, Kind::Policy | Kind::Namespace | Kind::Enforcer);
-    (missing && (of_policies || kind == Kind::Route)) || (of_policies && error.contains("403"))
 }

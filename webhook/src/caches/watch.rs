@@ -1,20 +1,23 @@
-//! The watches.
+//! The watches, and what becomes of what they see.
 
 use std::collections::HashSet;
+use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::{Stream, StreamExt as _, TryStreamExt as _};
-use kube::api::{Api, DynamicObject};
-use kube::core::PartialObjectMeta;
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
+use canary_core::guard::Guard;
+use kube::api::DynamicObject;
+use kube::core::{ApiResource, DynamicResourceScope, PartialObjectMeta};
+use kube::{Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tracing::warn;
 
 use crate::api::{Cluster, Kind};
 use crate::cache::Key;
 use crate::caches::Caches;
-use crate::caches::policies::is_done_without;
+use crate::caches::condition::of_policies;
+use crate::clock::Clock;
+use crate::watch::{Seen, Source};
 
 const WATCHED: [Kind; 9] = [
     Kind::Canary,
@@ -35,46 +38,54 @@ const GLANCED_AT: [Kind; 4] = [
     Kind::Enforcer,
 ];
 
+type Whole = Guard<DynamicObject>;
+type Glance = Guard<PartialObjectMeta<DynamicObject>>;
+
+/// An object of any kind, whole or its metadata alone.
+pub(super) trait Seeable {
+    fn into_object(self) -> DynamicObject;
+}
+
+/// What one kind is seen to be.
+pub(super) struct View {
+    caches: Arc<Caches>,
+    kind: Kind,
+    /// What the list that goes on has so far.
+    listed: HashSet<Key>,
+    /// That there are none of it is known.
+    absent: bool,
+}
+
 /// Fills the caches for as long as it is polled. With a namespace only that one is watched.
-pub async fn watch(caches: Arc<Caches>, cluster: Cluster, namespace: Option<String>) {
-    let api = |kind: Kind| -> Api<DynamicObject> {
-        let resource = kind.resource();
-        match &namespace {
-            Some(namespace) if !of_the_cluster(kind) => {
-                Api::namespaced_with(cluster.client().clone(), namespace, &resource)
-            }
-            _ => Api::all_with(cluster.client().clone(), &resource),
-        }
-    };
+pub async fn watch(caches: Arc<Caches>, cluster: Cluster, clock: Clock, namespace: Option<String>) {
     let mut watches = tokio::task::JoinSet::new();
-    for kind in WATCHED {
-        let config = match kind {
-            Kind::Definition => {
-                watcher::Config::default().fields("metadata.name=canaries.flagger.app")
-            }
-            _ => watcher::Config::default(),
-        };
-        watches.spawn(follow(caches.clone(), kind, watcher(api(kind), config)));
+    let wanted = |kind: &Kind| !(of_policies(*kind) && caches.without_policies());
+    for kind in WATCHED.into_iter().filter(wanted) {
+        let source = source::<Whole>(&cluster, kind, namespace.as_deref());
+        watches.spawn(follow(caches.clone(), kind, source, clock));
     }
-    for kind in GLANCED_AT {
-        let resource = kind.resource();
-        let metadata: Api<PartialObjectMeta<DynamicObject>> = match &namespace {
-            Some(namespace) if !of_the_cluster(kind) => {
-                Api::namespaced_with(cluster.client().clone(), namespace, &resource)
-            }
-            _ => Api::all_with(cluster.client().clone(), &resource),
-        };
-        let objects = watcher(metadata, watcher::Config::default());
-        let objects = objects.map_ok(|event| {
-            map_event(event, |partial| DynamicObject {
-                types: partial.types,
-                metadata: partial.metadata,
-                data: Value::Object(serde_json::Map::new()),
-            })
-        });
-        watches.spawn(follow(caches.clone(), kind, objects));
+    for kind in GLANCED_AT.into_iter().filter(wanted) {
+        let source = source::<Glance>(&cluster, kind, namespace.as_deref());
+        watches.spawn(follow(caches.clone(), kind, source, clock));
     }
     while watches.join_next().await.is_some() {}
+}
+
+fn source<K>(cluster: &Cluster, kind: Kind, namespace: Option<&str>) -> Source<K>
+where
+    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>
+        + DeserializeOwned
+        + Clone
+        + Debug
+        + Send
+        + 'static,
+{
+    let namespace = namespace.filter(|_| !of_the_cluster(kind));
+    let source = Source::new(cluster.client().clone(), kind.resource(), namespace);
+    match kind {
+        Kind::Definition => source.fields("metadata.name=canaries.flagger.app"),
+        _ => source,
+    }
 }
 
 const fn of_the_cluster(kind: Kind) -> bool {
@@ -84,56 +95,95 @@ const fn of_the_cluster(kind: Kind) -> bool {
     )
 }
 
-fn map_event<A, B>(event: Event<A>, map: impl Fn(A) -> B) -> Event<B> {
-    match event {
-        Event::Apply(object) => Event::Apply(map(object)),
-        Event::Delete(object) => Event::Delete(map(object)),
-        Event::InitApply(object) => Event::InitApply(map(object)),
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-    }
-}
-
-async fn follow(
+pub(super) async fn follow<K>(
     caches: Arc<Caches>,
     kind: Kind,
-    events: impl Stream<Item = watcher::Result<Event<DynamicObject>>> + Send,
-) {
-    let events = events.default_backoff();
-    let mut events = std::pin::pin!(events);
-    let mut listed = HashSet::new();
-    let mut failing = false;
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Init) => listed.clear(),
-            Ok(Event::InitApply(object)) => {
-                listed.insert(object_key(&object));
-                caches.ingest(kind, object);
+    source: Source<Guard<K>>,
+    clock: Clock,
+) where
+    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>
+        + DeserializeOwned
+        + Seeable
+        + Clone
+        + Debug
+        + Send
+        + 'static,
+{
+    let mut view = View::new(caches, kind);
+    source.follow(|seen| view.see(seen, clock.elapsed())).await;
+}
+
+// === impl View ===
+
+impl View {
+    pub(super) fn new(caches: Arc<Caches>, kind: Kind) -> Self {
+        Self {
+            caches,
+            kind,
+            listed: HashSet::new(),
+            absent: false,
+        }
+    }
+
+    /// Only a complete list, an event and the absence of the kind take something away.
+    pub(super) fn see<K: Resource + Seeable>(&mut self, seen: Seen<Guard<K>>, now: Duration) {
+        let kind = self.kind;
+        let known = self.absent;
+        self.absent = matches!(seen, Seen::Absent) || known && matches!(seen, Seen::Listing);
+        match seen {
+            Seen::Listing => self.listed.clear(),
+            Seen::Listed(object) => {
+                self.listed.insert(key(&object));
+                self.take_in(object);
             }
-            Ok(Event::InitDone) => {
-                failing = false;
-                caches.retain(kind, &std::mem::take(&mut listed));
-            }
-            Ok(Event::Apply(object)) => {
-                caches.ingest(kind, object);
-            }
-            Ok(Event::Delete(object)) => caches.forget(kind, &object_key(&object)),
-            Err(error) => {
-                // Without ApisixRoutes in the cluster other providers work all the same.
-                if is_done_without(kind, &error.to_string()) {
-                    caches.retain(kind, &HashSet::new());
-                }
-                if !std::mem::replace(&mut failing, true) {
-                    warn!(kind = ?kind, %error, "cannot watch");
-                }
+            Seen::Complete => self.caches.retain(kind, &std::mem::take(&mut self.listed)),
+            Seen::Watching => self.caches.note_working(kind),
+            Seen::Applied(object) => self.take_in(object),
+            Seen::Deleted(object) => self.caches.forget(kind, &key(&object)),
+            Seen::Absent if known => {}
+            Seen::Absent => self.caches.leave(kind),
+            Seen::Failed(error) => self.caches.note_failed(kind, &error, now),
+        }
+    }
+
+    /// One that cannot be read is there all the same.
+    fn take_in<K: Resource + Seeable>(&self, object: Guard<K>) {
+        let key = key(&object);
+        let version = object.resource_version().unwrap_or_default();
+        match object.0 {
+            Ok(object) => self.caches.ingest(self.kind, object.into_object()),
+            Err(unreadable) => {
+                let error = unreadable.error;
+                self.caches
+                    .note_unreadable(self.kind, &key, &version, &error);
             }
         }
     }
 }
 
-fn object_key(object: &DynamicObject) -> Key {
-    Key::new(
-        object.metadata.namespace.clone().unwrap_or_default(),
-        object.metadata.name.clone().unwrap_or_default(),
-    )
+fn key<K: Resource>(object: &Guard<K>) -> Key {
+    let meta = object.meta();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    Key::new(text(&meta.namespace), text(&meta.name))
 }
+
+// === impl Seeable ===
+
+impl Seeable for DynamicObject {
+    fn into_object(self) -> DynamicObject {
+        self
+    }
+}
+
+impl Seeable for PartialObjectMeta<DynamicObject> {
+    fn into_object(self) -> DynamicObject {
+        DynamicObject {
+            types: self.types,
+            metadata: self.metadata,
+            data: Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

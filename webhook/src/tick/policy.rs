@@ -52,6 +52,7 @@ impl Context {
         Governance {
             holds: holds(rules.iter().copied(), &moment, false),
             request: against_request(canary, facts, &rules),
+            unreadable: self.caches.unreadable_policies(self.clock.elapsed()),
         }
     }
 }

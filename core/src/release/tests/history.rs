@@ -68,8 +68,9 @@ pub enum Step {
     LosePrimary,
     /// Somebody deletes the target and creates it again.
     Recreate,
-    /// What `CanaryPolicies` hold from now on: start, going on, promotion, approval.
-    Policy([bool; 4]),
+    /// What `CanaryPolicies` hold from now on: start, going on, promotion, approval; and whether they can be
+    /// read at all.
+    Policy([bool; 4], bool),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -228,7 +229,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Default),
         1 => Just(Step::LosePrimary),
         1 => Just(Step::Recreate),
-        2 => policy().prop_map(Step::Policy),
+        2 => (policy(), prop::bool::weighted(0.8)).prop_map(|(holds, read)| Step::Policy(holds, read)),
     ]
 }
 
@@ -335,8 +336,9 @@ impl World {
                 self.hooks.insert(*kind, answer);
             }
             Step::Metric(index, reading) => drop(self.metrics.insert(*index, reading.measured())),
-            Step::Policy(holds) => {
+            Step::Policy(holds, read) => {
                 self.policy = governance(*holds);
+                self.policy.unreadable = (!read).then(|| "no policy can be read".to_owned());
                 self.stirred = true;
             }
             Step::Ask(verb, aim) => self.be_asked(*verb, *aim, number),

@@ -39,7 +39,8 @@ pub fn no_promotion_under_a_hold(d: &Decision<'_>) -> bool {
             .iter()
             .any(|mark| of_a_person.contains(&mark.as_str()))
     });
-    !starts || holds.promote.is_empty() && (holds.approval.is_empty() || agreed)
+    let readable = d.facts.policy.unreadable.is_none();
+    !starts || readable && holds.promote.is_empty() && (holds.approval.is_empty() || agreed)
 }
 
 pub fn a_hold_keeps_no_rollback(d: &Decision<'_>) -> bool {
@@ -76,5 +77,6 @@ pub fn governance([start, advance, promote, approval]: [bool; 4]) -> Governance 
             edge: None,
         },
         request: Vec::new(),
+        unreadable: None,
     }
 }

@@ -8,7 +8,7 @@ use canary_core::names;
 use kube::discovery::ApiResource;
 use serde_json::{Value, json};
 
-use crate::client::Cluster;
+use crate::client::{self, Cluster};
 use crate::exit::Error;
 
 /// A Canary of the cluster.
@@ -17,13 +17,15 @@ pub struct Left(Value);
 /// All of them; none without the definition.
 pub async fn all(cluster: &Cluster) -> Result<Vec<Left>, Error> {
     let resource = ApiResource::erase::<Canary>(&());
-    let found = match cluster.list_labelled("", &resource).await {
+    let found = match cluster.list_each_labelled("", &resource).await {
         Ok(found) => found,
         Err(Error::NoCrd) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     let mut all = Vec::new();
     for object in found {
+        // Nobody knows what is to be done for it, and it must not be left behind unseen.
+        let object = client::readable("canary", object)?;
         let mut value =
             serde_json::to_value(object).map_err(|error| Error::Api(error.to_string()))?;
         value["apiVersion"] = json!(resource.api_version);

@@ -1,6 +1,6 @@
 use axum::body::{Body, to_bytes};
+use canary_core::guard::Guard;
 use futures::StreamExt;
-use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use tower::ServiceExt;
 
@@ -26,7 +26,7 @@ async fn dashboard(read_only: bool) -> Arc<Dashboard> {
     let cluster = Cluster::connect(&flags, &Env::default()).await.unwrap();
     let session = Session::with(4000, "t0ken".into(), "s3cret".into());
     let dashboard = Dashboard::new(session, cluster, Some("test".into()), read_only);
-    let known = DeserializeGuard(Ok(canary(&progressing())));
+    let known = Guard(Ok(canary(&progressing())));
     for event in [Event::Init, Event::InitApply(known), Event::InitDone] {
         dashboard.feed.take_in(Ok(event), noon());
     }
@@ -314,7 +314,7 @@ async fn a_page_is_greeted_told_all_and_then_each_change() {
         while changes.feed.listeners() == 0 {
             tokio::task::yield_now().await;
         }
-        let gone = DeserializeGuard(Ok(canary(&progressing())));
+        let gone = Guard(Ok(canary(&progressing())));
         changes.feed.take_in(Ok(Event::Apply(gone.clone())), noon());
         changes.feed.take_in(Ok(Event::Delete(gone)), noon());
         changes

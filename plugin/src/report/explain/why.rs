@@ -1,6 +1,7 @@
 //! One sentence of answer, and the rule behind it.
 
 use canary_core::message::RollbackReason;
+use canary_core::policy::UNREADABLE;
 use canary_core::status::{Outcome, Phase};
 
 use super::{Facts, Paragraph, paragraph};
@@ -275,8 +276,12 @@ fn waiting(facts: &Facts, release: &ReleaseReport, gate: &str) -> Why {
     };
     if gate.starts_with("CanaryPolicy ") {
         let held = attention(report, "Held").unwrap_or_default().to_owned();
-        let rule =
-            "a hold ends by its time or with the policy; a rollback is never held".to_owned();
+        let rule = if gate == UNREADABLE {
+            "nothing is promoted while the server cannot read the policies; a rollback is never held"
+        } else {
+            "a hold ends by its time or with the policy; a rollback is never held"
+        };
+        let rule = rule.to_owned();
         return said(answer, &[rule], &["can-i release", "rollback"])
             .with("policy", vec![held])
             .commands_of(report);

@@ -254,3 +254,74 @@ fn a_break_glass_that_comes_with_a_request_lets_the_release_through() {
         "it came with another request"
     );
 }
+
+fn unreadable() -> Governance {
+    Governance {
+        unreadable: Some("CanaryPolicies cannot be read: forbidden".to_owned()),
+        ..Governance::default()
+    }
+}
+
+#[test]
+fn a_release_starts_and_advances_under_policies_that_cannot_be_read_and_is_not_promoted() {
+    let mut world = World::at_rest(&two_steps());
+    govern(&mut world, unreadable());
+    world.set_revision(SECOND);
+    world.run(120);
+    let mut said = world.said();
+    said.retain(|line| line.starts_with("Halt"));
+    let halt = "Halt podinfo.test advancement: CanaryPolicies cannot be read: forbidden";
+    assert_eq!(said, [halt], "once, and nothing else");
+    assert_eq!(
+        (world.phase(), world.weight()),
+        (Phase::WaitingPromotion, 40)
+    );
+    let status = world.status();
+    let condition = conditions::get(&status, conditions::HELD).unwrap();
+    assert_eq!(condition.reason, "PoliciesUnreadable");
+    assert_eq!(
+        condition.message,
+        "CanaryPolicies cannot be read: forbidden"
+    );
+    let waits = status.release.unwrap().waiting_for;
+    assert_eq!(waits.as_deref(), Some(crate::policy::UNREADABLE));
+
+    govern(&mut world, Governance::default());
+    world.run(60);
+    assert_eq!((world.phase(), held(&world)), (Phase::Succeeded, None));
+}
+
+#[test]
+fn no_leave_of_a_person_and_no_break_glass_promotes_under_policies_that_cannot_be_read() {
+    let mut world = World::at_rest(&two_steps());
+    govern(&mut world, unreadable());
+    world.target.break_glass = Some("INC-7".to_owned());
+    world.set_revision(SECOND);
+    world.run(120);
+    for (verb, id) in [(Verb::Promote, "r1"), (Verb::PromoteFull, "r2")] {
+        world.ask(verb, id);
+        world.run(60);
+        assert_eq!(world.phase(), Phase::WaitingPromotion, "{verb:?}");
+    }
+}
+
+#[test]
+fn a_release_without_analysis_is_held_by_policies_that_cannot_be_read_as_well() {
+    let mut world = World::at_rest(&two_steps());
+    world.canary.spec.skip_analysis = Some(true);
+    govern(&mut world, unreadable());
+    world.set_revision(SECOND);
+    world.run(120);
+    assert_eq!(world.phase(), Phase::WaitingPromotion);
+}
+
+#[test]
+fn policies_that_cannot_be_read_hold_no_rollback() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    govern(&mut world, unreadable());
+    world.run(120);
+    assert_eq!(world.phase(), Phase::WaitingPromotion);
+    world.ask(Verb::Rollback, "r1");
+    world.run(30);
+    assert_eq!((world.phase(), world.weight()), (Phase::Failed, 0));
+}
