@@ -93,7 +93,10 @@ impl Context {
     async fn unpoint(&self, world: &World) -> Result<(), TickError> {
         let canary = &world.canary;
         if let Some(apex) = &world.apex {
-            let patch = service::release_patch(apex, canary, world.selector());
+            let patch = {
+                let pods = &world.target.pod_labels;
+                service::release_patch(apex, canary, &world.selector, pods)
+            };
             let stored = self
                 .cluster
                 .merge(Kind::Service, &world.namespace, canary.apex(), &patch)
