@@ -43,6 +43,8 @@ mod policies;
 mod policy;
 #[path = "cluster/policy_server.rs"]
 mod policy_server;
+#[path = "cluster/selectors.rs"]
+mod selectors;
 #[path = "cluster/server.rs"]
 mod server;
 #[path = "cluster/setup.rs"]

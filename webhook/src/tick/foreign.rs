@@ -34,7 +34,8 @@ impl Context {
     /// Nothing of it is asked for a Canary that was adopted before.
     pub(super) async fn foreign(&self, world: &World) -> Result<Found, TickError> {
         let canary = &world.canary;
-        if !foreign::is_first_adoption(canary) || canary.accepts_shared_selector() {
+        let judged = foreign::is_first_adoption(canary) && !canary.suspended();
+        if !judged || canary.accepts_shared_selector() {
             return Ok(Found::default());
         }
         let mut found = Found::default();
@@ -101,6 +102,11 @@ impl Context {
 
     /// Says what was found, once the Canary is adopted, and keeps the condition.
     pub(super) fn note_selector(&self, world: &World, warnings: Vec<String>, plan: &mut Plan) {
+        if let Some(text) = of_fewer_labels(world)
+            && plan.actions.iter().any(is_takeover)
+        {
+            plan.actions.push(Action::Say(Message::Problem(text)));
+        }
         let shared = self.shared(world);
         if phase(&world.canary) == Phase::New && plan.status.phase != Phase::New {
             let in_condition = shared.as_ref().map(|(_, text)| text.as_str());
@@ -148,4 +154,22 @@ impl Context {
             ("FewerLabels", text)
         })
     }
+}
+
+/// Flagger left the Canary, and this plan takes it over.
+fn is_takeover(action: &Action) -> bool {
+    matches!(action, Action::Rebaseline { from, .. } if from.is_empty())
+}
+
+/// What the Deployment of a primary would have to select by, if it could be changed.
+fn of_fewer_labels(world: &World) -> Option<String> {
+    let selector = &world.selector;
+    (*selector.primary() != selector.all()).then(|| {
+        format!(
+            "deployment {} was made by Flagger and selects its pods by {} alone, which cannot be changed: its Services select by {} as soon as all its pods have these labels",
+            world.canary.primary_name(),
+            shown(selector.primary()),
+            shown(&selector.all()),
+        )
+    })
 }
