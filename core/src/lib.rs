@@ -4,7 +4,7 @@
 //!            ┌── validate ──┐
 //!  canary ───┤              ├──► admission, controller, plugin
 //!  status    └── query ─────┘
-//!  template      hook, request, revision, capability
+//!  template      hook, request, revision, selector, capability
 //!     └────► crd
 //! ```
 
@@ -22,6 +22,7 @@ pub mod release;
 pub mod request;
 pub mod revision;
 mod schema;
+pub mod selector;
 pub mod status;
 pub mod template;
 pub mod url;

@@ -1,5 +1,7 @@
 //! Labels, annotations, finalizers and suffixes: every name that is written on an object.
 
+use sha2::{Digest as _, Sha256};
+
 /// On each target that a Canary manages; the admission webhook selects by it.
 pub const MANAGED_LABEL: &str = "kubectl-canary.dev/managed";
 /// The value of [`MANAGED_LABEL`].
@@ -52,6 +54,8 @@ pub const FINALIZER: &str = "kubectl-canary.dev/finalizer";
 pub const FLAGGER_FINALIZER: &str = "finalizer.flagger.app";
 /// On the Canary: "true" accepts a target with strategy `Recreate`, outages and all.
 pub const ALLOW_RECREATE: &str = "kubectl-canary.dev/allow-recreate";
+/// On the Canary: "true" accepts that its Services select the pods of another workload too.
+pub const ALLOW_SHARED_SELECTOR: &str = "kubectl-canary.dev/allow-shared-selector";
 
 /// Ours to remove, whoever of the two wrote it.
 pub fn is_finalizer(name: &str) -> bool {
@@ -60,6 +64,8 @@ pub fn is_finalizer(name: &str) -> bool {
 
 /// On the primary's pod template: a new value makes each promotion a rolling update.
 pub const FLAGGER_ID: &str = "flagger-id";
+/// On the primary's pod template: which placement terms were made to speak of the primary's pods.
+pub const PLACEMENT: &str = "kubectl-canary.dev/placement";
 /// On a `ConfigMap` or `Secret`: a value that starts with `disable` opts out of tracking.
 pub const CONFIG_TRACKING: &str = "flagger.app/config-tracking";
 /// On generated objects: Flux leaves them alone.
@@ -71,6 +77,31 @@ pub const FLUX_DRIFT_DETECTION: (&str, &str) =
 pub const PRIMARY_SUFFIX: &str = "-primary";
 pub const CANARY_SUFFIX: &str = "-canary";
 
+/// What the value of a label may have at most.
+const LABEL_VALUE: usize = 63;
+/// Of the hash of a value that was shortened.
+const HASH: usize = 10;
+
+/// A value that fits into a label: itself, or as much of it as there is room for and a hash of it all.
+pub fn label_value(value: &str) -> String {
+    suffixed(value, "")
+}
+
+/// What the primary's pods have where the target's have this value of a label.
+pub fn primary_value(value: &str) -> String {
+    suffixed(value, PRIMARY_SUFFIX)
+}
+
+fn suffixed(value: &str, suffix: &str) -> String {
+    if value.len() + suffix.len() <= LABEL_VALUE {
+        return format!("{value}{suffix}");
+    }
+    let hash = format!("{:x}", Sha256::digest(value));
+    let room = LABEL_VALUE - suffix.len() - 1 - HASH;
+    let kept: String = value.chars().take(room).collect();
+    format!("{kept}-{}{suffix}", &hash[..HASH])
+}
+
 /// Name of the primary of a workload, Service, autoscaler or configuration object.
 pub fn primary_of(name: &str) -> String {
     format!("{name}{PRIMARY_SUFFIX}")
@@ -79,4 +110,31 @@ pub fn primary_of(name: &str) -> String {
 /// Name of the canary Service of an apex.
 pub fn canary_of(name: &str) -> String {
     format!("{name}{CANARY_SUFFIX}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_fits_is_suffixed_as_flagger_does() {
+        assert_eq!(primary_value("podinfo"), "podinfo-primary");
+        let longest = "a".repeat(55);
+        assert_eq!(primary_value(&longest), format!("{longest}-primary"));
+        assert_eq!(label_value(&"a".repeat(63)), "a".repeat(63));
+    }
+
+    #[test]
+    fn a_longer_value_is_shortened_with_a_hash_of_the_whole_of_it() {
+        let long = |end: &str| format!("{}{end}", "a".repeat(62));
+        let (one, other) = (primary_value(&long("b")), primary_value(&long("c")));
+        assert_eq!((one.len(), other.len()), (63, 63));
+        assert!(
+            one.ends_with("-primary") && one.starts_with("aaaa"),
+            "{one}"
+        );
+        assert_ne!(one, other, "the end of it counts");
+        assert_eq!(one, primary_value(&long("b")), "and it is always the same");
+        assert_eq!(label_value(&"b".repeat(200)).len(), 63);
+    }
 }

@@ -52,6 +52,7 @@ pub fn validate(canary: &Canary, default_provider: &str) -> Vec<Violation> {
         );
     }
     service(canary, &mut found);
+    names_of_copies(canary, &mut found);
     let metrics_server = canary.metrics_server_or("");
     if !metrics_server.is_empty() && !checks::is_http_url(metrics_server) {
         found.add(
@@ -226,6 +227,37 @@ fn service(canary: &Canary, found: &mut Findings) {
                 "{apex:?} cannot name a Service: use small letters, digits and -, a letter first"
             ),
         );
+    }
+}
+
+/// What is generated beside the target has longer names than what it is made of.
+fn names_of_copies(canary: &Canary, found: &mut Findings) {
+    const MAX_NAME: usize = 253;
+    let mut fits = |field: &str, kind: &str, own: &str, generated: &str| {
+        if generated.len() > MAX_NAME {
+            let most = MAX_NAME.saturating_sub(generated.len() - own.len());
+            found.add(
+                field,
+                format!(
+                    "{kind} {generated} would have {} characters: give a name of at most {most}",
+                    generated.len()
+                ),
+            );
+        }
+    };
+    let target = canary.target_name();
+    fits(
+        "spec.targetRef.name",
+        &canary.spec.target_ref.kind,
+        target,
+        &names::primary_of(target),
+    );
+    if let Some(scaler) = &canary.spec.autoscaler_ref {
+        let copy = names::primary_of(&scaler.name);
+        fits("spec.autoscalerRef.name", &scaler.kind, &scaler.name, &copy);
+    }
+    if let (Some(route), Some(generated)) = (canary.route(), canary.canary_route()) {
+        fits("spec.routeRef.name", &route.kind, &route.name, &generated);
     }
 }
 

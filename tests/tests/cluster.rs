@@ -47,6 +47,8 @@ mod policy;
 mod policy_server;
 #[path = "cluster/replaced.rs"]
 mod replaced;
+#[path = "cluster/selectors.rs"]
+mod selectors;
 #[path = "cluster/server.rs"]
 mod server;
 #[path = "cluster/setup.rs"]

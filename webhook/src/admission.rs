@@ -64,6 +64,8 @@ pub trait View: Send + Sync + 'static {
     fn policies(&self, namespace: &str) -> Vec<Arc<Stated>>;
     /// Whether a Service selects pods with these labels.
     fn is_served(&self, namespace: &str, labels: &Labels) -> bool;
+    /// Why the Services of a Canary that nobody has adopted yet would select the pods of others, if they would.
+    fn shared_selector(&self, namespace: &str, canary: &Canary) -> Option<String>;
     fn now(&self) -> Timestamp;
     /// Whether every cache has been filled once.
     fn synced(&self) -> bool;

@@ -38,6 +38,9 @@ pub enum Kind {
     Namespace,
     /// A `ValidatingAdmissionPolicy`.
     Enforcer,
+    StatefulSet,
+    DaemonSet,
+    Job,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +97,9 @@ impl Kind {
             ),
             Self::AlertProvider => ("flagger.app", "v1beta1", "AlertProvider", "alertproviders"),
             Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
+            Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
+            Self::DaemonSet => ("apps", "v1", "DaemonSet", "daemonsets"),
+            Self::Job => ("batch", "v1", "Job", "jobs"),
             Self::Revision => ("apps", "v1", "ControllerRevision", "controllerrevisions"),
             Self::Service => ("", "v1", "Service", "services"),
             Self::ConfigMap => ("", "v1", "ConfigMap", "configmaps"),

@@ -88,6 +88,14 @@ impl<T> Cache<T> {
         of(&entries, namespace).any(|entry| is_so(&entry.value))
     }
 
+    /// What is wanted of those of a namespace, by name.
+    pub fn pick<R>(&self, namespace: &str, wanted: impl Fn(&str, &T) -> Option<R>) -> Vec<R> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        keyed(&entries, namespace)
+            .filter_map(|(key, entry)| wanted(&key.name, &entry.value))
+            .collect()
+    }
+
     pub fn keys(&self) -> Vec<Key> {
         self.entries
             .read()
@@ -176,10 +184,16 @@ fn of<'a, T>(
     entries: &'a BTreeMap<Key, Entry<T>>,
     namespace: &'a str,
 ) -> impl Iterator<Item = &'a Entry<T>> {
+    keyed(entries, namespace).map(|(_, entry)| entry)
+}
+
+fn keyed<'a, T>(
+    entries: &'a BTreeMap<Key, Entry<T>>,
+    namespace: &'a str,
+) -> impl Iterator<Item = (&'a Key, &'a Entry<T>)> {
     entries
         .range(Key::new(namespace, "")..)
         .take_while(move |(key, _)| *key.namespace == *namespace)
-        .map(|(_, entry)| entry)
 }
 
 /// Resource versions of one API server are comparable as numbers; 0 for one that is none.

@@ -218,7 +218,12 @@ impl Caches {
                 written,
             ),
             Kind::Definition => self.look_at_schema(&object),
-            Kind::Revision | Kind::Event | Kind::AlertProvider => false,
+            Kind::Revision
+            | Kind::Event
+            | Kind::AlertProvider
+            | Kind::StatefulSet
+            | Kind::DaemonSet
+            | Kind::Job => false,
         })
     }
 
@@ -304,7 +309,12 @@ impl Caches {
             Kind::Route => self.routes.remove(key),
             Kind::ConfigMap | Kind::Secret => self.configs(kind).remove(key),
             Kind::Definition => self.schema.store(false, Ordering::Release),
-            Kind::Revision | Kind::Event | Kind::AlertProvider => {}
+            Kind::Revision
+            | Kind::Event
+            | Kind::AlertProvider
+            | Kind::StatefulSet
+            | Kind::DaemonSet
+            | Kind::Job => {}
         }
         for key in before.into_iter().chain([key.clone()]) {
             self.wake(kind, &key);
@@ -341,7 +351,12 @@ impl Caches {
                 self.schema_seen.store(true, Ordering::Release);
                 Vec::new()
             }
-            Kind::Revision | Kind::Event | Kind::AlertProvider => Vec::new(),
+            Kind::Revision
+            | Kind::Event
+            | Kind::AlertProvider
+            | Kind::StatefulSet
+            | Kind::DaemonSet
+            | Kind::Job => Vec::new(),
         };
         if kind == Kind::Canary {
             for key in &gone {

@@ -17,6 +17,7 @@ pub mod cache;
 pub mod caches;
 pub mod clock;
 pub mod controller;
+mod foreign;
 pub mod health;
 pub mod hook;
 pub mod lease;

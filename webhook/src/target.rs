@@ -7,6 +7,7 @@
 //!  recorded   a template as a ControllerRevision keeps it: what was analysed is what is promoted
 //!  primary    recorded ─► `<target>-primary`
 //!  config     references to ConfigMaps and Secrets, and their `-primary` copies
+//!  placement  affinity and spread rules that speak of the target's own pods
 //!  kept       what a promotion replaces of these copies, until it has ended
 //!  service    apex, `-primary` and `-canary` Services
 //!  autoscaler `<hpa>-primary`
@@ -16,6 +17,7 @@ pub mod autoscaler;
 pub mod config;
 pub mod generated;
 pub mod kept;
+pub mod placement;
 pub mod primary;
 pub mod recorded;
 pub mod service;

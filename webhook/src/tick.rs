@@ -10,6 +10,7 @@ mod ask;
 mod configs;
 mod contest;
 mod ensure;
+mod foreign;
 mod generated;
 mod kept;
 mod marks;
@@ -162,6 +163,10 @@ impl Context {
         if let Some(problem) = unsafe_target(&world) {
             return self.hindered(canary, &problem).await;
         }
+        let foreign = self.foreign(&world).await?;
+        if let Some(problem) = &foreign.held {
+            return self.hindered(canary, problem).await;
+        }
         let configs = self.checksums.of(self, &world).await?;
         if phase(canary) != Phase::New {
             match self.ensure(&world, &configs).await {
@@ -182,7 +187,8 @@ impl Context {
         let _place = self.place(&world).await;
         facts.policy = self.governance(canary, &facts);
         facts.serving.contested = self.repairs.contested(key, self.clock.now());
-        let plan = self.decided(&world, &mut facts).await;
+        let mut plan = self.decided(&world, &mut facts).await;
+        self.note_selector(&world, foreign.warnings, &mut plan);
         self.carry_out(&world, &configs, plan).await
     }
 

@@ -9,6 +9,7 @@ use canary_core::release::readiness::readiness;
 use canary_core::release::{
     Answers, Facts, Governance, Problem, Routes, Serving, Settings, Wish, Workload,
 };
+use canary_core::selector::{Selector, Trouble};
 use canary_core::{names, request};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -19,8 +20,9 @@ use crate::caches::Caches;
 use crate::router::{Live, Router, router};
 use crate::target::autoscaler::{self, Choice};
 use crate::target::config::ConfigRef;
+use crate::target::generated::names_as_owner;
 use crate::target::service::{self, Side};
-use crate::target::view::Deployment;
+use crate::target::view::{Deployment, strings};
 
 /// Flags that shape what is seen.
 #[derive(Clone, Debug)]
@@ -40,8 +42,8 @@ pub struct World {
     pub router: Option<&'static dyn Router>,
     pub target: Arc<Deployment>,
     pub primary: Option<Arc<Deployment>>,
-    /// Label that tells the target's pods, and its value.
-    pub selector: (String, String),
+    /// What tells the pods of the two sides.
+    pub selector: Selector,
     pub apex: Option<Arc<Value>>,
     pub autoscaler: Option<Arc<Value>>,
     pub route_source: Option<Arc<Value>>,
@@ -121,12 +123,8 @@ impl World {
             .deployments
             .get(&namespace, canary.target_name())
             .ok_or_else(|| problem("TargetNotFound", format!("deployment {id} not found")))?;
-        let (key, value) = target.selector(&options.selector_labels).ok_or_else(|| {
-            let labels = options.selector_labels.join(" ");
-            let text = format!("getSelectorLabel failed: deployment {id} spec.selector.matchLabels must contain one of [{labels}]");
-            problem("SelectorMissing", text)
-        })?;
-        let selector = (key.to_owned(), value.to_owned());
+        let primary = caches.deployments.get(&namespace, &canary.primary_name());
+        let selector = selector(canary, &target, primary.as_deref(), caches, options)?;
         let (autoscaler, ambiguous_autoscalers) = choose_autoscaler(canary, caches, &namespace)?;
         let router = router(provider);
         let (route_source, route_generated) = match router {
@@ -145,7 +143,7 @@ impl World {
             None => (None, None),
         };
         let world = Self {
-            primary: caches.deployments.get(&namespace, &canary.primary_name()),
+            primary,
             apex: caches.service(&namespace, canary.apex()),
             canary: canary.clone(),
             namespace,
@@ -187,17 +185,13 @@ impl World {
         }
     }
 
-    pub fn selector(&self) -> (&str, &str) {
-        (&self.selector.0, &self.selector.1)
-    }
-
     pub fn routes(&self) -> Option<Routes> {
         self.router?.read(&self.canary, self.live())
     }
 
     /// A Service of ours as it should be.
     pub fn service(&self, side: Side) -> Value {
-        service::desired(side, &self.canary, self.selector(), &self.target.ports)
+        service::desired(side, &self.canary, &self.selector, &self.target.ports)
     }
 
     pub fn facts(
@@ -251,7 +245,7 @@ impl World {
     }
 
     fn selects_primary(&self, apex: &Value) -> bool {
-        apex["spec"]["selector"] == self.service(Side::Apex)["spec"]["selector"]
+        service::leads_to_primary(apex, &self.selector)
     }
 
     fn pointed(&self) -> bool {
@@ -317,6 +311,47 @@ impl World {
             (None, None) => 1,
         }
     }
+}
+
+/// What tells the pods of target and primary. A primary that exists says by what it is found; a Deployment
+/// of its name that is not this Canary's says nothing.
+fn selector(
+    canary: &Canary,
+    target: &Deployment,
+    primary: Option<&Deployment>,
+    caches: &Caches,
+    options: &Options,
+) -> Result<Selector, Problem> {
+    let primary = primary.filter(|primary| names_as_owner(&primary.ownership, canary));
+    let (namespace, name) = (canary.namespace_name(), canary.target_name());
+    let own = primary.map(|primary| &primary.match_labels);
+    let order = &options.selector_labels;
+    let mut found = Selector::of(&target.match_labels, own, order);
+    if found.is_err() && canary.metadata.deletion_timestamp.is_some() {
+        // Nothing is written by it but the way back to the target's pods.
+        found = Selector::of(&target.match_labels, None, order);
+    }
+    let selector = found.map_err(|trouble| match &trouble {
+        Trouble::Missing(_) => {
+            let text = format!("getSelectorLabel failed: deployment {name}.{namespace} {trouble}");
+            problem("SelectorMissing", text)
+        }
+        Trouble::NotApart { .. } => {
+            let keys = own.into_iter().flat_map(|own| own.keys().map(String::as_str));
+            let keys = keys.collect::<Vec<_>>().join(" or ");
+            let text = format!(
+                "deployment {name}.{namespace} cannot be told from its primary: {trouble}. Make it select by {keys} with a value that the primary's selector does not have, or delete the Canary and create it anew; nothing is touched until then"
+            );
+            problem("SelectorNotApart", text)
+        }
+    })?;
+    let Some(primary) = primary else {
+        return Ok(selector);
+    };
+    // All its pods had the labels when its Service began to ask for them, and each template since has.
+    let service = caches.service(namespace, &canary.primary_service());
+    let asked = service.is_some_and(|it| strings(it.pointer("/spec/selector")) == selector.all());
+    Ok(selector.serving_by_all(&primary.pod_labels, asked || primary.is_steady()))
 }
 
 type Chosen = (Option<Arc<Value>>, Vec<String>);

@@ -162,6 +162,11 @@ impl Canary {
         accepted.is_some_and(|value| value == "true")
     }
 
+    pub fn accepts_shared_selector(&self) -> bool {
+        let accepted = self.annotations().get(names::ALLOW_SHARED_SELECTOR);
+        accepted.is_some_and(|value| value == "true")
+    }
+
     /// The provider, or the server's own where the spec names none.
     pub fn provider_or<'a>(&'a self, default: &'a str) -> &'a str {
         set(self.spec.provider.as_ref()).unwrap_or(default)

@@ -16,6 +16,8 @@ pub const DRIFT: &str = "Drift";
 /// True while a `CanaryPolicy`, or that none can be read, keeps the release from starting, going on or being
 /// promoted.
 pub const HELD: &str = "Held";
+/// True while Services of the Canary select pods that are not the application's, or might.
+pub const SELECTOR: &str = "SharedSelector";
 /// True from a check that did not pass, or a metric server that did not answer, until one does: why,
 /// in the words of the Event.
 pub const HALTED: &str = "Halted";

@@ -194,6 +194,27 @@ fn the_names_derived_from_the_apex_can_name_services() {
 }
 
 #[test]
+fn a_name_whose_copy_would_not_fit_is_refused_with_the_longest_that_does() {
+    let long = |length: usize| "a".repeat(length);
+    let target =
+        |name: String| json!({ "targetRef": { "name": name }, "service": { "name": "web" } });
+    assert_eq!(found(target(long(245))), NONE);
+    let text = only(target(long(246)));
+    assert!(
+        text.starts_with("spec.targetRef.name: Deployment aaa")
+            && text.ends_with("would have 254 characters: give a name of at most 245"),
+        "{text}"
+    );
+    let scaler = |name: String| json!({ "autoscalerRef": { "kind": "HorizontalPodAutoscaler", "name": name } });
+    assert_eq!(found(scaler(long(245))), NONE);
+    assert!(only(scaler(long(250))).ends_with("at most 245"));
+    // <route>-podinfo-canary
+    let route = |name: String| json!({ "routeRef": { "name": name } });
+    assert_eq!(found(route(long(238))), NONE);
+    assert!(only(route(long(239))).ends_with("at most 238"));
+}
+
+#[test]
 fn a_metrics_server_is_a_url() {
     let text = only(json!({ "metricsServer": "prometheus:9090" }));
     assert_eq!(

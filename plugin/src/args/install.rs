@@ -80,6 +80,9 @@ pub struct UninstallArgs {
     /// Leave each Canary so that Flagger takes it over without a release
     #[arg(long)]
     pub for_flagger: bool,
+    /// With --for-flagger: go on though Services would select no pods, or those of others
+    #[arg(long, requires = "for_flagger")]
+    pub force: bool,
     /// List what would be deleted, and change nothing
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_value_t = DryRun::None, default_missing_value = "client")]
     pub dry_run: DryRun,

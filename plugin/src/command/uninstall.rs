@@ -8,6 +8,7 @@
 
 mod canaries;
 mod purge;
+mod selectors;
 
 use std::io::{BufRead, IsTerminal};
 use std::time::Duration;
@@ -44,6 +45,9 @@ pub async fn run(
         found::refuse_helm(live, "uninstall")?;
     }
     refuse(args, &installed)?;
+    if args.for_flagger && !args.force {
+        refuse_selectors(&cluster, &installed).await?;
+    }
     let mut order = order(&installed.namespace)?;
     if !args.purge {
         order.rights_of_people.clear();
@@ -127,6 +131,22 @@ fn refuse(args: &UninstallArgs, installed: &Installed) -> Result<(), Error> {
     Err(Error::NothingToDo {
         message,
         hint: Some(hint.to_owned()),
+    })
+}
+
+/// Services that find nobody's pods, or somebody else's, are an outage that Flagger makes within a minute.
+async fn refuse_selectors(cluster: &Cluster, installed: &Installed) -> Result<(), Error> {
+    let server = installed.server.as_ref();
+    let troubles = selectors::troubles(cluster, &installed.canaries, server).await?;
+    if troubles.is_empty() {
+        return Ok(());
+    }
+    Err(Error::NothingToDo {
+        message: format!("Flagger selects pods by one label alone. {}", troubles.join("; ")),
+        hint: Some(
+            "delete these Canaries first, or give their Deployments labels of their own; --force goes on all the same"
+                .to_owned(),
+        ),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use canary_core::canary::Canary;
 use canary_core::names;
+use canary_core::release::conditions;
 use canary_core::validate::validate;
 use serde_json::Value;
 
@@ -17,14 +18,14 @@ pub fn canary(canary: &Canary, provider: &str) -> Vec<Check> {
         })
         .collect();
     let status = canary.status.as_ref();
-    let conditions = status
+    let all = status
         .map(|status| &status.conditions[..])
         .unwrap_or_default();
-    for condition in conditions {
+    for condition in all {
         let said = format!("{}: {}", condition.reason, condition.message);
         match (condition.type_.as_str(), condition.status.as_str()) {
             ("Ready", "False") => checks.push(Check::fail(name, said)),
-            ("Drift" | "Contested" | "Held", "True") => {
+            ("Drift" | "Contested" | "Held" | conditions::SELECTOR, "True") => {
                 checks.push(Check::warn(name, format!("{}: {said}", condition.type_)));
             }
             _ => {}

@@ -31,7 +31,10 @@ pub struct Namespace<'a> {
 /// The API group of a resource, as it stands in paths.
 pub fn group_of(resource: &str) -> &'static str {
     match resource {
-        "deployments" | "replicasets" | "controllerrevisions" => "apis/apps/v1",
+        "deployments" | "replicasets" | "controllerrevisions" | "statefulsets" | "daemonsets" => {
+            "apis/apps/v1"
+        }
+        "jobs" => "apis/batch/v1",
         "canaries" | "metrictemplates" | "alertproviders" => "apis/flagger.app/v1beta1",
         "apisixroutes" => "apis/apisix.apache.org/v2",
         "horizontalpodautoscalers" => "apis/autoscaling/v2",

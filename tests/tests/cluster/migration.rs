@@ -5,6 +5,8 @@
 
 #[path = "migration/back.rs"]
 mod back;
+#[path = "migration/labels.rs"]
+mod labels;
 
 use anyhow::{Context, Result};
 use canary_tests::clock::eventually;
@@ -44,9 +46,10 @@ fn dump(state: &str) -> Result<Vec<Value>> {
 }
 
 /// Puts them where they were: the user's, the Canary with its status, and what it owns. Only the metric
-/// server and the interval are the test's.
-async fn restore(test: &Namespace<'_>, state: &str) -> Result<()> {
-    let (mut uid, items) = (Value::Null, dump(state)?);
+/// server and the interval are the test's, and what `change` does to each.
+async fn restore(test: &Namespace<'_>, state: &str, change: impl Fn(&mut Value)) -> Result<()> {
+    let (mut uid, mut items) = (Value::Null, dump(state)?);
+    items.iter_mut().for_each(change);
     let is_canary = |item: &&Value| item["kind"] == "Canary";
     let is_owned = |item: &&Value| item["metadata"]["ownerReferences"].is_array();
     for item in items
@@ -89,8 +92,17 @@ struct Left<'a> {
 
 impl<'a> Left<'a> {
     async fn by_flagger(plane: &'a ControlPlane, state: &str) -> Result<Self> {
-        let test = Namespace::new(plane, state).await?;
-        restore(&test, state).await?;
+        Self::by_flagger_with(plane, state, state, |_| ()).await
+    }
+
+    async fn by_flagger_with(
+        plane: &'a ControlPlane,
+        name: &str,
+        state: &str,
+        change: impl Fn(&mut Value),
+    ) -> Result<Self> {
+        let test = Namespace::new(plane, name).await?;
+        restore(&test, state, change).await?;
         // Its pods are there, as they were.
         test.until("deployments/podinfo-primary", |primary| {
             primary["status"]["readyReplicas"] == 2

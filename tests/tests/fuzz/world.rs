@@ -65,6 +65,11 @@ impl View for World {
         self.served
     }
 
+    fn shared_selector(&self, _namespace: &str, canary: &Canary) -> Option<String> {
+        let accepts = canary.accepts_shared_selector();
+        (!accepts && canary.target_name() == "shared").then(|| "it is shared".to_owned())
+    }
+
     fn now(&self) -> Timestamp {
         NOW.parse().unwrap()
     }

@@ -41,6 +41,8 @@ struct World {
     canaries: Vec<Arc<Canary>>,
     strategies: BTreeMap<String, String>,
     policies: Vec<Arc<Stated>>,
+    /// Why nobody may adopt yet.
+    shared: Option<String>,
     /// Labels that a Service selects.
     served: Option<Labels>,
     synced: bool,
@@ -80,6 +82,10 @@ impl View for World {
 
     fn is_served(&self, _namespace: &str, labels: &Labels) -> bool {
         self.served.as_ref() == Some(labels)
+    }
+
+    fn shared_selector(&self, _namespace: &str, _canary: &Canary) -> Option<String> {
+        self.shared.clone()
     }
 
     fn now(&self) -> Timestamp {

@@ -108,6 +108,7 @@ fn violations(
     let mut found = canary_core::validate::validate(&canary, &config.default_provider);
     found.extend(second_canary(&canary, namespace, view));
     found.extend(recreate(&canary, namespace, view));
+    found.extend(shared_selector(&canary, namespace, view));
     found.extend(malformed_request(&canary));
     found
 }
@@ -148,6 +149,11 @@ fn recreate(canary: &Canary, namespace: &str, view: &dyn View) -> Option<Violati
             target.name
         ),
     ))
+}
+
+fn shared_selector(canary: &Canary, namespace: &str, view: &dyn View) -> Option<Violation> {
+    let text = view.shared_selector(namespace, canary)?;
+    Some(violation("spec.targetRef.name", text))
 }
 
 fn malformed_request(canary: &Canary) -> Option<Violation> {

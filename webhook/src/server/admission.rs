@@ -15,6 +15,7 @@ use crate::admission::{AdmissionMetrics, Config, Flood, State, View, router};
 use crate::args::Args;
 use crate::caches::{Caches, Labels, Stated};
 use crate::clock::{Clock, Cpu};
+use crate::foreign;
 use crate::health::Health;
 use crate::lease::Fence;
 use crate::rights::ApiRights;
@@ -43,7 +44,11 @@ pub struct Admission {
 pub struct MaybeKeeper(Option<Keeper>);
 
 /// Caches as admission sees them.
-struct CacheView(Arc<Caches>, Clock);
+struct CacheView {
+    caches: Arc<Caches>,
+    clock: Clock,
+    selector_labels: Vec<String>,
+}
 
 /// Takes the address, so that a second server fails early; serves once it is polled.
 pub fn prepare(
@@ -54,7 +59,11 @@ pub fn prepare(
     let clock = parts.clock;
     let rights = Arc::new(ApiRights::new(parts.client.clone()));
     let router = router(State {
-        view: Arc::new(CacheView(parts.caches, clock)),
+        view: Arc::new(CacheView {
+            caches: parts.caches,
+            clock,
+            selector_labels: args.selector_labels.clone(),
+        }),
         config: Arc::new(config(args)),
         rights: rights.clone(),
         health: parts.health.clone(),
@@ -193,33 +202,39 @@ impl MaybeKeeper {
 
 impl View for CacheView {
     fn canaries_for(&self, namespace: &str, target: &str) -> Vec<Arc<Canary>> {
-        self.0.canaries_for(namespace, target)
+        self.caches.canaries_for(namespace, target)
     }
 
     fn others_releasing(&self, namespace: &str, canary: Option<&str>) -> usize {
-        self.0.others_releasing(namespace, canary)
+        self.caches.others_releasing(namespace, canary)
     }
 
     fn target_strategy(&self, namespace: &str, name: &str) -> Option<String> {
-        self.0
+        self.caches
             .deployments
             .get(namespace, name)
             .map(|deployment| deployment.strategy.clone())
     }
 
     fn policies(&self, namespace: &str) -> Vec<Arc<Stated>> {
-        self.0.policies_of(namespace)
+        self.caches.policies_of(namespace)
     }
 
     fn is_served(&self, namespace: &str, labels: &Labels) -> bool {
-        self.0.is_served(namespace, labels)
+        self.caches.is_served(namespace, labels)
+    }
+
+    fn shared_selector(&self, namespace: &str, canary: &Canary) -> Option<String> {
+        let mut canary = canary.clone();
+        canary.metadata.namespace = Some(namespace.to_owned());
+        foreign::refusal(&canary, &self.selector_labels, &self.caches)
     }
 
     fn now(&self) -> Timestamp {
-        self.1.now()
+        self.clock.now()
     }
 
     fn synced(&self) -> bool {
-        self.0.synced()
+        self.caches.synced()
     }
 }

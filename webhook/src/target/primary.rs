@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 
 use canary_core::canary::Canary;
 use canary_core::names;
+use canary_core::selector::{self, Labels, Selector};
 use serde_json::{Map, Value, json};
 
 use crate::target::config::{self, ConfigRef};
-use crate::target::{generated, included, untracked};
+use crate::target::view::strings;
+use crate::target::{generated, included, placement, untracked};
 
 /// What a primary is made of.
 pub struct Parts<'a> {
@@ -17,10 +19,8 @@ pub struct Parts<'a> {
     pub target: &'a Value,
     pub template: &'a Value,
     pub revision: &'a str,
-    /// The label that tells the target's pods, and its value there.
-    pub selector: (&'a str, &'a str),
-    /// Labels that placement rules may use for the same purpose.
-    pub selector_labels: &'a [String],
+    /// What tells the pods of the two.
+    pub selector: &'a Selector,
     /// Configuration that has a `-primary` copy.
     pub configs: &'a BTreeSet<ConfigRef>,
     /// Changes with every promotion: the same template with other configuration must roll too.
@@ -46,7 +46,7 @@ pub fn create(parts: &Parts<'_>, replicas: i32) -> Value {
         },
         "spec": {
             "replicas": replicas,
-            "selector": { "matchLabels": { parts.selector.0: primary_value(parts) } },
+            "selector": { "matchLabels": parts.selector.primary() },
         },
     });
     fill(&mut object, parts);
@@ -70,8 +70,9 @@ pub fn promote(live: &Value, parts: &Parts<'_>, replicas: Option<i32>) -> Value 
     generated::own(object, parts.canary)
 }
 
-fn primary_value(parts: &Parts<'_>) -> String {
-    names::primary_of(parts.selector.1)
+fn primary_value(selector: &Selector) -> &str {
+    let value = selector.primary().get(selector.key());
+    value.map_or("", String::as_str)
 }
 
 fn fill(object: &mut Value, parts: &Parts<'_>) {
@@ -80,7 +81,8 @@ fn fill(object: &mut Value, parts: &Parts<'_>) {
         .pointer("/metadata/labels")
         .and_then(Value::as_object);
     let mut labels = included(target_labels, parts.label_prefixes);
-    labels.insert(parts.selector.0.to_owned(), json!(primary_value(parts)));
+    let (key, value) = (parts.selector.key(), primary_value(parts.selector));
+    labels.insert(key.to_owned(), json!(value));
     let mut annotations = untracked(
         parts
             .target
@@ -100,7 +102,8 @@ fn fill(object: &mut Value, parts: &Parts<'_>) {
         }
     }
     object["spec"]["strategy"] = strategy(&parts.target["spec"]["strategy"]);
-    object["spec"]["template"] = template(parts);
+    let own = selector::labels_of(object.pointer("/spec/selector"));
+    object["spec"]["template"] = template(parts, &own);
 }
 
 /// Never fewer ready pods than wanted.
@@ -114,8 +117,11 @@ fn strategy(of_target: &Value) -> Value {
     json!({ "type": "RollingUpdate", "rollingUpdate": { "maxUnavailable": 0, "maxSurge": surge } })
 }
 
-fn template(parts: &Parts<'_>) -> Value {
+/// The promoted template. Whatever labels it has, the primary goes on finding its pods: `own` is what it
+/// selects by.
+fn template(parts: &Parts<'_>, own: &Labels) -> Value {
     let mut template = parts.template.clone();
+    let pods = strings(template.pointer("/metadata/labels"));
     let of = |field: &str, template: &Value| -> Map<String, Value> {
         let mut map = template["metadata"][field]
             .as_object()
@@ -125,28 +131,36 @@ fn template(parts: &Parts<'_>) -> Value {
         map
     };
     let mut labels = of("labels", &template);
-    labels.insert(parts.selector.0.to_owned(), json!(primary_value(parts)));
+    for (key, value) in own.iter().chain(parts.selector.primary()) {
+        labels.insert(key.clone(), json!(value));
+    }
     let mut annotations = of("annotations", &template);
     annotations.insert(names::FLAGGER_ID.to_owned(), json!(parts.flagger_id));
     template["metadata"]["labels"] = Value::Object(labels);
     template["metadata"]["annotations"] = Value::Object(annotations);
     config::rename(&mut template, parts.configs);
-    let name = parts.canary.target_name();
-    let to = names::primary_of(name);
-    rewrite_placement(&mut template, parts.selector_labels, name, &to);
+    let namespace = parts.canary.namespace_name();
+    placement::for_primary(&mut template, &pods, namespace, parts.selector);
     template
 }
 
-/// A template of a primary that Flagger made, as its target had it.
+/// A template of a primary as its target had it: of one that Flagger made, or that we did. `labels` are
+/// those that Flagger looks at.
 pub fn original_template(
     template: &Value,
     canary: &Canary,
-    selector: (&str, &str),
+    selector: &Selector,
     labels: &[String],
     configs: &BTreeSet<ConfigRef>,
 ) -> Value {
     let mut template = template.clone();
-    template["metadata"]["labels"][selector.0] = json!(selector.1);
+    for (key, value, _) in selector.differing() {
+        template["metadata"]["labels"][key] = json!(value);
+    }
+    config::rename_back(&mut template, configs);
+    if !placement::of_target(&mut template, selector) {
+        placement::of_flaggers_target(&mut template, canary.target_name(), labels);
+    }
     if let Some(annotations) = template
         .pointer_mut("/metadata/annotations")
         .and_then(Value::as_object_mut)
@@ -158,61 +172,7 @@ pub fn original_template(
             metadata.remove("annotations");
         }
     }
-    config::rename_back(&mut template, configs);
-    let name = canary.target_name();
-    rewrite_placement(&mut template, labels, &names::primary_of(name), name);
     template
-}
-
-/// Anti-affinity and spread rules that speak of the target's own pods must speak of the primary's.
-fn rewrite_placement(template: &mut Value, labels: &[String], from: &str, to: &str) {
-    const TERMS: [(&str, &str); 3] = [
-        ("/spec/topologySpreadConstraints", "/labelSelector"),
-        (
-            "/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution",
-            "/labelSelector",
-        ),
-        (
-            "/spec/affinity/podAntiAffinity/preferredDuringSchedulingIgnoredDuringExecution",
-            "/podAffinityTerm/labelSelector",
-        ),
-    ];
-    for (list, selector) in TERMS {
-        let terms = template.pointer_mut(list).and_then(Value::as_array_mut);
-        for term in terms.into_iter().flatten() {
-            if let Some(selector) = term.pointer_mut(selector) {
-                rewrite_selector(selector, labels, from, to);
-            }
-        }
-    }
-}
-
-fn rewrite_selector(selector: &mut Value, labels: &[String], from: &str, to: &str) {
-    if let Some(map) = selector
-        .get_mut("matchLabels")
-        .and_then(Value::as_object_mut)
-    {
-        for (key, value) in map {
-            if labels.contains(key) && value == from {
-                *value = json!(to);
-            }
-        }
-    }
-    let expressions = selector
-        .get_mut("matchExpressions")
-        .and_then(Value::as_array_mut);
-    for expression in expressions.into_iter().flatten() {
-        let ours = expression["key"]
-            .as_str()
-            .is_some_and(|key| labels.iter().any(|label| label == key));
-        if !ours {
-            continue;
-        }
-        let values = expression.get_mut("values").and_then(Value::as_array_mut);
-        if let Some(value) = values.into_iter().flatten().find(|value| *value == from) {
-            *value = json!(to);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! Promote, retry, rollback and the re-creation of a lost primary read this and nothing else.
 
 use canary_core::canary::Canary;
+use canary_core::names;
 use canary_core::revision::revision;
 use serde_json::{Value, json};
 
@@ -19,6 +20,11 @@ pub fn object_name(canary: &Canary, revision: &str) -> String {
     )
 }
 
+/// Value of [`CANARY_LABEL`]: a name may be longer than a label.
+pub fn label(canary: &Canary) -> String {
+    names::label_value(canary.metadata.name.as_deref().unwrap_or_default())
+}
+
 /// `number` orders the revisions; the template is kept raw, with fields that we do not know.
 pub fn to_object(canary: &Canary, revision: &str, template: &Value, number: i64) -> Value {
     let object = json!({
@@ -27,7 +33,7 @@ pub fn to_object(canary: &Canary, revision: &str, template: &Value, number: i64)
         "metadata": {
             "name": object_name(canary, revision),
             "namespace": canary.metadata.namespace,
-            "labels": { CANARY_LABEL: canary.metadata.name },
+            "labels": { CANARY_LABEL: label(canary) },
         },
         "revision": number,
         "data": { "template": template },

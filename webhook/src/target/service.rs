@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use canary_core::canary::{Canary, CustomMetadata};
 use canary_core::names;
+use canary_core::selector::{Labels, Selector, selects};
 use serde_json::{Map, Value, json};
 
-use crate::target::view::Port;
+use crate::target::view::{Port, strings};
 use crate::target::{covers, generated};
 
 /// Sidecars whose ports are not the application's.
@@ -39,24 +40,23 @@ impl Side {
         }
     }
 
-    /// Value of the selector label of the pods behind it.
-    fn value(self, value: &str) -> String {
-        if self == Self::Canary {
-            value.to_owned()
-        } else {
-            names::primary_of(value)
+    /// Labels of the pods behind it.
+    const fn pods(self, selector: &Selector) -> &Labels {
+        match self {
+            Self::Canary => selector.target(),
+            Self::Apex | Self::Primary => selector.serving(),
         }
     }
 }
 
 /// A Service that is wholly ours.
-pub fn desired(side: Side, canary: &Canary, selector: (&str, &str), ports: &[Port]) -> Value {
+pub fn desired(side: Side, canary: &Canary, selector: &Selector, ports: &[Port]) -> Value {
     let name = side.name(canary);
     let custom = side.metadata(canary);
     let mut labels: BTreeMap<String, String> = custom
         .map(|custom| custom.labels.clone())
         .unwrap_or_default();
-    labels.insert(selector.0.to_owned(), name.clone());
+    labels.insert(selector.key().to_owned(), name.clone());
     let mut annotations: BTreeMap<String, String> = custom
         .map(|custom| custom.annotations.clone())
         .unwrap_or_default();
@@ -65,7 +65,7 @@ pub fn desired(side: Side, canary: &Canary, selector: (&str, &str), ports: &[Por
     }
     let mut spec = json!({
         "type": "ClusterIP",
-        "selector": { selector.0: side.value(selector.1) },
+        "selector": side.pods(selector),
         "ports": service_ports(canary, ports),
     });
     if canary.headless() {
@@ -212,12 +212,17 @@ fn with_missing_ports(live: &Value, desired: &Value) -> Option<Vec<Value>> {
 }
 
 /// Somebody changed the selector of an apex Service that was made or taken over before. What the
-/// Canary's own spec asks for (another port, another label) is no such change.
-pub fn was_pointed_elsewhere(live: &Value, desired: &Value, canary: &Canary) -> bool {
+/// Canary's own spec asks for (another port), or more or fewer labels of the primary's pods, is no such
+/// change.
+pub fn was_pointed_elsewhere(live: &Value, selector: &Selector, canary: &Canary) -> bool {
     let annotations = live.pointer("/metadata/annotations");
     let adopted = annotations.is_some_and(|all| all.get(names::ORIGINAL_SERVICE).is_some());
-    (adopted || generated::is_generated(live, canary))
-        && live["spec"]["selector"] != desired["spec"]["selector"]
+    (adopted || generated::is_generated(live, canary)) && !leads_to_primary(live, selector)
+}
+
+/// Whether a Service sends requests to the primary, and to nobody else.
+pub fn leads_to_primary(live: &Value, selector: &Selector) -> bool {
+    selector.is_of_primary(&strings(live.pointer("/spec/selector")))
 }
 
 /// Puts an adopted Service back as it was.
@@ -239,17 +244,28 @@ pub fn restore_patch(live: &Value) -> Option<Value> {
     }))
 }
 
-/// The apex Service goes back to the target's pods before the Canary goes. None if it is back already.
-pub fn release_patch(live: &Value, canary: &Canary, selector: (&str, &str)) -> Option<Value> {
-    if let Some(restored) = restore_patch(live) {
-        return Some(restored);
+/// The apex Service goes back to the target's pods, which have these labels, before the Canary goes. What
+/// it was before is no way back if the target has other labels since. None if it is back already.
+pub fn release_patch(
+    live: &Value,
+    canary: &Canary,
+    selector: &Selector,
+    pods: &Labels,
+) -> Option<Value> {
+    if let Some(mut patch) = restore_patch(live) {
+        let mut restored = strings(patch.pointer("/spec/selector"));
+        restored.retain(|key, _| !patch["spec"]["selector"][key].is_null());
+        if !restored.is_empty() && !selects(&restored, pods) {
+            patch["spec"]["selector"] =
+                replaced(&live["spec"]["selector"], &json!(selector.target()));
+        }
+        return Some(patch);
     }
-    let to_primary = live["spec"]["selector"][selector.0] == names::primary_of(selector.1).as_str();
     let ours = generated::names_as_owner(live, canary);
-    (ours || to_primary).then(|| {
+    (ours || leads_to_primary(live, selector)).then(|| {
         json!({
             "metadata": generated::freed(live, canary),
-            "spec": { "selector": replaced(&live["spec"]["selector"], &json!({ selector.0: selector.1 })) },
+            "spec": { "selector": replaced(&live["spec"]["selector"], &json!(selector.target())) },
         })
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use canary_core::names;
 use canary_core::release::readiness::Counts;
-use canary_core::revision;
+use canary_core::{revision, selector};
 use serde_json::Value;
 
 use crate::target::config::{ConfigRef, references};
@@ -28,6 +28,7 @@ pub struct Deployment {
     pub replicas: i32,
     pub replicas_manager: String,
     pub strategy: String,
+    /// The labels that it selects by.
     pub match_labels: BTreeMap<String, String>,
     pub pod_labels: BTreeMap<String, String>,
     pub images: BTreeMap<String, String>,
@@ -84,7 +85,7 @@ impl Deployment {
             replicas: number(object, "/spec/replicas").unwrap_or(1),
             replicas_manager: replicas_manager(object),
             strategy: text("/spec/strategy/type"),
-            match_labels: strings(object.pointer("/spec/selector/matchLabels")),
+            match_labels: selector::labels_of(object.pointer("/spec/selector")),
             pod_labels: strings(template.pointer("/metadata/labels")),
             images: revision::images(template),
             configs: references(template),
@@ -95,12 +96,10 @@ impl Deployment {
         }
     }
 
-    /// The label that tells its pods from others: the first of `--selector-labels` that it selects by.
-    pub fn selector<'a>(&'a self, labels: &[String]) -> Option<(&'a str, &'a str)> {
-        labels.iter().find_map(|label| {
-            let (key, value) = self.match_labels.get_key_value(label)?;
-            Some((key.as_str(), value.as_str()))
-        })
+    /// Every pod that it has is of its template as it stands.
+    pub const fn is_steady(&self) -> bool {
+        let counts = &self.counts;
+        counts.observed_generation >= counts.generation && counts.updated == counts.replicas
     }
 }
 
@@ -254,11 +253,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_configured_selector_label_that_the_target_has_is_used() {
-        let view = Deployment::from_raw(&deployment());
-        let labels = ["app", "name", "app.kubernetes.io/name"].map(str::to_owned);
-        assert_eq!(view.selector(&labels), Some(("name", "web")));
-        assert_eq!(view.selector(&["tier".to_owned()]), None);
+    fn a_deployment_is_steady_when_all_its_pods_are_of_its_template() {
+        let mut object = deployment();
+        assert!(Deployment::from_raw(&object).is_steady());
+        object["status"]["replicas"] = json!(3);
+        assert!(!Deployment::from_raw(&object).is_steady(), "an old pod");
+        object["status"]["replicas"] = json!(2);
+        object["metadata"]["generation"] = json!(4);
+        assert!(!Deployment::from_raw(&object).is_steady(), "nobody looked");
     }
 
     #[test]

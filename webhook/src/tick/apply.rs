@@ -91,8 +91,9 @@ impl Context {
     /// The apex Service goes back to the target, the generated route goes, the label goes.
     async fn unpoint(&self, world: &World) -> Result<(), TickError> {
         let canary = &world.canary;
+        let pods = &world.target.pod_labels;
         if let Some(apex) = &world.apex
-            && let Some(patch) = service::release_patch(apex, canary, world.selector())
+            && let Some(patch) = service::release_patch(apex, canary, &world.selector, pods)
         {
             let stored = self
                 .cluster

@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use canary_core::names;
 use canary_core::release::{Problem, Routes};
 use canary_core::status::Phase;
+use canary_core::{names, selector};
 use serde_json::{Value, json};
 
 use crate::api::{ApiError, Kind};
 use crate::target::config::ConfigRef;
 use crate::target::generated::{is_generated, may_take, names_as_owner};
 use crate::target::service::{self, Side};
-use crate::target::view::Deployment;
+use crate::target::view::{Deployment, strings};
 use crate::target::{autoscaler, covers};
 use crate::tick::{Context, TickError, phase};
 use crate::world::{World, problem};
@@ -274,14 +274,8 @@ fn same_rules(live: &Value, desired: &Value) -> bool {
 
 /// Does the user's Service select the target's pods?
 fn selects(live: &Value, world: &World) -> bool {
-    let selector = live["spec"]["selector"].as_object();
-    selector.is_some_and(|selector| {
-        !selector.is_empty()
-            && selector.iter().all(|(key, value)| {
-                let label = world.target.pod_labels.get(key).map(String::as_str);
-                label == value.as_str()
-            })
-    })
+    let selector = strings(live.pointer("/spec/selector"));
+    selector::selects(&selector, &world.target.pod_labels)
 }
 
 /// An apex Service that was never ours, and serves something else.
@@ -289,34 +283,31 @@ fn selects_others(apex: &Value, world: &World) -> bool {
     let adopted = apex
         .pointer("/metadata/annotations")
         .is_some_and(|all| all.get(names::ORIGINAL_SERVICE).is_some());
-    let desired = world.service(Side::Apex);
-    !adopted && !selects(apex, world) && apex["spec"]["selector"] != desired["spec"]["selector"]
+    !adopted && !selects(apex, world) && !service::leads_to_primary(apex, &world.selector)
 }
 
 fn pointed_elsewhere(world: &World) -> bool {
-    let desired = world.service(Side::Apex);
     let apex = world.apex.as_deref();
-    apex.is_some_and(|apex| service::was_pointed_elsewhere(apex, &desired, &world.canary))
+    apex.is_some_and(|apex| service::was_pointed_elsewhere(apex, &world.selector, &world.canary))
 }
 
-/// Its selector cannot be changed: a Deployment that was handed over must select what the primary's
-/// Services do, by labels that the target's pods have.
+/// Its selector cannot be changed: a Deployment that was handed over must select by the label that tells the
+/// primary's pods, and else by labels that the target's pods have.
 fn could_be_primary(handed_over: &Deployment, world: &World) -> bool {
-    let (key, value) = world.selector();
     let mut selector = handed_over.match_labels.clone();
-    selector.remove(key) == Some(names::primary_of(value))
+    let key = world.selector.key();
+    selector.remove(key).as_ref() == world.selector.primary().get(key)
         && selector
             .iter()
             .all(|(key, value)| world.target.pod_labels.get(key) == Some(value))
 }
 
 fn other_selector(world: &World) -> EnsureError {
-    let (key, value) = world.selector();
     let text = format!(
-        "Deployment {}.{} cannot become the primary, because its selector is not {key}={} and cannot be changed: delete it, and it is created anew",
+        "Deployment {}.{} cannot become the primary, because its selector is not {} and cannot be changed: delete it, and it is created anew",
         world.canary.primary_name(),
         world.namespace,
-        names::primary_of(value),
+        selector::shown(world.selector.primary()),
     );
     EnsureError::Taken(problem("SelectorDiffers", text))
 }

@@ -83,11 +83,7 @@ impl Context {
     }
 
     async fn kept(&self, canary: &Canary) -> Result<Vec<Value>, TickError> {
-        let label = format!(
-            "{}={}",
-            recorded::CANARY_LABEL,
-            canary.metadata.name.as_deref().unwrap_or_default()
-        );
+        let label = format!("{}={}", recorded::CANARY_LABEL, recorded::label(canary));
         let objects = self
             .cluster
             .list(

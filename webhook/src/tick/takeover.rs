@@ -53,7 +53,7 @@ impl Context {
         original_template(
             &primary["spec"]["template"],
             &world.canary,
-            world.selector(),
+            &world.selector,
             labels,
             &tracked,
         )

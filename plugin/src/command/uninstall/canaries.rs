@@ -42,6 +42,15 @@ impl Left {
         &self.0
     }
 
+    pub fn namespace(&self) -> &str {
+        self.0["metadata"]["namespace"].as_str().unwrap_or_default()
+    }
+
+    pub fn target(&self) -> &str {
+        let target = &self.0["spec"]["targetRef"]["name"];
+        target.as_str().unwrap_or_default()
+    }
+
     /// What it has in progress.
     pub fn release(&self) -> Option<String> {
         let phase = self.phase();
@@ -91,11 +100,10 @@ impl Left {
 
     /// What is left of what was generated longest: the primary.
     pub fn primary(&self) -> Value {
-        let target = self.0["spec"]["targetRef"]["name"].as_str();
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {
-                "name": names::primary_of(target.unwrap_or_default()),
+                "name": names::primary_of(self.target()),
                 "namespace": self.0["metadata"]["namespace"],
             },
         })

@@ -77,6 +77,27 @@ async fn a_metric_with_neither_template_nor_query_is_refused() {
 }
 
 #[tokio::test]
+async fn a_canary_whose_services_would_find_the_pods_of_others_is_refused_and_one_that_is_there_may_be_edited()
+ {
+    let world = || World {
+        shared: Some("the pods of deployment worker too".to_owned()),
+        ..World::of([])
+    };
+    let reply = world().serve().ask("/validate", &create(&canary())).await;
+    assert!(!reply.allowed());
+    let expected = ("spec.targetRef.name", "the pods of deployment worker too");
+    let (field, message) = &causes(&reply)[0];
+    assert_eq!((field.as_str(), message.as_str()), expected);
+    let edited = with(&canary(), |it| {
+        it["metadata"]["labels"] = json!({"team": "web"})
+    });
+    let edit = update("alice", &canary(), &edited);
+    let reply = world().serve().ask("/validate", &edit).await;
+    assert!(reply.allowed(), "{:?}", reply.0);
+    assert!(reply.warning().contains("worker"), "{}", reply.warning());
+}
+
+#[tokio::test]
 async fn a_second_canary_for_one_target_is_refused() {
     let server = World::of([canary()]).serve();
     let reply = server

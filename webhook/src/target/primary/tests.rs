@@ -54,21 +54,31 @@ fn tracked() -> BTreeSet<ConfigRef> {
     }])
 }
 
-fn labels() -> Vec<String> {
-    ["app", "name", "app.kubernetes.io/name"]
-        .map(str::to_owned)
-        .to_vec()
+fn order() -> Vec<String> {
+    selector::ORDER.map(str::to_owned).to_vec()
+}
+
+fn labels<const N: usize>(all: [(&str, &str); N]) -> Labels {
+    all.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+fn by_app() -> Selector {
+    Selector::of(&labels([("app", "podinfo")]), None, &order()).unwrap()
 }
 
 fn build<T>(template: &Value, make: impl FnOnce(&Parts<'_>) -> T) -> T {
-    let (canary, target, configs, labels) = (canary(), target(), tracked(), labels());
+    build_by(&by_app(), template, make)
+}
+
+fn build_by<T>(selector: &Selector, template: &Value, make: impl FnOnce(&Parts<'_>) -> T) -> T {
+    let (canary, target, configs) = (canary(), target(), tracked());
     make(&Parts {
         canary: &canary,
         target: &target,
         template,
         revision: "v1-1",
-        selector: ("app", "podinfo"),
-        selector_labels: &labels,
+        selector,
         configs: &configs,
         flagger_id: "id-1",
         label_prefixes: &[],
@@ -126,8 +136,8 @@ fn placement_rules_about_the_target_speak_of_the_primary() {
     let affinity =
         &spec["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0];
     assert_eq!(
-        affinity["labelSelector"]["matchLabels"]["app"], "podinfo",
-        "affinity to others is left alone"
+        affinity["labelSelector"]["matchLabels"]["app"],
+        "podinfo-primary"
     );
 }
 
@@ -201,15 +211,56 @@ fn annotations_of_tools_are_not_copied_and_the_controllers_own_is_kept() {
 }
 
 #[test]
-fn a_template_of_flaggers_primary_is_mapped_back_to_the_targets() {
+fn whatever_labels_the_promoted_template_has_the_primary_goes_on_finding_its_pods() {
+    let made = build(&template_of("6.0.0"), |parts| create(parts, 3));
+    let mut renamed = template_of("6.0.1");
+    renamed["metadata"]["labels"] = json!({ "app": "storefront", "tier": "back" });
+    let primary = selector::labels_of(made.pointer("/spec/selector"));
+    let now = Selector::of(&labels([("app", "storefront")]), Some(&primary), &[]).unwrap();
+    let promoted = build_by(&now, &renamed, |parts| promote(&made, parts, None));
+    assert_eq!(promoted["spec"]["selector"], made["spec"]["selector"]);
+    assert_eq!(
+        promoted["spec"]["template"]["metadata"]["labels"],
+        json!({ "app": "podinfo-primary", "tier": "back" })
+    );
+}
+
+#[test]
+fn a_template_of_our_primary_is_mapped_back_to_the_targets() {
     let original = template_of("6.0.0");
     let primary = build(&original, |parts| create(parts, 3));
+    let template = &primary["spec"]["template"];
+    let back = original_template(template, &canary(), &by_app(), &order(), &tracked());
+    assert_eq!(back, original);
+}
+
+/// What Flagger 1.44 left in a cluster, and what its target had.
+#[test]
+fn a_template_of_flaggers_primary_is_mapped_back_to_the_targets() {
+    let dump = include_str!("../../../../tests/flagger-state/initialized.yaml");
+    let list: Value = serde_yaml::from_str(dump).unwrap();
+    let of = |name: &str| {
+        let mut items = list["items"].as_array().unwrap().iter();
+        items
+            .find(|item| item["kind"] == "Deployment" && item["metadata"]["name"] == name)
+            .unwrap()
+    };
+    let (target, primary) = (of("podinfo"), of("podinfo-primary"));
+    let pinned = Selector::of(
+        &selector::labels_of(target.pointer("/spec/selector")),
+        Some(&selector::labels_of(primary.pointer("/spec/selector"))),
+        &order(),
+    );
+    let template = &target["spec"]["template"];
+    let configs = config::references(template).into_iter().collect();
     let back = original_template(
         &primary["spec"]["template"],
         &canary(),
-        ("app", "podinfo"),
-        &labels(),
-        &tracked(),
+        &pinned.unwrap(),
+        &order(),
+        &configs,
     );
-    assert_eq!(back, original);
+    assert_eq!(back["spec"]["affinity"], template["spec"]["affinity"]);
+    assert_eq!(back["metadata"]["labels"], template["metadata"]["labels"]);
+    assert_eq!(back, *template);
 }

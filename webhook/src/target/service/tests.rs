@@ -15,7 +15,19 @@ fn plain() -> Canary {
     canary(&json!({ "port": 80, "targetPort": 9898 }))
 }
 
-const SELECTOR: (&str, &str) = ("app", "podinfo");
+fn labels<const N: usize>(all: [(&str, &str); N]) -> Labels {
+    all.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// Of a target with these labels, before there is a primary.
+fn selector<const N: usize>(target: [(&str, &str); N]) -> Selector {
+    Selector::of(&labels(target), None, &["app".to_owned()]).unwrap()
+}
+
+fn by_app() -> Selector {
+    selector([("app", "podinfo")])
+}
 
 fn port(container: &str, index: usize, name: Option<&str>, port: i64) -> Port {
     Port {
@@ -28,7 +40,7 @@ fn port(container: &str, index: usize, name: Option<&str>, port: i64) -> Port {
 
 #[test]
 fn each_service_selects_its_side() {
-    let of = |side| desired(side, &plain(), SELECTOR, &[]);
+    let of = |side| desired(side, &plain(), &by_app(), &[]);
     assert_eq!(
         of(Side::Apex)["spec"]["selector"],
         json!({ "app": "podinfo-primary" })
@@ -60,7 +72,7 @@ fn ports_of_the_application_are_discovered_and_those_of_sidecars_are_not() {
         port("podinfod", 2, None, 9797),
         port("istio-proxy", 0, Some("admin"), 15000),
     ];
-    let service = desired(Side::Apex, &canary, SELECTOR, &ports);
+    let service = desired(Side::Apex, &canary, &by_app(), &ports);
     let names: Vec<_> = service["spec"]["ports"]
         .as_array()
         .unwrap()
@@ -72,7 +84,7 @@ fn ports_of_the_application_are_discovered_and_those_of_sidecars_are_not() {
 
 #[test]
 fn a_service_as_the_api_server_stores_it_does_not_differ() {
-    let wanted = desired(Side::Primary, &plain(), SELECTOR, &[]);
+    let wanted = desired(Side::Primary, &plain(), &by_app(), &[]);
     let mut live = wanted.clone();
     live["metadata"]["resourceVersion"] = json!("12");
     live["spec"]["clusterIP"] = json!("10.96.0.7");
@@ -101,7 +113,7 @@ fn users_own() -> Value {
 
 #[test]
 fn a_users_service_keeps_its_ports_gets_the_missing_one_and_remembers_what_it_was() {
-    let wanted = desired(Side::Apex, &plain(), SELECTOR, &[]);
+    let wanted = desired(Side::Apex, &plain(), &by_app(), &[]);
     let patch = takeover_patch(&users_own(), &wanted).unwrap();
     assert_eq!(
         patch["spec"]["selector"],
@@ -121,7 +133,7 @@ fn a_users_service_keeps_its_ports_gets_the_missing_one_and_remembers_what_it_wa
 
 #[test]
 fn a_service_that_is_taken_over_needs_no_second_patch() {
-    let wanted = desired(Side::Apex, &plain(), SELECTOR, &[]);
+    let wanted = desired(Side::Apex, &plain(), &by_app(), &[]);
     let mut live = users_own();
     live["spec"]["selector"] = wanted["spec"]["selector"].clone();
     live["spec"]["ports"] = wanted["spec"]["ports"].clone();
@@ -130,23 +142,36 @@ fn a_service_that_is_taken_over_needs_no_second_patch() {
 
 #[test]
 fn a_users_service_is_put_back_exactly_as_it_was() {
-    let wanted = desired(Side::Apex, &plain(), SELECTOR, &[]);
+    let wanted = desired(Side::Apex, &plain(), &by_app(), &[]);
     let patch = takeover_patch(&users_own(), &wanted).unwrap();
     let mut live = users_own();
     json_patch::merge(&mut live, &patch);
-    let back = release_patch(&live, &plain(), SELECTOR).unwrap();
+    let back = release_patch(
+        &live,
+        &plain(),
+        &by_app(),
+        &labels([("app", "podinfo"), ("tier", "front")]),
+    )
+    .unwrap();
     json_patch::merge(&mut live, &back);
     assert_eq!(live["spec"], users_own()["spec"]);
     assert_eq!(live["metadata"]["annotations"], json!({}));
-    let again = release_patch(&live, &plain(), SELECTOR);
+    let pods = labels([("app", "podinfo"), ("tier", "front")]);
+    let again = release_patch(&live, &plain(), &by_app(), &pods);
     assert_eq!(again, None, "a second try keeps its whole selector");
 }
 
 #[test]
 fn a_generated_apex_service_is_handed_to_the_target() {
-    let mut live = desired(Side::Apex, &plain(), SELECTOR, &[]);
+    let mut live = desired(Side::Apex, &plain(), &by_app(), &[]);
     live["metadata"]["resourceVersion"] = json!("12");
-    let patch = release_patch(&live, &plain(), SELECTOR).unwrap();
+    let patch = release_patch(
+        &live,
+        &plain(),
+        &by_app(),
+        &labels([("app", "podinfo"), ("tier", "front")]),
+    )
+    .unwrap();
     assert_eq!(patch["spec"]["selector"], json!({ "app": "podinfo" }));
     assert_eq!(
         patch["metadata"]["labels"],
@@ -161,7 +186,7 @@ fn a_generated_apex_service_is_handed_to_the_target() {
 
 #[test]
 fn of_a_service_that_was_handed_over_nothing_stays_but_the_service() {
-    let wanted = desired(Side::Canary, &plain(), SELECTOR, &[]);
+    let wanted = desired(Side::Canary, &plain(), &by_app(), &[]);
     let mut live = json!({
         "metadata": { "name": "podinfo-canary", "resourceVersion": "7" },
         "spec": { "selector": { "app": "other", "tier": "web" }, "ports": [{ "port": 81 }] },
@@ -184,14 +209,21 @@ fn of_a_service_that_was_handed_over_nothing_stays_but_the_service() {
 #[test]
 fn only_a_selector_that_somebody_changed_points_elsewhere() {
     let canary = plain();
-    let wanted = desired(Side::Apex, &canary, SELECTOR, &[]);
-    let elsewhere = |live: &Value| was_pointed_elsewhere(live, &wanted, &canary);
+    let (target, primary) = (
+        labels([("app", "podinfo"), ("tier", "front")]),
+        labels([("app", "podinfo-primary")]),
+    );
+    let narrow = Selector::of(&target, Some(&primary), &[]).unwrap();
+    let wanted = desired(Side::Apex, &canary, &narrow, &[]);
+    let elsewhere = |live: &Value| was_pointed_elsewhere(live, &narrow, &canary);
     assert!(!elsewhere(&wanted));
 
     let mut edited = wanted.clone();
     edited["spec"]["ports"][0]["port"] = json!(81);
     edited["metadata"]["labels"]["team"] = json!("web");
     assert!(!elsewhere(&edited), "spec.service was edited");
+    edited["spec"]["selector"]["tier"] = json!("front");
+    assert!(!elsewhere(&edited), "it asks for all labels of the primary");
 
     let mut changed = wanted.clone();
     changed["spec"]["selector"] = json!({ "app": "podinfo" });
@@ -201,4 +233,32 @@ fn only_a_selector_that_somebody_changed_points_elsewhere() {
     assert!(!elsewhere(&changed), "the user's, and not taken over yet");
     changed["metadata"]["annotations"] = json!({ names::ORIGINAL_SERVICE: "{}" });
     assert!(elsewhere(&changed));
+}
+
+#[test]
+fn the_services_of_a_target_with_several_labels_select_by_all_of_them() {
+    let shop = selector([("app", "shop"), ("component", "a")]);
+    let of = |side| desired(side, &plain(), &shop, &[])["spec"]["selector"].clone();
+    let primary = json!({ "app": "shop-primary", "component": "a" });
+    assert_eq!(
+        (of(Side::Apex), of(Side::Primary)),
+        (primary.clone(), primary)
+    );
+    assert_eq!(of(Side::Canary), json!({ "app": "shop", "component": "a" }));
+}
+
+#[test]
+fn a_users_service_is_not_put_back_onto_labels_that_the_target_has_no_more() {
+    let wanted = desired(Side::Apex, &plain(), &by_app(), &[]);
+    let patch = takeover_patch(&users_own(), &wanted).unwrap();
+    let mut live = users_own();
+    json_patch::merge(&mut live, &patch);
+    let pods = labels([("app", "storefront"), ("tier", "front")]);
+    let now = labels([("app", "storefront")]);
+    let primary = labels([("app", "podinfo-primary")]);
+    let renamed = Selector::of(&now, Some(&primary), &[]).unwrap();
+    let back = release_patch(&live, &plain(), &renamed, &pods).unwrap();
+    json_patch::merge(&mut live, &back);
+    assert_eq!(live["spec"]["selector"], json!({ "app": "storefront" }));
+    assert_eq!(live["spec"]["ports"], users_own()["spec"]["ports"]);
 }
