@@ -25,7 +25,7 @@ use crate::lease::{Election, Fence};
 use crate::notify::{EventWriter, Reporter};
 use crate::policies;
 use crate::telemetry::{self, CountRequests, Metrics};
-use crate::tick::{Checksums, Contest, Context, Places, Repairs};
+use crate::tick::{Checksums, Contest, Context, Places, Troubles, Repairs};
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
 
@@ -163,6 +163,8 @@ fn context(
         contest: Contest::default(),
         repairs: Repairs::default(),
         places: Places::default(),
+        generating: Troubles::default(),
+        deciding: Troubles::default(),
     })
 }
 
