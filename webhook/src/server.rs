@@ -25,7 +25,7 @@ use crate::lease::{Election, Fence};
 use crate::notify::{EventWriter, Reporter};
 use crate::policies;
 use crate::telemetry::{self, CountRequests, Metrics};
-use crate::tick::{Checksums, Contest, Context, Places, Troubles, Repairs};
+use crate::tick::{Checksums, Contest, Context, Places, Repairs, Troubles};
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
 

@@ -15,12 +15,12 @@ mod generated;
 mod kept;
 mod marks;
 mod policy;
+mod prepare;
 mod promote;
 mod record;
 mod repairs;
 mod say;
 mod status;
-mod prepare;
 mod takeover;
 mod trouble;
 
@@ -186,11 +186,7 @@ impl Context {
     }
 
     /// What must not be acted on at all, also not to go back: whatever we did would be undone, or forgotten.
-    async fn not_ours(
-        &self,
-        key: &Key,
-        canary: &Arc<Canary>,
-    ) -> Result<Option<Next>, TickError> {
+    async fn not_ours(&self, key: &Key, canary: &Arc<Canary>) -> Result<Option<Next>, TickError> {
         match self.contest.judge(key, canary, self.clock.now()) {
             contest::Verdict::Ours => {}
             contest::Verdict::Silent => {
@@ -298,13 +294,7 @@ impl Context {
     }
 
     /// A write of a plan failed: what was decided is kept, and people are told once it is no passing trouble.
-    async fn not_done(
-        &self,
-        key: &Key,
-        world: &World,
-        plan: &Plan,
-        error: TickError,
-    ) -> TickError {
+    async fn not_done(&self, key: &Key, world: &World, plan: &Plan, error: TickError) -> TickError {
         if matches!(error, TickError::Api(ApiError::Fenced)) {
             return error;
         }
@@ -313,8 +303,7 @@ impl Context {
             return error;
         }
         let told = (failure == Failure::Lasting).then(|| trouble::problem_of(&error));
-        let mut rest =
-            release::undone(&world.canary, plan, told.as_ref(), self.clock.now());
+        let mut rest = release::undone(&world.canary, plan, told.as_ref(), self.clock.now());
         let stored = match self.say_all(&world.canary, &mut rest).await {
             Ok(()) => self.store_status(&world.canary, &rest.status).await,
             Err(error) => Err(error),

@@ -111,7 +111,10 @@ impl Context {
             world.canary.metadata.uid.as_deref().unwrap_or_default(),
             revision,
         ]);
-        let id = Id { now: id, before: None };
+        let id = Id {
+            now: id,
+            before: None,
+        };
         let object = self
             .built(world, configs, revision, &id, None, |parts| {
                 primary::create(parts, replicas)

@@ -192,7 +192,7 @@ proptest! {
             revision: "v1-1",
             selector: &selector,
             configs: &none,
-            id: &Id {
+            id: &crate::target::primary::Id {
             now: "id".to_owned(),
             before: None,
         },
