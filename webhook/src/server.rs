@@ -25,7 +25,7 @@ use crate::lease::{Election, Fence};
 use crate::notify::{EventWriter, Reporter};
 use crate::policies;
 use crate::telemetry::{self, CountRequests, Metrics};
-use crate::tick::{Checksums, Contest, Context, Places, Repairs, Troubles};
+use crate::tick::{Checksums, Contest, Context, Places, Repairs, Sweeps, Troubles};
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
 
@@ -163,6 +163,7 @@ fn context(
         contest: Contest::default(),
         repairs: Repairs::default(),
         places: Places::default(),
+        sweeps: Sweeps::default(),
         generating: Troubles::default(),
         deciding: Troubles::default(),
     })

@@ -8,6 +8,18 @@ use crate::api::{ApiError, Kind};
 use crate::tick::Context;
 use crate::world::World;
 
+/// A patch that takes them off.
+pub(super) fn none(version: Option<&str>) -> Value {
+    let mut metadata = json!({
+        "labels": { names::MANAGED_LABEL: null },
+        "annotations": { names::PROMOTED_IMAGES: null, names::LOCKED_BY: null },
+    });
+    if let Some(version) = version {
+        metadata["resourceVersion"] = json!(version);
+    }
+    json!({ "metadata": metadata })
+}
+
 // === impl Context ===
 
 impl Context {
