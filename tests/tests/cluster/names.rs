@@ -63,9 +63,12 @@ async fn until_generated(test: &Namespace<'_>, resource: &str, wanted: &[&str]) 
     .await
 }
 
-/// Slows a release down, or lets it go on.
-fn every(interval: &str) -> Value {
-    json!({"spec": {"analysis": {"interval": interval}}})
+/// A verb of the plugin, by somebody who may.
+async fn ask(test: &Namespace<'_>, verb: &[&str]) -> Result<()> {
+    test.bind(ALICE, "canary-operator").await?;
+    let done = test.plugin(ALICE, &[verb, &["podinfo"]].concat()).await?;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    Ok(())
 }
 
 // --- routes
@@ -87,7 +90,7 @@ async fn a_route_that_is_renamed_in_mid_release_leaves_no_second_split_behind() 
         (&backends[0]["weight"], &backends[1]["weight"]),
         (&json!(80), &json!(20))
     );
-    test.patch("canaries/podinfo", &every("1s")).await?;
+    ask(&test, &["promote", "--full"]).await?;
     promoted(&test, "6.0.1").await?;
     Ok(())
 }
@@ -106,8 +109,7 @@ async fn a_route_that_is_named_and_not_there_keeps_the_old_one_in_force_and_the_
         .await?;
     assert!(message.contains("spec.routeRef typo"), "{message}");
     assert_eq!(test.weights().await?, (80, 20));
-    let rollback = test.plugin(ALICE, &["rollback", "podinfo"]).await?;
-    assert_eq!(rollback.code, Some(0), "{rollback:?}");
+    ask(&test, &["rollback"]).await?;
     assert_eq!(test.weights().await?, (100, 0));
     Ok(())
 }
@@ -152,8 +154,7 @@ async fn an_autoscaler_that_is_renamed_while_its_canary_is_paused_is_followed() 
         canary["status"]["canaryWeight"] == 20
     })
     .await?;
-    let pause = test.plugin(ALICE, &["pause", "podinfo"]).await?;
-    assert_eq!(pause.code, Some(0), "{pause:?}");
+    ask(&test, &["pause"]).await?;
     test.delete("horizontalpodautoscalers/web").await?;
     test.create(&autoscaler("shop")).await?;
     until_generated(&test, "horizontalpodautoscalers", &["shop-primary"]).await?;
@@ -264,7 +265,7 @@ async fn names_that_change_in_mid_release_are_followed_once_it_has_ended() -> Re
         .await?;
     assert!(message.contains("spec.targetRef web"), "{message}");
     assert_eq!(test.weights().await?, (80, 20));
-    test.patch("canaries/podinfo", &every("1s")).await?;
+    ask(&test, &["promote", "--full"]).await?;
     test.until("canaries/podinfo", |canary| {
         canary["status"]["phase"] == "Initialized" && canary["status"]["inForce"]["target"] == "web"
     })
