@@ -14,7 +14,9 @@ mod foreign;
 mod generated;
 mod kept;
 mod marks;
+mod owned;
 mod policy;
+mod ports;
 mod promote;
 mod record;
 mod repairs;
@@ -47,7 +49,9 @@ use crate::world::{Options, World, interests, problem};
 
 pub use configs::Checksums;
 pub use contest::Contest;
+pub use owned::Answered;
 pub use policy::Places;
+pub use ports::Waits;
 pub use repairs::Repairs;
 pub(crate) use status::difference;
 
@@ -69,6 +73,8 @@ pub struct Context {
     pub checksums: Checksums,
     pub contest: Contest,
     pub repairs: Repairs,
+    pub answered: Answered,
+    pub waits: Waits,
     pub places: Places,
 }
 
@@ -117,6 +123,7 @@ impl Context {
             .get(&key.namespace, canary.target_name());
         self.caches
             .interest(key, interests(&canary, target.as_deref()));
+        self.waits.begin(key);
         let result = if canary.metadata.deletion_timestamp.is_some() {
             self.leave(&canary).await
         } else {
@@ -131,6 +138,9 @@ impl Context {
                 self.hindered(&canary, &problem("Rejected", error.to_string()))
                     .await
             }
+            Ok(Next::Wait(at)) => Ok(Next::Wait(
+                at.into_iter().chain(self.waits.again(key)).min(),
+            )),
             result => result,
         }
     }

@@ -21,6 +21,7 @@ const LAG: Duration = Duration::from_secs(1);
 pub struct Traffic {
     // Dropped in this order: each uses what follows.
     load: Load,
+    lag: Duration,
     _gateway: Gateway,
     _primary: App,
     _canary: App,
@@ -30,16 +31,21 @@ impl Traffic {
     /// Starts it for that host, which no other namespace of the cluster may have. The route has to be
     /// there: what is asked before the gateway has seen it is lost.
     pub async fn start(test: &Namespace<'_>, host: &str) -> Result<Self> {
+        Self::with_lag(test, host, LAG).await
+    }
+
+    /// The same through a gateway that is slower.
+    pub async fn with_lag(test: &Namespace<'_>, host: &str, lag: Duration) -> Result<Self> {
         let (primary, canary) = (App::start("primary").await?, App::start("canary").await?);
         let mut gateway = Gateway::start(Config {
-            lag: LAG,
+            lag,
             redirects: Redirects::of_release(&test.name, &primary, &canary),
             ..Config::default()
         })
         .await?;
         gateway.follow(test.plane.client().await?);
         // Until it has listed everything, and a moment more.
-        tokio::time::sleep(2 * LAG).await;
+        tokio::time::sleep(lag + LAG).await;
         let load = Load::start(Plan {
             address: gateway.address().to_string(),
             host: host.to_owned(),
@@ -49,6 +55,7 @@ impl Traffic {
         });
         Ok(Self {
             load,
+            lag,
             _gateway: gateway,
             _primary: primary,
             _canary: canary,
@@ -57,7 +64,7 @@ impl Traffic {
 
     /// Ends it once the gateway has seen what was last changed, and says what became of the requests.
     pub async fn stop(self) -> Report {
-        tokio::time::sleep(2 * LAG).await;
+        tokio::time::sleep(self.lag + LAG).await;
         self.load.stop().await
     }
 }
