@@ -50,6 +50,9 @@ pub trait Router: Sync {
     fn port(&self, canary: &Canary, generated: &Value) -> Option<Value>;
     /// Lets a generated route name that port of the generated Services.
     fn set_port(&self, generated: &mut Value, port: &Value);
+    /// The generated object as it stands, with other weights: for when its source cannot be followed. None
+    /// where it has no place for them.
+    fn reweigh(&self, canary: &Canary, generated: &Value, to: Routes) -> Option<Value>;
     /// The route in words of the metrics that it is measured by needs the canary's own address.
     fn by_service_address(&self, live: Live<'_>) -> bool;
 }

@@ -25,7 +25,7 @@ use crate::lease::{Election, Fence};
 use crate::notify::{EventWriter, Reporter};
 use crate::policies;
 use crate::telemetry::{self, CountRequests, Metrics};
-use crate::tick::{Answered, Checksums, Contest, Context, Places, Repairs, Waits};
+use crate::tick::{Answered, Checksums, Contest, Context, Places, Repairs, Troubles, Waits};
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
 
@@ -165,6 +165,8 @@ fn context(
         answered: Answered::default(),
         waits: Waits::default(),
         places: Places::default(),
+        generating: Troubles::default(),
+        deciding: Troubles::default(),
     })
 }
 

@@ -87,7 +87,7 @@ async fn the_port_of_the_services_changes_in_mid_release_and_no_request_is_lost(
     test.set_image("6.0.1").await?;
     test.until("canaries/podinfo", |it| it["status"]["canaryWeight"] == 20)
         .await?;
-    let traffic = Traffic::with_lag(&test, HOST, lag).await?;
+    let traffic = Traffic::behind(&test, HOST, lag).await?;
 
     let change = json!({"spec": {"service": {"port": 8080}}});
     test.patch("canaries/podinfo", &change).await?;
@@ -112,7 +112,7 @@ async fn a_slow_gateway_loses_no_request_either_and_a_route_that_names_it_by_nam
     let alone = Alone::turn().await?;
     let lag = Duration::from_secs(5);
     let (_server, test, own) = with_lag(&alone, HOST, lag, &json!("http")).await?;
-    let traffic = Traffic::with_lag(&test, HOST, lag).await?;
+    let traffic = Traffic::behind(&test, HOST, lag).await?;
 
     let change = |port: i64| json!({"spec": {"service": {"port": port}}});
     test.patch("canaries/podinfo", &change(8080)).await?;

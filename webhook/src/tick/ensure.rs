@@ -63,7 +63,11 @@ impl Context {
                 self.repairs.repaired(&world.key(), self.clock.now());
             }
             wrote |= written;
-            wrote |= self.ensure_route(world).await?;
+            // A route that cannot be written is a problem already.
+            let routable = world.problems.iter().all(|it| it.reason != "RouteInvalid");
+            if routable {
+                wrote |= self.ensure_route(world).await?;
+            }
         }
         Ok(if wrote { Done::Wrote } else { Done::Nothing })
     }
@@ -307,7 +311,7 @@ fn taken(kind: &str, name: &str, world: &World) -> EnsureError {
 }
 
 /// Phases in which users are served through what is generated.
-const fn serving(phase: Phase) -> bool {
+pub(super) const fn serving(phase: Phase) -> bool {
     !matches!(
         phase,
         Phase::New | Phase::Initializing | Phase::Terminating | Phase::Terminated

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::api::Kind;
 use crate::target::config::{self, ConfigRef};
-use crate::target::primary::{self, Parts};
+use crate::target::primary::{self, Id, Parts};
 use crate::target::recorded;
 use crate::target::view::Deployment;
 use crate::tick::configs::Copying;
@@ -65,13 +65,15 @@ impl Context {
             if back { "back" } else { "on" },
             &revision::checksum(&json!(plan.status.tracked_configs)),
         ]);
-        let replicas = if world.autoscaler.is_some() || back {
+        let scaled = world.autoscaler.is_some() || world.autoscaler_missing;
+        let replicas = if scaled || back {
             None
         } else {
             Some(world.target.replicas.max(1))
         };
+        let id = Id::next(&live, id, back);
         let object = self
-            .built(world, configs, revision, &id, |parts| {
+            .built(world, configs, revision, &id, Some(&live), |parts| {
                 primary::promote(&live, parts, replicas)
             })
             .await?;
@@ -109,8 +111,12 @@ impl Context {
             world.canary.metadata.uid.as_deref().unwrap_or_default(),
             revision,
         ]);
+        let id = Id {
+            now: id,
+            before: None,
+        };
         let object = self
-            .built(world, configs, revision, &id, |parts| {
+            .built(world, configs, revision, &id, None, |parts| {
                 primary::create(parts, replicas)
             })
             .await?;
@@ -124,14 +130,21 @@ impl Context {
         world: &World,
         configs: &BTreeMap<ConfigRef, String>,
         revision: &str,
-        flagger_id: &str,
+        id: &Id,
+        primary: Option<&Value>,
         build: impl FnOnce(&Parts<'_>) -> Value + Send,
     ) -> Result<Value, TickError> {
         let canary = &world.canary;
-        let target = self
-            .cluster
-            .get(Kind::Deployment, &world.namespace, canary.target_name())
-            .await?;
+        // A primary that is put back has from its target what it got when it was promoted.
+        let target = match primary.filter(|_| world.target_gone) {
+            Some(primary) => primary.clone(),
+            None => {
+                let name = canary.target_name();
+                self.cluster
+                    .get(Kind::Deployment, &world.namespace, name)
+                    .await?
+            }
+        };
         let kept = self
             .cluster
             .get(
@@ -151,7 +164,7 @@ impl Context {
             revision,
             selector: &world.selector,
             configs: &copied,
-            flagger_id,
+            id,
             label_prefixes: &self.options.label_prefixes,
         }))
     }
