@@ -94,7 +94,8 @@ async fn the_port_of_the_services_changes_in_mid_release_and_no_request_is_lost(
     all_have(&test, &[80, 8080]).await?;
     let said = test.condition("Ready", "False", "RoutePort").await?;
     assert!(said.contains("names port 80 of Service podinfo"), "{said}");
-    assert_eq!(*named(&test.get(ROUTE).await?), 80);
+    let by_name = test.get(ROUTE).await?;
+    assert_eq!(*named(&by_name), "http", "the name got the new number");
     test.patch("apisixroutes/podinfo", &to_port(own, &json!(8080)))
         .await?;
     test.until(ROUTE, |route| *named(route) == 8080).await?;
@@ -141,7 +142,7 @@ async fn a_route_that_names_a_port_which_nobody_has_changes_nothing_and_is_said(
         .await?;
     let said = test.condition("Ready", "False", "RoutePort").await?;
     assert!(
-        said.contains("port 9999") && said.contains("go to port 80"),
+        said.contains("port 9999") && said.contains("go on to port 80"),
         "{said}"
     );
     assert_eq!(*named(&test.get(ROUTE).await?), 80);

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::cache::Key;
 use crate::router::Router;
-use crate::target::ports;
+use crate::target::ports::{self, Keep};
 use crate::target::service::Side;
 use crate::tick::{Context, phase};
 use crate::world::{World, problem};
@@ -43,18 +43,34 @@ impl Context {
             return desired;
         };
         let (wanted, live_ports) = (ports_of(&desired), ports_of(live));
-        let named = named(world, router);
         let service = desired["metadata"]["name"].as_str().unwrap_or_default();
-        let keeps = |old: &Value| {
+        let source = router.source_ports(&world.canary, world.live());
+        // People come by the number of the apex, and the generated route to the two sides.
+        let apex = service == world.canary.apex();
+        let generated = world.route_generated.as_deref();
+        let generated = generated.and_then(|route| router.port(&world.canary, route));
+        let led_by = if apex {
+            source.clone()
+        } else {
+            generated.into_iter().collect()
+        };
+        let stays = if apex { Keep::First } else { Keep::Held };
+        let keep = |old: &Value| {
             let what = format!("{service} without {} {}", old["port"], old["name"]);
             let as_it_is = |port: &Value| ports::is_same(port, old) && port["name"] == old["name"];
-            if wanted.iter().any(as_it_is) || ports::is_needed(old, live_ports, wanted, &named) {
+            if wanted.iter().any(as_it_is) || ports::is_needed(old, live_ports, wanted, &led_by) {
                 self.waits.forget_one(&world.key(), &what);
-                return true;
+                return stays;
             }
-            !self.waited(world, what)
+            if !self.waited(world, what) {
+                return stays;
+            }
+            if ports::is_needed(old, live_ports, wanted, &source) {
+                return Keep::Beside;
+            }
+            Keep::Gone
         };
-        let kept = ports::with_kept(wanted, live_ports, keeps);
+        let kept = ports::with_kept(wanted, live_ports, keep);
         desired["spec"]["ports"] = json!(kept);
         desired
     }
@@ -74,7 +90,12 @@ impl Context {
             self.waits.forget_all(&world.key(), "served ");
         }
         let is_served = |port: &Value| self.is_served(world, port);
-        ports::of_route(wanted.as_ref(), now.as_ref(), ports_of(&spec), is_served)
+        let live = self
+            .caches
+            .service(&world.namespace, &world.canary.primary_service());
+        let live = live.as_deref().map(ports_of).unwrap_or_default();
+        let all = (ports_of(&spec), live);
+        ports::of_route(wanted.as_ref(), now.as_ref(), all, is_served)
     }
 
     /// Both generated Services have the port, their ready pods too, and the gateway has seen it.
@@ -118,7 +139,7 @@ impl Context {
         let generated = world.route_generated.as_deref();
         let now = generated.and_then(|route| router.port(&world.canary, route));
         let meanwhile = match now {
-            Some(now) => format!("requests go to port {} until then", shown(&now)),
+            Some(now) => format!("requests go on to port {} until then", shown(&now)),
             None => "nothing is routed until then".to_owned(),
         };
         let all: Vec<String> = ports_of(&spec)
@@ -194,14 +215,6 @@ impl Waits {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Wait>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// All by which requests are led to the ports of the Services.
-fn named(world: &World, router: &dyn Router) -> Vec<Value> {
-    let mut named = router.source_ports(&world.canary, world.live());
-    let generated = world.route_generated.as_deref();
-    named.extend(generated.and_then(|route| router.port(&world.canary, route)));
-    named
 }
 
 fn translated(world: &World, spec: &Value, named: &Value) -> Option<Value> {
