@@ -25,7 +25,9 @@ use crate::lease::{Election, Fence};
 use crate::notify::{EventWriter, Reporter};
 use crate::policies;
 use crate::telemetry::{self, CountRequests, Metrics};
-use crate::tick::{Checksums, Contest, Context, Places, Repairs, Sweeps, Troubles};
+use crate::tick::{
+    Answered, Checksums, Contest, Context, Places, Repairs, Sweeps, Troubles, Waits,
+};
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
 
@@ -162,6 +164,8 @@ fn context(
         checksums: Checksums::default(),
         contest: Contest::default(),
         repairs: Repairs::default(),
+        answered: Answered::default(),
+        waits: Waits::default(),
         places: Places::default(),
         sweeps: Sweeps::default(),
         generating: Troubles::default(),
