@@ -39,6 +39,9 @@ pub const PROMOTED_IMAGES: &str = "kubectl-canary.dev/promoted-images";
 /// On the target while a promotion must not be changed under way: `<canary> <revision>`.
 pub const LOCKED_BY: &str = "kubectl-canary.dev/locked-by";
 
+/// On the target: how many pods its primary has, for one that is made anew.
+pub const SIZE: &str = "kubectl-canary.dev/replicas";
+
 /// On a `CanaryPolicy`: its enforcement. This and the next three are set by admission, from the spec.
 pub const POLICY_ENFORCEMENT: &str = "policy.kubectl-canary.dev/enforcement";
 /// On a `CanaryPolicy`: "false" if it has nothing against any change of a Deployment.

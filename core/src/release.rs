@@ -38,6 +38,7 @@ mod promotion;
 mod providers;
 pub mod readiness;
 mod requests;
+mod sizes;
 mod stranded;
 mod strategy;
 mod takeover;
@@ -70,6 +71,7 @@ pub fn decide(canary: &Canary, facts: &Facts) -> Result<Plan, Question> {
     gates::forget_urls(&mut d);
     look(&mut d)?;
     holds::remember_glass(&mut d);
+    sizes::note(&mut d);
     Ok(d.finish())
 }
 

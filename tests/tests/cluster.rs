@@ -53,6 +53,8 @@ mod selectors;
 mod server;
 #[path = "cluster/setup.rs"]
 mod setup;
+#[path = "cluster/sizes.rs"]
+mod sizes;
 #[path = "cluster/strategies.rs"]
 mod strategies;
 #[path = "cluster/tools.rs"]

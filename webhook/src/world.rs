@@ -10,7 +10,7 @@ use canary_core::release::{
     Answers, Facts, Governance, Problem, Routes, Serving, Settings, Wish, Workload,
 };
 use canary_core::selector::{Selector, Trouble};
-use canary_core::{names, request};
+use canary_core::{names, request, size};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -268,6 +268,7 @@ impl World {
             readiness: readiness(self.canary.target_name(), target.counts, threshold),
             images: target.images.clone(),
             replicas_manager: target.replicas_manager.clone(),
+            wanted: size::wanted(target.replicas, target.wish).filter(|_| self.sizes_itself()),
             changed_by: target
                 .triggered
                 .as_ref()
@@ -288,6 +289,7 @@ impl World {
             readiness: readiness(&self.canary.primary_name(), primary.counts, threshold),
             images: primary.images.clone(),
             replicas_manager: primary.replicas_manager.clone(),
+            wanted: None,
             changed_by: None,
             break_glass: None,
         }
@@ -297,18 +299,31 @@ impl World {
     pub fn scale_primary_to(&self) -> i32 {
         match &self.autoscaler {
             Some(autoscaler) if self.target.replicas == 0 => autoscaler::min_replicas(autoscaler),
-            _ => self.target.replicas.max(1),
+            Some(_) => self.target.replicas,
+            None => {
+                let target = &self.target;
+                size::of_new_primary(target.replicas, target.wish, target.remembered)
+            }
         }
     }
 
+    /// Nothing else says how many pods the primary has.
+    pub const fn sizes_itself(&self) -> bool {
+        self.autoscaler.is_none() && self.ambiguous_autoscalers.is_empty()
+    }
+
     fn scale_up_to(&self) -> i32 {
-        if self.target.replicas > 0 {
-            return self.target.replicas;
-        }
-        match (&self.autoscaler, &self.primary) {
-            (Some(autoscaler), _) => autoscaler::min_replicas(autoscaler),
-            (None, Some(primary)) => primary.replicas.max(1),
-            (None, None) => 1,
+        let target = &self.target;
+        let status = self.canary.status.as_ref();
+        let release = status.and_then(|status| status.release.as_ref());
+        let wanted = release
+            .filter(|release| release.revision == target.revision)
+            .and_then(|release| release.replicas);
+        let primary = self.primary.as_ref().map(|primary| primary.replicas);
+        match &self.autoscaler {
+            Some(autoscaler) if target.replicas == 0 => autoscaler::min_replicas(autoscaler),
+            Some(_) => target.replicas,
+            None => size::of_canary(target.replicas, target.wish, wanted, primary),
         }
     }
 }

@@ -115,7 +115,7 @@ impl Context {
         }
         let patch = json!({ "metadata": {
             "labels": { names::MANAGED_LABEL: null },
-            "annotations": { names::PROMOTED_IMAGES: null, names::LOCKED_BY: null },
+            "annotations": { names::PROMOTED_IMAGES: null, names::LOCKED_BY: null, names::SIZE: null },
         } });
         let stored = self
             .cluster

@@ -5,7 +5,7 @@ use canary_core::status::{CanaryStatus, Phase};
 use serde_json::{Map, Value, json};
 
 use crate::api::{ApiError, Kind};
-use crate::tick::Context;
+use crate::tick::{Context, phase};
 use crate::world::World;
 
 // === impl Context ===
@@ -24,6 +24,9 @@ impl Context {
         if world.target.locked_by != lock {
             annotations.insert(names::LOCKED_BY.to_owned(), Value::from(lock));
         }
+        if let Some(size) = self.size(world, !annotations.is_empty()) {
+            annotations.insert(names::SIZE.to_owned(), Value::from(size.to_string()));
+        }
         if world.target.managed && annotations.is_empty() {
             return Ok(false);
         }
@@ -39,6 +42,24 @@ impl Context {
             .await?;
         self.caches.written(Kind::Deployment, stored);
         Ok(true)
+    }
+
+    /// How many pods the primary has, if that is news. In mid-release it waits for another reason to write:
+    /// the target's controller would have to look at it again.
+    fn size(&self, world: &World, writes: bool) -> Option<i32> {
+        if !world.sizes_itself() {
+            return None;
+        }
+        let resting = matches!(
+            phase(&world.canary),
+            Phase::Initializing | Phase::Initialized | Phase::Succeeded | Phase::Failed
+        );
+        let size = match &world.primary {
+            Some(primary) => primary.replicas,
+            None => world.scale_primary_to(),
+        };
+        let news = size > 0 && world.target.remembered != Some(size);
+        (news && (resting || writes || !world.target.managed)).then_some(size)
     }
 
     /// Status says Promoting before the primary is given anything, so the lock is there by then.
