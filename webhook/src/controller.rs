@@ -139,6 +139,7 @@ async fn work(context: Arc<Context>, permits: Arc<Semaphore>, key: Key, changed:
 fn forget(context: &Context, key: &Key) {
     context.contest.forget(key);
     context.repairs.forget(key);
+    context.refused.forget(key);
     context.metrics.forget(&Workload {
         name: key.name.to_string(),
         namespace: key.namespace.to_string(),

@@ -25,7 +25,7 @@ use crate::lease::{Election, Fence};
 use crate::notify::{EventWriter, Reporter};
 use crate::policies;
 use crate::telemetry::{self, CountRequests, Metrics};
-use crate::tick::{Checksums, Contest, Context, Places, Repairs};
+use crate::tick::{Checksums, Contest, Context, Places, Refused, Repairs};
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
 
@@ -132,6 +132,7 @@ fn context(
             selector_labels: args.selector_labels.clone(),
             label_prefixes: args.include_label_prefix.clone(),
             config_tracking: args.enable_config_tracking,
+            other_services: args.other_services,
             min_interval: args.min_interval,
             drain: args.drain,
         },
@@ -162,6 +163,7 @@ fn context(
         checksums: Checksums::default(),
         contest: Contest::default(),
         repairs: Repairs::default(),
+        refused: Refused::default(),
         places: Places::default(),
     })
 }

@@ -9,11 +9,13 @@ mod apply;
 mod ask;
 mod configs;
 mod contest;
+mod disruption;
 mod ensure;
 mod foreign;
 mod generated;
 mod kept;
 mod marks;
+mod others;
 mod policy;
 mod promote;
 mod record;
@@ -47,6 +49,7 @@ use crate::world::{Options, World, interests, problem};
 
 pub use configs::Checksums;
 pub use contest::Contest;
+pub use disruption::Refused;
 pub use policy::Places;
 pub use repairs::Repairs;
 pub(crate) use status::difference;
@@ -69,6 +72,7 @@ pub struct Context {
     pub checksums: Checksums,
     pub contest: Contest,
     pub repairs: Repairs,
+    pub refused: Refused,
     pub places: Places,
 }
 
@@ -167,6 +171,9 @@ impl Context {
         if let Some(problem) = &foreign.held {
             return self.hindered(canary, problem).await;
         }
+        if let Some(problem) = self.others_hold(&world) {
+            return self.hindered(canary, &problem).await;
+        }
         let configs = self.checksums.of(self, &world).await?;
         if phase(canary) != Phase::New {
             match self.ensure(&world, &configs).await {
@@ -189,6 +196,8 @@ impl Context {
         facts.serving.contested = self.repairs.contested(key, self.clock.now());
         let mut plan = self.decided(&world, &mut facts).await;
         self.note_selector(&world, foreign.warnings, &mut plan);
+        self.note_others(&world, &mut plan);
+        self.note_disruption(&world, &mut plan);
         self.carry_out(&world, &configs, plan).await
     }
 

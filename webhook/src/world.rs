@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use crate::api::Kind;
 use crate::cache::Key;
-use crate::caches::Caches;
+use crate::caches::{Caches, label_key};
+use crate::others::OtherServices;
 use crate::router::{Live, Router, router};
 use crate::target::autoscaler::{self, Choice};
 use crate::target::config::ConfigRef;
@@ -31,6 +32,7 @@ pub struct Options {
     pub selector_labels: Vec<String>,
     pub label_prefixes: Vec<String>,
     pub config_tracking: bool,
+    pub other_services: OtherServices,
     pub min_interval: std::time::Duration,
     pub drain: std::time::Duration,
 }
@@ -79,6 +81,15 @@ pub fn interests(canary: &Canary, target: Option<&Deployment>) -> HashSet<(Kind,
     ] {
         set.insert((Kind::Service, key(&service)));
         set.insert((Kind::EndpointSlice, key(&service)));
+    }
+    set.insert((Kind::Disruption, key("")));
+    for (name, value) in target.iter().flat_map(|target| &target.pod_labels) {
+        let namespace = canary.namespace_name();
+        let of_target = label_key(namespace, (name, value));
+        let of_primary = label_key(namespace, (name, &names::primary_value(value)));
+        set.insert((Kind::Service, of_target.clone()));
+        set.insert((Kind::Disruption, of_target));
+        set.insert((Kind::Disruption, of_primary));
     }
     if let Some(reference) = &canary.spec.autoscaler_ref {
         set.insert((Kind::Autoscaler, key(&reference.name)));
