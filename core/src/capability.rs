@@ -7,7 +7,7 @@
 use crate::query::{DURATION, SUCCESS_RATE};
 
 /// What a traffic provider can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capability {
     /// There is a router for it.
     pub supported: bool,

@@ -75,6 +75,8 @@ pub fn is_finalizer(name: &str) -> bool {
 pub const FLAGGER_ID: &str = "flagger-id";
 /// On the primary's pod template: which placement terms were made to speak of the primary's pods.
 pub const PLACEMENT: &str = "kubectl-canary.dev/placement";
+/// On the primary: the [`FLAGGER_ID`] that its pods had before the last promotion.
+pub const PREVIOUS_ID: &str = "kubectl-canary.dev/previous-id";
 /// On a `ConfigMap` or `Secret`: a value that starts with `disable` opts out of tracking.
 pub const CONFIG_TRACKING: &str = "flagger.app/config-tracking";
 /// On generated objects: Flux leaves them alone.

@@ -29,6 +29,7 @@ pub mod facts;
 mod gates;
 mod hindrance;
 mod holds;
+pub mod in_force;
 mod initialize;
 mod metrics;
 mod observed;

@@ -54,6 +54,16 @@ impl Selector {
         }
     }
 
+    /// Of a primary whose target is gone: it is found as before, and there is nothing to tell it from.
+    pub fn of_primary(primary: &Labels) -> Self {
+        Self {
+            key: primary.keys().next().cloned().unwrap_or_default(),
+            target: Labels::new(),
+            primary: primary.clone(),
+            serving: primary.clone(),
+        }
+    }
+
     fn planned(target: &Labels, order: &[String]) -> Result<Self, Trouble> {
         let key = order.iter().find(|key| target.contains_key(*key));
         let key = key.ok_or_else(|| Trouble::Missing(order.join(" ")))?;

@@ -89,6 +89,9 @@ pub struct CanaryStatus {
     pub history: Vec<ReleaseRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_request: Option<RequestRecord>,
+    /// Names that the release in progress began with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<InForce>,
     /// Traffic has left one side; its pods stay until connections have drained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drain: Option<Drain>,
@@ -167,6 +170,25 @@ pub struct ObservedTarget {
     pub uid: String,
     pub generation: i64,
     pub revision: String,
+}
+
+/// What was generated goes by these names until the release has ended, whatever the spec says meanwhile.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct InForce {
+    /// As the spec had it; empty for the server's default.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub provider: String,
+    /// Name of the target.
+    pub target: String,
+    /// Name of the apex Service.
+    pub service: String,
+    /// Name of the user's route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<String>,
+    /// What the target selects its pods by.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -44,6 +44,9 @@ pub trait Router: Sync {
     fn read(&self, canary: &Canary, live: Live<'_>) -> Option<Routes>;
     /// The generated object with these weights.
     fn write(&self, canary: &Canary, live: Live<'_>, to: Routes) -> Result<Value, RouteError>;
+    /// The generated object as it stands, with other weights: for when its source cannot be followed. None
+    /// where it has no place for them.
+    fn reweigh(&self, canary: &Canary, generated: &Value, to: Routes) -> Option<Value>;
     /// The route in words of the metrics that it is measured by needs the canary's own address.
     fn by_service_address(&self, live: Live<'_>) -> bool;
 }

@@ -25,7 +25,7 @@ use crate::lease::{Election, Fence};
 use crate::notify::{EventWriter, Reporter};
 use crate::policies;
 use crate::telemetry::{self, CountRequests, Metrics};
-use crate::tick::{Checksums, Contest, Context, Places, Refused, Repairs};
+use crate::tick::{Checksums, Contest, Context, Places, Refused, Repairs, Troubles};
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
 
@@ -165,6 +165,8 @@ fn context(
         repairs: Repairs::default(),
         refused: Refused::default(),
         places: Places::default(),
+        generating: Troubles::default(),
+        deciding: Troubles::default(),
     })
 }
 

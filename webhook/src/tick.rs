@@ -17,14 +17,16 @@ mod kept;
 mod marks;
 mod others;
 mod policy;
+mod prepare;
 mod promote;
 mod record;
 mod repairs;
 mod say;
 mod status;
 mod takeover;
+mod trouble;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +38,7 @@ use canary_core::validate::validate;
 use jiff::Timestamp;
 
 use crate::alerts::Alerts;
-use crate::api::{ApiError, Cluster};
+use crate::api::{ApiError, Cluster, Kind};
 use crate::cache::Key;
 use crate::caches::Caches;
 use crate::clock::Clock;
@@ -47,12 +49,18 @@ use crate::telemetry::Metrics;
 use crate::transport::Transport;
 use crate::world::{Options, World, interests, problem};
 
+use trouble::Failure;
+
 pub use configs::Checksums;
 pub use contest::Contest;
 pub use disruption::Refused;
 pub use policy::Places;
 pub use repairs::Repairs;
 pub(crate) use status::difference;
+pub use trouble::Troubles;
+
+/// What is missing is looked for again after it, where no watch tells.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// All that a tick works with.
 pub struct Context {
@@ -74,6 +82,10 @@ pub struct Context {
     pub repairs: Repairs,
     pub refused: Refused,
     pub places: Places,
+    /// Writes of what must exist that fail.
+    pub generating: Troubles,
+    /// Writes of what was decided that fail.
+    pub deciding: Troubles,
 }
 
 /// What a tick leaves to be done.
@@ -115,76 +127,43 @@ impl Context {
         let Some(canary) = self.caches.canaries.get_key(key) else {
             return Ok(Next::Gone);
         };
-        let target = self
-            .caches
-            .deployments
-            .get(&key.namespace, canary.target_name());
-        self.caches
-            .interest(key, interests(&canary, target.as_deref()));
-        let result = if canary.metadata.deletion_timestamp.is_some() {
-            self.leave(&canary).await
-        } else {
-            self.act(key, &canary).await
-        };
-        match result {
-            Err(TickError::Api(error @ ApiError::Forbidden { .. })) => {
-                self.hindered(&canary, &problem("Forbidden", error.to_string()))
-                    .await
-            }
-            Err(TickError::Api(error @ ApiError::Rejected { .. })) => {
-                self.hindered(&canary, &problem("Rejected", error.to_string()))
-                    .await
+        let world = World::look(&canary, &self.caches, &self.options);
+        self.caches.interest(key, self.interests(&canary, &world));
+        if canary.metadata.deletion_timestamp.is_none() {
+            return self.act(key, &canary, world).await;
+        }
+        match self.leave(&canary, world).await {
+            Err(error @ TickError::Api(ApiError::Forbidden { .. } | ApiError::Rejected { .. })) => {
+                self.untouched(&canary, &trouble::problem_of(&error)).await
             }
             result => result,
         }
     }
 
-    async fn act(&self, key: &Key, canary: &Arc<Canary>) -> Result<Next, TickError> {
-        match self.contest.judge(key, canary, self.clock.now()) {
-            contest::Verdict::Ours => {}
-            contest::Verdict::Silent => {
-                return Ok(Next::Wait(Some(Contest::looks_again(self.clock.now()))));
-            }
-            contest::Verdict::Contested => {
-                let manager = self.caches.status_manager(key);
-                let text = format!(
-                    "{manager} keeps writing the status of Canary {}: stop it, or delete the Canary; nothing is acted on meanwhile",
-                    canary.id()
-                );
-                return self.hindered(canary, &problem("Contested", text)).await;
-            }
+    /// What wakes it: the names that are in force, and those of the spec.
+    fn interests(&self, canary: &Canary, world: &World) -> HashSet<(Kind, Key)> {
+        let mut all = interests(&world.canary, Some(&world.target));
+        if !world.pending.is_empty() {
+            all.extend(interests(canary, None));
         }
-        if self.mark_generated(canary).await? {
+        all
+    }
+
+    async fn act(
+        &self,
+        key: &Key,
+        canary: &Arc<Canary>,
+        mut world: World,
+    ) -> Result<Next, TickError> {
+        if let Some(next) = self.not_ours(key, canary).await? {
+            return Ok(next);
+        }
+        self.refuse(canary, &mut world);
+        let prepared = self.prepare(key, &mut world).await?;
+        if prepared.wrote {
             return Ok(Next::Again);
         }
-        if let Some(problem) = self.refusal(canary) {
-            return self.hindered(canary, &problem).await;
-        }
-        let world = match World::look(canary, &self.caches, &self.options) {
-            Ok(world) => world,
-            Err(problem) => return self.hindered(canary, &problem).await,
-        };
-        if let Some(problem) = unsafe_target(&world) {
-            return self.hindered(canary, &problem).await;
-        }
-        let foreign = self.foreign(&world).await?;
-        if let Some(problem) = &foreign.held {
-            return self.hindered(canary, problem).await;
-        }
-        if let Some(problem) = self.others_hold(&world) {
-            return self.hindered(canary, &problem).await;
-        }
-        let configs = self.checksums.of(self, &world).await?;
-        if phase(canary) != Phase::New {
-            match self.ensure(&world, &configs).await {
-                Ok(ensure::Done::Nothing) => {}
-                Ok(ensure::Done::Wrote) => return Ok(Next::Again),
-                Err(ensure::EnsureError::Taken(problem)) => {
-                    return self.hindered(canary, &problem).await;
-                }
-                Err(ensure::EnsureError::Tick(error)) => return Err(error),
-            }
-        }
+        let configs = prepared.configs;
         let mut facts = world.facts(
             &self.caches,
             &self.options,
@@ -192,32 +171,70 @@ impl Context {
             self.clock.now(),
         );
         let _place = self.place(&world).await;
-        facts.policy = self.governance(canary, &facts);
+        facts.policy = self.governance(&world.canary, &facts);
         facts.serving.contested = self.repairs.contested(key, self.clock.now());
         let mut plan = self.decided(&world, &mut facts).await;
-        self.note_selector(&world, foreign.warnings, &mut plan);
+        self.note_selector(&world, prepared.warnings, &mut plan);
         self.note_others(&world, &mut plan);
         self.note_disruption(&world, &mut plan);
-        self.carry_out(&world, &configs, plan).await
+        self.note_autoscalers(&world, &mut plan);
+        self.note_names(&world, &mut plan);
+        let next = self.carry_out(key, &world, &configs, plan).await?;
+        // Most of what is missing is watched; what is not (rights, a metric server) is tried again.
+        let again = (!world.problems.is_empty()).then(|| LOOK_AGAIN.min(prepared.again));
+        Ok(match (next, again) {
+            (Next::Wait(at), Some(again)) => {
+                let again = self.clock.after(again);
+                Next::Wait(Some(at.map_or(again, |at| at.min(again))))
+            }
+            (next, _) => next,
+        })
     }
 
-    /// What `/validate` refuses is refused here too: admission may not have been asked.
-    fn refusal(&self, canary: &Canary) -> Option<Problem> {
-        if !self.caches.schema_is_ours() {
-            let text = "the installed definition of canaries.flagger.app is not ours and drops status fields: apply manifests/crds.yaml";
-            return Some(problem("DefinitionOutdated", text));
+    /// What must not be acted on at all, also not to go back: whatever we did would be undone, or forgotten.
+    async fn not_ours(&self, key: &Key, canary: &Arc<Canary>) -> Result<Option<Next>, TickError> {
+        match self.contest.judge(key, canary, self.clock.now()) {
+            contest::Verdict::Ours => {}
+            contest::Verdict::Silent => {
+                let again = Contest::looks_again(self.clock.now());
+                return Ok(Some(Next::Wait(Some(again))));
+            }
+            contest::Verdict::Contested => {
+                let manager = self.caches.status_manager(key);
+                let text = format!(
+                    "{manager} keeps writing the status of Canary {}: stop it, or delete the Canary; nothing is acted on meanwhile",
+                    canary.id()
+                );
+                let next = self.untouched(canary, &problem("Contested", text)).await?;
+                return Ok(Some(next));
+            }
         }
+        if self.caches.schema_is_ours() {
+            return Ok(None);
+        }
+        let text = "the installed definition of canaries.flagger.app is not ours and drops status fields: apply manifests/crds.yaml";
+        let outdated = problem("DefinitionOutdated", text);
+        Ok(Some(self.untouched(canary, &outdated).await?))
+    }
+
+    /// What `/validate` refuses is refused here too: admission may not have been asked. A release that runs
+    /// goes no further, and may go back.
+    fn refuse(&self, canary: &Canary, world: &mut World) {
         let violations = validate(canary, &self.options.provider);
         if !violations.is_empty() {
             let texts: Vec<String> = violations.iter().map(ToString::to_string).collect();
-            return Some(problem("Invalid", texts.join("; ")));
+            world.refuse(problem("Invalid", texts.join("; ")));
         }
-        let older = self.older_canary(canary)?;
-        let text = format!(
-            "Canary {older} releases {} already: delete one of the two",
-            canary.target_name()
-        );
-        Some(problem("TargetTaken", text))
+        if let Some(older) = self.older_canary(&world.canary) {
+            let text = format!(
+                "Canary {older} releases {} already: delete one of the two",
+                canary.target_name()
+            );
+            world.refuse(problem("TargetTaken", text));
+        }
+        if let Some(problem) = unsafe_target(world) {
+            world.problems.push(problem);
+        }
     }
 
     fn older_canary(&self, canary: &Canary) -> Option<String> {
@@ -252,13 +269,16 @@ impl Context {
 
     async fn carry_out(
         &self,
+        key: &Key,
         world: &World,
         configs: &BTreeMap<ConfigRef, String>,
         mut plan: Plan,
     ) -> Result<Next, TickError> {
-        self.note_autoscalers(world, &mut plan);
         let began = self.clock.elapsed();
-        self.apply(world, configs, &mut plan).await?;
+        match self.apply(world, configs, &mut plan).await {
+            Ok(()) => self.deciding.over(key),
+            Err(error) => return Err(self.not_done(key, world, &plan, error).await),
+        }
         let wrote =
             self.store_status(&world.canary, &plan.status).await? || !plan.actions.is_empty();
         let recorded = |action: &Action| matches!(action, Action::Record(_));
@@ -279,6 +299,27 @@ impl Context {
         })
     }
 
+    /// A write of a plan failed: what was decided is kept, and people are told once it is no passing trouble.
+    async fn not_done(&self, key: &Key, world: &World, plan: &Plan, error: TickError) -> TickError {
+        if matches!(error, TickError::Api(ApiError::Fenced)) {
+            return error;
+        }
+        let failure = self.deciding.failed(key, &error, self.clock.elapsed());
+        if error.is_stale() && failure == Failure::Passing {
+            return error;
+        }
+        let told = (failure == Failure::Lasting).then(|| trouble::problem_of(&error));
+        let mut rest = release::undone(&world.canary, plan, told.as_ref(), self.clock.now());
+        let stored = match self.say_all(&world.canary, &mut rest).await {
+            Ok(()) => self.store_status(&world.canary, &rest.status).await,
+            Err(error) => Err(error),
+        };
+        if let Err(unstored) = stored {
+            tracing::error!(canary = %key, "{unstored}");
+        }
+        error
+    }
+
     /// A choice that would be a guess is said, and hinders nothing.
     fn note_autoscalers(&self, world: &World, plan: &mut Plan) {
         const TYPE: &str = "AutoscalerAmbiguous";
@@ -293,30 +334,44 @@ impl Context {
         conditions::set(&mut plan.status, TYPE, "Several", &text, self.clock.now());
     }
 
-    async fn hindered(&self, canary: &Canary, problem: &Problem) -> Result<Next, TickError> {
+    /// Names that are followed later, and a route that is followed already.
+    fn note_names(&self, world: &World, plan: &mut Plan) {
+        let status = &mut plan.status;
+        if world.problems.is_empty()
+            && let Some(names) = &mut status.in_force
+        {
+            names.route = world.canary.route().map(|route| route.name.clone());
+        }
+        let runs = status.release.as_ref();
+        if world.pending.is_empty() || runs.is_none_or(|release| release.ended_at.is_some()) {
+            return conditions::clear(status, conditions::SPEC_PENDING);
+        }
+        let text = format!(
+            "followed once the release in progress has ended: {}",
+            world.pending.join(", ")
+        );
+        let type_ = conditions::SPEC_PENDING;
+        conditions::set(status, type_, "ReleaseRunning", &text, self.clock.now());
+    }
+
+    async fn untouched(&self, canary: &Canary, problem: &Problem) -> Result<Next, TickError> {
         let mut plan = release::untouched(canary, problem, self.clock.now());
         self.say_all(canary, &mut plan).await?;
         self.store_status(canary, &plan.status).await?;
-        // Most of what hinders is watched; what is not (rights, a metric server) is tried again.
-        let again = self
-            .clock
-            .now()
-            .saturating_add(jiff::SignedDuration::from_secs(30));
-        Ok(Next::Wait(again.ok()))
+        Ok(Next::Wait(Some(self.clock.after(LOOK_AGAIN))))
     }
 
     /// A Canary that is being deleted.
-    async fn leave(&self, canary: &Arc<Canary>) -> Result<Next, TickError> {
+    async fn leave(&self, canary: &Arc<Canary>, world: World) -> Result<Next, TickError> {
         let finalizers = canary.metadata.finalizers.as_deref().unwrap_or_default();
         if !finalizers.iter().any(|name| names::is_finalizer(name)) {
             return Ok(Next::Wait(None));
         }
-        let world = World::look(canary, &self.caches, &self.options).ok();
-        let target_stays = world.as_ref().is_some_and(|world| !world.target.deleting);
-        let Some(world) = world.filter(|_| target_stays && canary.revert_on_deletion()) else {
+        let stays = !world.target_gone && !world.target.deleting && !world.unsure;
+        if !stays || !canary.revert_on_deletion() {
             self.release_finalizers(canary).await?;
             return Ok(Next::Wait(None));
-        };
+        }
         let facts = world.facts(
             &self.caches,
             &self.options,
@@ -324,7 +379,8 @@ impl Context {
             self.clock.now(),
         );
         let plan = release::terminate(canary, &facts, Leaving::Revert);
-        self.carry_out(&world, &BTreeMap::new(), plan).await
+        let none = BTreeMap::new();
+        self.carry_out(&world.key(), &world, &none, plan).await
     }
 
     fn observe(&self, world: &World, plan: &Plan, took: Duration) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use canary_core::canary::Canary;
 use canary_core::capability::{Capability, capability};
+use canary_core::release::in_force;
 use canary_core::release::readiness::readiness;
 use canary_core::release::{
     Answers, Facts, Governance, Problem, Routes, Serving, Settings, Wish, Workload,
@@ -18,7 +19,7 @@ use crate::api::Kind;
 use crate::cache::Key;
 use crate::caches::{Caches, label_key};
 use crate::others::OtherServices;
-use crate::router::{Live, Router, router};
+use crate::router::{Live, RouteError, Router, router};
 use crate::target::autoscaler::{self, Choice};
 use crate::target::config::ConfigRef;
 use crate::target::generated::names_as_owner;
@@ -38,16 +39,29 @@ pub struct Options {
 }
 
 pub struct World {
+    /// By the names that are in force.
     pub canary: Arc<Canary>,
     pub namespace: String,
+    /// What is missing, or refused: it closes the ways forward.
+    pub problems: Vec<Problem>,
+    /// What the spec names, and is followed once the release in progress has ended.
+    pub pending: Vec<String>,
+    /// It is not known what should be generated: nothing of it is written.
+    pub unsure: bool,
     pub capability: Capability,
     pub router: Option<&'static dyn Router>,
     pub target: Arc<Deployment>,
+    /// What the target refers to could not be read: what was known of it counts.
+    pub configs_unknown: bool,
+    /// The target is not there: what stands for it is what is remembered of it.
+    pub target_gone: bool,
     pub primary: Option<Arc<Deployment>>,
     /// What tells the pods of the two sides.
     pub selector: Selector,
     pub apex: Option<Arc<Value>>,
     pub autoscaler: Option<Arc<Value>>,
+    /// The one that the Canary names is not there: somebody scales, and nobody knows how.
+    pub autoscaler_missing: bool,
     pub route_source: Option<Arc<Value>>,
     pub route_generated: Option<Arc<Value>>,
     /// Several autoscalers scale the target, and none was chosen.
@@ -121,65 +135,97 @@ fn check_readable(caches: &Caches, namespace: &str, route: &str) -> Result<(), P
     }
 }
 
+/// The Canary by the names that are in force, and what its spec names for later.
+fn by_names_in_force(canary: &Arc<Canary>, caches: &Caches) -> (Arc<Canary>, Vec<String>) {
+    let namespace = canary.namespace_name();
+    let there = |name: &str| caches.route(namespace, name).is_some();
+    match in_force::followed(canary, there) {
+        Some(followed) => (Arc::new(followed.canary), followed.pending),
+        None => (canary.clone(), Vec::new()),
+    }
+}
+
 // === impl World ===
 
 impl World {
-    pub fn look(canary: &Arc<Canary>, caches: &Caches, options: &Options) -> Result<Self, Problem> {
+    /// What is there, and what is missing: a look never fails.
+    pub fn look(canary: &Arc<Canary>, caches: &Caches, options: &Options) -> Self {
+        let (canary, pending) = by_names_in_force(canary, caches);
         let namespace = canary.namespace_name().to_owned();
-        let id = format!("{}.{namespace}", canary.target_name());
-        let provider = canary.provider_or(&options.provider);
-        let capability = capability(provider)
-            .ok_or_else(|| problem("Invalid", format!("spec.provider: {provider} is unknown")))?;
-        let target = caches
-            .deployments
-            .get(&namespace, canary.target_name())
-            .ok_or_else(|| problem("TargetNotFound", format!("deployment {id} not found")))?;
+        let mut problems = Vec::new();
+        let (router, capability) = provider_of(&canary, options, &mut problems);
+        let found = caches.deployments.get(&namespace, canary.target_name());
+        let target_gone = found.is_none();
+        if target_gone {
+            let text = format!("deployment {}.{namespace} not found", canary.target_name());
+            problems.push(problem("TargetNotFound", text));
+        }
+        let target = found.unwrap_or_else(|| Arc::new(remembered(&canary)));
         let primary = caches.deployments.get(&namespace, &canary.primary_name());
-        let selector = selector(canary, &target, primary.as_deref(), caches, options)?;
-        let (autoscaler, ambiguous_autoscalers) = choose_autoscaler(canary, caches, &namespace)?;
-        let router = router(provider);
-        let (route_source, route_generated) = match router {
-            Some(router) => {
-                let (source, generated) = router
-                    .names(canary)
-                    .map_err(|error| problem("RouteInvalid", error.to_string()))?;
-                for name in [&source, &generated] {
-                    check_readable(caches, &namespace, name)?;
+        let selector = match selector(&canary, &target, primary.as_deref(), caches, options) {
+            Ok(selector) => selector,
+            Err(trouble) => {
+                if !target_gone {
+                    problems.push(trouble);
                 }
-                (
-                    caches.route(&namespace, &source),
-                    caches.route(&namespace, &generated),
-                )
+                let own = primary.as_ref().map(|primary| &primary.match_labels);
+                Selector::of_primary(own.unwrap_or(&BTreeMap::new()))
             }
-            None => (None, None),
         };
-        let world = Self {
+        // By now everything is known that generated objects are made of.
+        let unsure = !problems.is_empty();
+        let chosen = choose_autoscaler(&canary, caches, &namespace);
+        let autoscaler_missing = chosen.is_err();
+        let (autoscaler, ambiguous_autoscalers) = chosen.unwrap_or_else(|missing| {
+            problems.push(missing);
+            (None, Vec::new())
+        });
+        let mut world = Self {
             primary,
             apex: caches.service(&namespace, canary.apex()),
-            canary: canary.clone(),
+            canary,
             namespace,
+            problems,
+            pending,
+            unsure,
             capability,
             router,
             target,
+            configs_unknown: false,
+            target_gone,
             selector,
             autoscaler,
-            route_source,
-            route_generated,
+            autoscaler_missing,
+            route_source: None,
+            route_generated: None,
             ambiguous_autoscalers,
         };
-        world.check_route()?;
-        Ok(world)
+        if let Err(problem) = world.find_routes(caches) {
+            world.problems.push(problem);
+        }
+        world
+    }
+
+    /// Nothing is generated for a Canary that is refused.
+    pub fn refuse(&mut self, problem: Problem) {
+        self.unsure = true;
+        self.problems.push(problem);
     }
 
     /// A route that cannot be written is found before anything rests on it.
-    fn check_route(&self) -> Result<(), Problem> {
+    fn find_routes(&mut self, caches: &Caches) -> Result<(), Problem> {
         let Some(router) = self.router else {
             return Ok(());
         };
+        let invalid = |error: RouteError| problem("RouteInvalid", error.to_string());
+        let (source, generated) = router.names(&self.canary).map_err(invalid)?;
+        self.route_source = caches.route(&self.namespace, &source);
+        self.route_generated = caches.route(&self.namespace, &generated);
+        for name in [&source, &generated] {
+            check_readable(caches, &self.namespace, name)?;
+        }
         let written = router.write(&self.canary, self.live(), Routes::ALL_PRIMARY);
-        written
-            .map(|_| ())
-            .map_err(|error| problem("RouteInvalid", error.to_string()))
+        written.map(|_| ()).map_err(invalid)
     }
 
     pub fn key(&self) -> Key {
@@ -222,8 +268,8 @@ impl World {
                 min_interval: options.min_interval,
                 drain: options.drain,
             },
-            problems: Vec::new(),
-            target_gone: false,
+            problems: self.problems.clone(),
+            target_gone: self.target_gone,
             target: self.target_workload(),
             primary: self
                 .primary
@@ -243,10 +289,7 @@ impl World {
                 contested: false,
                 pointed: self.pointed(),
             },
-            configs: configs
-                .into_iter()
-                .map(|(config, checksum)| (config.id(), checksum))
-                .collect(),
+            configs: self.known_configs(configs),
             scale_up_to: self.scale_up_to(),
             request: wish(canary),
             policy: Governance::default(),
@@ -267,7 +310,23 @@ impl World {
         apex && (self.router.is_none() || self.routes().is_some())
     }
 
+    /// Of a target that is gone: what is known of it, so that its absence is no change.
+    fn known_configs(&self, configs: BTreeMap<ConfigRef, String>) -> BTreeMap<String, String> {
+        if self.target_gone || self.configs_unknown {
+            let status = self.canary.status.as_ref();
+            let tracked = status.and_then(|status| status.tracked_configs.clone());
+            return tracked.unwrap_or_default();
+        }
+        let known = configs.into_iter();
+        known
+            .map(|(config, checksum)| (config.id(), checksum))
+            .collect()
+    }
+
     fn target_workload(&self) -> Workload {
+        if self.target_gone {
+            return Workload::remembered(&self.canary.status.clone().unwrap_or_default());
+        }
         let target = &self.target;
         let threshold = self.canary.canary_ready_threshold();
         Workload {
@@ -278,6 +337,7 @@ impl World {
             ready: target.counts.ready,
             readiness: readiness(self.canary.target_name(), target.counts, threshold),
             images: target.images.clone(),
+            labels: target.match_labels.clone(),
             replicas_manager: target.replicas_manager.clone(),
             wanted: size::wanted(target.replicas, target.wish).filter(|_| self.sizes_itself()),
             changed_by: target
@@ -299,6 +359,7 @@ impl World {
             ready: primary.counts.ready,
             readiness: readiness(&self.canary.primary_name(), primary.counts, threshold),
             images: primary.images.clone(),
+            labels: primary.match_labels.clone(),
             replicas_manager: primary.replicas_manager.clone(),
             wanted: None,
             changed_by: None,
@@ -320,7 +381,9 @@ impl World {
 
     /// Nothing else says how many pods the primary has.
     pub const fn sizes_itself(&self) -> bool {
-        self.autoscaler.is_none() && self.ambiguous_autoscalers.is_empty()
+        self.autoscaler.is_none()
+            && !self.autoscaler_missing
+            && self.ambiguous_autoscalers.is_empty()
     }
 
     fn scale_up_to(&self) -> i32 {
@@ -336,6 +399,32 @@ impl World {
             Some(_) => target.replicas,
             None => size::of_canary(target.replicas, target.wish, wanted, primary),
         }
+    }
+}
+
+/// Its name and what it can do; of one that is not known, those of the server's default.
+fn provider_of(
+    canary: &Canary,
+    options: &Options,
+    problems: &mut Vec<Problem>,
+) -> (Option<&'static dyn Router>, Capability) {
+    let provider = canary.provider_or(&options.provider);
+    if let Some(known) = capability(provider) {
+        return (router(provider), known);
+    }
+    let text = format!("spec.provider: {provider} is unknown");
+    problems.push(problem("Invalid", text));
+    let default = options.provider.as_str();
+    (router(default), capability(default).unwrap_or_default())
+}
+
+/// What is known of a target that is gone.
+fn remembered(canary: &Canary) -> Deployment {
+    let status = canary.status.as_ref();
+    let names = status.and_then(|status| status.in_force.as_ref());
+    Deployment {
+        match_labels: names.map(|names| names.labels.clone()).unwrap_or_default(),
+        ..Deployment::default()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::release::facts::Question;
 use crate::release::holds::{self, Hold};
 use crate::release::plan::Action;
 use crate::release::weights::Routes;
-use crate::release::{drift, gates, promotion, providers, stranded};
+use crate::release::{drift, gates, in_force, promotion, providers, stranded};
 use crate::revision::changed_images;
 use crate::status::{AfterDrain, ImageChange, Outcome, Phase, Release};
 
@@ -153,6 +153,7 @@ fn open_release(d: &mut Draft<'_>) {
         peak_weight: d.weight(),
         ..Release::default()
     });
+    d.status.in_force = Some(in_force::of(d.canary, &d.target().labels));
     holds::open(d);
 }
 

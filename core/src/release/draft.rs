@@ -319,6 +319,7 @@ impl<'a> Draft<'a> {
     pub fn end(&mut self, outcome: Outcome) {
         let now = self.now();
         self.status.drain = None;
+        self.clear_condition(conditions::SPEC_PENDING);
         let Some(release) = &mut self.status.release else {
             return;
         };

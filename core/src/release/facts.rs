@@ -67,6 +67,8 @@ pub struct Workload {
     pub ready: i32,
     pub readiness: Readiness,
     pub images: BTreeMap<String, String>,
+    /// What it selects its pods by.
+    pub labels: BTreeMap<String, String>,
     /// Field manager that owns `spec.replicas`.
     pub replicas_manager: String,
     /// Of the target: the size that somebody wants it to have.

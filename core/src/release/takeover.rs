@@ -3,8 +3,8 @@
 
 use crate::release::draft::Draft;
 use crate::release::facts::Question;
-use crate::release::initialize;
 use crate::release::plan::Action;
+use crate::release::{in_force, initialize};
 use crate::revision;
 use crate::status::{CanaryStatus, ObservedTarget, Outcome, Phase, Release};
 
@@ -74,6 +74,7 @@ fn take_over_release(d: &mut Draft<'_>, applied: String, promoted: String) {
         return;
     }
     let iterated = d.status.iterations > 0;
+    d.status.in_force = Some(in_force::of(d.canary, &d.target().labels));
     d.status.release = Some(Release {
         number: 1,
         revision: applied,

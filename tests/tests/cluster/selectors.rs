@@ -45,6 +45,17 @@ pub async fn create(test: &Namespace<'_>, name: &str, labels: &Value) -> Result<
     Ok(())
 }
 
+/// The target is deleted and made anew, with other labels and another image.
+pub async fn recreate(test: &Namespace<'_>, labels: &Value, version: &str) -> Result<()> {
+    let mut target = labelled("podinfo", labels);
+    target["spec"]["template"]["spec"]["containers"][0]["image"] =
+        json!(format!("stefanprodan/podinfo:{version}"));
+    test.delete("deployments/podinfo").await?;
+    test.gone("deployments/podinfo").await?;
+    test.create(&target).await?;
+    Ok(())
+}
+
 pub async fn phase(test: &Namespace<'_>, name: &str, phase: &str) -> Result<Value> {
     test.until(&format!("canaries/{name}"), |canary| {
         canary["status"]["phase"] == phase

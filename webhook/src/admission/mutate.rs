@@ -46,7 +46,7 @@ fn stamp(request: &Request, view: &dyn View) -> Answer {
         Some(revision) => [Some(revision.as_str()), user],
         None => STAMPS.map(|key| annotation(old, key)),
     };
-    let mut annotations = Vec::from_iter(STAMPS.into_iter().zip(stamps));
+    let mut annotations: Vec<_> = STAMPS.into_iter().zip(stamps).collect();
     let mut patch = patch::Patch::default();
     // What nobody manages any more may lose its label for good.
     if canary.is_some() && is_managed(old) {

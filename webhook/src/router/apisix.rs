@@ -83,6 +83,28 @@ impl Router for Apisix {
         Ok(generated::own(object, canary))
     }
 
+    fn reweigh(&self, canary: &Canary, generated: &Value, to: Routes) -> Option<Value> {
+        let mut route = generated.clone();
+        route["apiVersion"] = json!("apisix.apache.org/v2");
+        route["kind"] = json!("ApisixRoute");
+        let (primary, canary) = (canary.primary_service(), canary.canary_service());
+        let mut found = false;
+        let rules = route.pointer_mut("/spec/http")?.as_array_mut()?;
+        for backend in rules
+            .iter_mut()
+            .filter_map(|rule| rule["backends"].as_array_mut())
+            .flatten()
+        {
+            if backend["serviceName"] == primary.as_str() {
+                backend["weight"] = json!(to.primary);
+                found = true;
+            } else if backend["serviceName"] == canary.as_str() {
+                backend["weight"] = json!(to.canary);
+            }
+        }
+        found.then_some(route)
+    }
+
     fn by_service_address(&self, live: Live<'_>) -> bool {
         let backends = live.generated.map(rules).unwrap_or_default().first();
         backends.is_some_and(|rule| {

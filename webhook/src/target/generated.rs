@@ -245,7 +245,9 @@ mod tests {
         all.push(json!({ "kind": "Deployment", "uid": "d" }));
         let shared = share(json!({ "metadata": {} }), Some(&live), &canary());
         assert!(is_generated(&shared, &canary()));
-        let of = |field: &str| Vec::from_iter(owners(&shared).iter().map(|it| it[field].clone()));
+        let of = |field: &str| -> Vec<Value> {
+            owners(&shared).iter().map(|it| it[field].clone()).collect()
+        };
         assert_eq!(of("uid"), ["u1", "u2"]);
         assert_eq!(of("controller"), [true, false]);
     }

@@ -23,9 +23,41 @@ pub struct Parts<'a> {
     pub selector: &'a Selector,
     /// Configuration that has a `-primary` copy.
     pub configs: &'a BTreeSet<ConfigRef>,
-    /// Changes with every promotion: the same template with other configuration must roll too.
-    pub flagger_id: &'a str,
+    pub id: &'a Id,
     pub label_prefixes: &'a [String],
+}
+
+/// Changes with every promotion: the same template with other configuration must roll too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Id {
+    pub now: String,
+    /// The one before. A primary that is put back gets it again: with the template of the ReplicaSet that it
+    /// had, its pods stay, and none has to find room.
+    pub before: Option<String>,
+}
+
+// === impl Id ===
+
+impl Id {
+    /// Of the primary as it stands, and the id that its promotion would have.
+    pub fn next(live: &Value, computed: String, back: bool) -> Self {
+        let of = |pointer: &str, name: &str| {
+            let annotations = live.pointer(pointer)?;
+            annotations.get(name)?.as_str().map(str::to_owned)
+        };
+        let has = of("/spec/template/metadata/annotations", names::FLAGGER_ID);
+        let before = of("/metadata/annotations", names::PREVIOUS_ID);
+        if back {
+            let now = before.clone().unwrap_or(computed);
+            return Self { now, before };
+        }
+        // A promotion that is written again is the same one.
+        let again = has.as_deref() == Some(&computed);
+        Self {
+            now: computed,
+            before: if again { before } else { has },
+        }
+    }
 }
 
 const ROLLOUT_FIELDS: [&str; 3] = [
@@ -94,6 +126,9 @@ fn fill(object: &mut Value, parts: &Parts<'_>) {
         annotations.insert("deployment.kubernetes.io/revision".to_owned(), kept.clone());
     }
     annotations.insert(names::REVISION.to_owned(), json!(parts.revision));
+    if let Some(before) = &parts.id.before {
+        annotations.insert(names::PREVIOUS_ID.to_owned(), json!(before));
+    }
     object["metadata"]["labels"] = Value::Object(labels);
     object["metadata"]["annotations"] = Value::Object(annotations);
     for field in ROLLOUT_FIELDS {
@@ -135,7 +170,7 @@ fn template(parts: &Parts<'_>, own: &Labels) -> Value {
         labels.insert(key.clone(), json!(value));
     }
     let mut annotations = of("annotations", &template);
-    annotations.insert(names::FLAGGER_ID.to_owned(), json!(parts.flagger_id));
+    annotations.insert(names::FLAGGER_ID.to_owned(), json!(parts.id.now));
     template["metadata"]["labels"] = Value::Object(labels);
     template["metadata"]["annotations"] = Value::Object(annotations);
     config::rename(&mut template, parts.configs);

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use canary_core::canary::Canary;
 use canary_core::names;
-use canary_core::release::{Action, Plan, Routes};
+use canary_core::release::{Action, Plan, Problem, Routes};
 use serde_json::json;
 
 use crate::api::{ApiError, Kind};
 use crate::cache::Key;
 use crate::target::config::ConfigRef;
+use crate::target::generated::names_as_owner;
 use crate::target::service::{self, Side};
 use crate::target::view::Deployment;
 use crate::tick::ensure::EnsureError;
@@ -47,9 +48,30 @@ impl Context {
     async fn route(&self, world: &World, to: Routes) -> Result<(), TickError> {
         match self.write_route(world, to).await {
             Ok(_) => Ok(()),
-            Err(EnsureError::Taken(problem)) => Err(TickError::Stale(problem.message)),
+            Err(EnsureError::Taken(problem)) => self.reweigh(world, to, &problem).await,
             Err(EnsureError::Tick(error)) => Err(error),
         }
+    }
+
+    /// The user's route is gone, or cannot be followed any more: the generated one is there, and weights are
+    /// all that is changed of it.
+    async fn reweigh(&self, world: &World, to: Routes, why: &Problem) -> Result<(), TickError> {
+        let nothing = || TickError::Stale(why.message.clone());
+        let Some(live) = &world.route_generated else {
+            // Nobody is sent to the canary where there is no generated route.
+            let done = to == Routes::ALL_PRIMARY;
+            return done.then_some(()).ok_or_else(nothing);
+        };
+        let router = world
+            .router
+            .filter(|_| names_as_owner(live, &world.canary))
+            .ok_or_else(nothing)?;
+        let object = router
+            .reweigh(&world.canary, live, to)
+            .ok_or_else(nothing)?;
+        let stored = self.cluster.replace(router.kind(), &object).await?;
+        self.caches.written(router.kind(), stored);
+        Ok(())
     }
 
     async fn point(&self, world: &World) -> Result<(), TickError> {

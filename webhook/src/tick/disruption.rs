@@ -122,6 +122,9 @@ impl Context {
 
     /// Says why the primary's pods are not covered as the target's are.
     pub(super) fn note_disruption(&self, world: &World, plan: &mut Plan) {
+        if world.unsure {
+            return;
+        }
         let Some(text) = self.uncovered(world) else {
             return conditions::clear(&mut plan.status, UNCOVERED);
         };

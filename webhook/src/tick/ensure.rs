@@ -65,7 +65,11 @@ impl Context {
             }
             wrote |= written;
             wrote |= self.ensure_followers(world).await?;
-            wrote |= self.ensure_route(world).await?;
+            // A route that cannot be written is a problem already.
+            let routable = world.problems.iter().all(|it| it.reason != "RouteInvalid");
+            if routable {
+                wrote |= self.ensure_route(world).await?;
+            }
         }
         Ok(if wrote { Done::Wrote } else { Done::Nothing })
     }
@@ -340,7 +344,7 @@ pub(super) fn fenced(mut desired: Value, live: &Value) -> Value {
 }
 
 /// Phases in which users are served through what is generated.
-const fn serving(phase: Phase) -> bool {
+pub(super) const fn serving(phase: Phase) -> bool {
     !matches!(
         phase,
         Phase::New | Phase::Initializing | Phase::Terminating | Phase::Terminated

@@ -29,6 +29,9 @@ impl Context {
 
     /// Says what has no pods, once it is so, and keeps the condition.
     pub(super) fn note_others(&self, world: &World, plan: &mut Plan) {
+        if world.unsure {
+            return;
+        }
         let adopted = plan.status.phase != Phase::New;
         let told = sides(world).told(&self.caches).filter(|_| adopted);
         let Some(text) = told else {

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::api::Kind;
 use crate::target::config::{self, ConfigRef};
-use crate::target::primary::{self, Parts};
+use crate::target::primary::{self, Id, Parts};
 use crate::target::recorded;
 use crate::target::view::Deployment;
 use crate::tick::configs::Copying;
@@ -67,8 +67,9 @@ impl Context {
         ]);
         let sized = world.sizes_itself() && !back;
         let replicas = sized.then(|| size_of(world, &plan.status, primary.replicas));
+        let id = Id::next(&live, id, back);
         let object = self
-            .built(world, configs, revision, &id, |parts| {
+            .built(world, configs, revision, &id, Some(&live), |parts| {
                 primary::promote(&live, parts, replicas)
             })
             .await?;
@@ -106,8 +107,12 @@ impl Context {
             world.canary.metadata.uid.as_deref().unwrap_or_default(),
             revision,
         ]);
+        let id = Id {
+            now: id,
+            before: None,
+        };
         let object = self
-            .built(world, configs, revision, &id, |parts| {
+            .built(world, configs, revision, &id, None, |parts| {
                 primary::create(parts, replicas)
             })
             .await?;
@@ -121,14 +126,21 @@ impl Context {
         world: &World,
         configs: &BTreeMap<ConfigRef, String>,
         revision: &str,
-        flagger_id: &str,
+        id: &Id,
+        primary: Option<&Value>,
         build: impl FnOnce(&Parts<'_>) -> Value + Send,
     ) -> Result<Value, TickError> {
         let canary = &world.canary;
-        let target = self
-            .cluster
-            .get(Kind::Deployment, &world.namespace, canary.target_name())
-            .await?;
+        // A primary that is put back has from its target what it got when it was promoted.
+        let target = match primary.filter(|_| world.target_gone) {
+            Some(primary) => primary.clone(),
+            None => {
+                let name = canary.target_name();
+                self.cluster
+                    .get(Kind::Deployment, &world.namespace, name)
+                    .await?
+            }
+        };
         let kept = self
             .cluster
             .get(
@@ -148,7 +160,7 @@ impl Context {
             revision,
             selector: &world.selector,
             configs: &copied,
-            flagger_id,
+            id,
             label_prefixes: &self.options.label_prefixes,
         }))
     }

@@ -107,6 +107,7 @@ impl Sim {
             ready: self.ready(),
             readiness: self.readiness(),
             images: BTreeMap::from([("podinfod".to_owned(), format!("podinfo:{}", self.revision))]),
+            labels: BTreeMap::from([("app".to_owned(), self.name.to_owned())]),
             replicas_manager: self.manager.clone(),
             wanted: self.wanted,
             changed_by: self.changed_by.clone(),

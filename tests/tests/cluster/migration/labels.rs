@@ -1,11 +1,12 @@
 //! A target with several labels: Flagger made its primary with one of them.
 
 use anyhow::Result;
-use canary_tests::cluster::ALICE;
+use canary_tests::cluster::{ALICE, Namespace};
+use canary_tests::plugin::plugin;
 use serde_json::{Value, json};
 
 use super::{Left, plane, start};
-use crate::selectors::always_ready;
+use crate::selectors::{self, always_ready, recreate};
 
 /// The target selects by a second label. Its primary's pods have it if Flagger copied it.
 fn two_labels(copied: bool) -> impl Fn(&mut Value) {
@@ -94,5 +95,53 @@ async fn services_of_a_primary_whose_pods_lack_a_label_keep_finding_them_and_say
         .await?;
     assert_eq!(left.selectors(), [narrow(), wide()]);
     assert!(always_ready(&endpoints));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_uninstallation_for_flagger_names_each_canary_that_one_label_would_not_serve()
+-> Result<()> {
+    let plane = plane().await?;
+    let mut server = start(&plane).await?;
+    let renamed = Namespace::new(&plane, "renamed").await?;
+    renamed.create_all().await?;
+    let chart = Namespace::new(&plane, "chart").await?;
+    for (name, component) in [("podinfo", "a"), ("worker", "b")] {
+        let labels = json!({"app": "shop", "component": component});
+        selectors::create(&chart, name, &labels).await?;
+    }
+    let plain = Namespace::new(&plane, "plain").await?;
+    plain.create_all().await?;
+    for test in [&renamed, &chart, &plain] {
+        test.phase("Initialized").await?;
+    }
+    selectors::phase(&chart, "worker", "Initialized").await?;
+    recreate(&renamed, &json!({"app": "storefront"}), "6.0.1").await?;
+    renamed.phase("Succeeded").await?;
+    server.process().terminate()?;
+
+    let words = ["uninstall", "--for-flagger", "--yes"];
+    let refused = plugin(plane.admin_kubeconfig(), &words).await?;
+    assert_ne!(refused.code, Some(0));
+    for part in [
+        format!(
+            "{}/podinfo: its Services would select app=storefront-primary, which no pod",
+            renamed.name
+        ),
+        format!("{}/podinfo: its Services would select app=shop", chart.name),
+        format!("{}/worker: its Services would select app=shop", chart.name),
+        "Deployment worker, Deployment worker-primary too".to_owned(),
+        "--force".to_owned(),
+    ] {
+        assert!(refused.stderr.contains(&part), "{part}: {}", refused.stderr);
+    }
+    assert!(!refused.stderr.contains(&plain.name), "{}", refused.stderr);
+    let canary = plain.get("canaries/podinfo").await?;
+    assert_eq!(canary["status"]["phase"], "Initialized", "nothing was done");
+
+    let words = ["uninstall", "--for-flagger", "--force", "--yes"];
+    plugin(plane.admin_kubeconfig(), &words).await?.ok()?;
+    let canary = renamed.get("canaries/podinfo").await?;
+    assert_eq!(canary["status"]["phase"], "Initializing");
     Ok(())
 }

@@ -11,8 +11,10 @@ const OURS: &str = "only the server sets it: ";
 
 /// One of each kind that is generated, as `(resource, object)`.
 fn each(name: &str, mark: Option<&str>) -> Vec<(&'static str, Value)> {
-    let labels = mark.map(|mark| json!({MARK: mark}));
-    let metadata = json!({"name": name, "labels": labels});
+    let mut metadata = json!({"name": name});
+    if let Some(mark) = mark {
+        metadata["labels"] = json!({MARK: mark});
+    }
     let selector = json!({"app": name});
     let pod = json!({
         "metadata": {"labels": selector}, "spec": {"containers": [{"name": "a", "image": "a:1"}]},
@@ -163,9 +165,8 @@ async fn the_server_deletes_nothing_without_the_mark() {
         };
         let refused = delete("a").await;
         assert_denied(&refused, "the server deletes only what it generated");
-        let created = namespace
-            .test
-            .kubectl_with(SERVER, &CREATE, &marked.to_string());
+        let marked = marked.to_string();
+        let created = namespace.test.kubectl_with(SERVER, &CREATE, &marked);
         assert_allowed(&created.await.unwrap());
         assert_allowed(&delete("b").await);
         // Everybody else deletes what they may.
@@ -177,10 +178,8 @@ async fn the_server_deletes_nothing_without_the_mark() {
 #[tokio::test]
 async fn the_slices_of_a_marked_service_get_its_labels_and_are_nobodys_business() {
     let namespace = Namespace::new().await;
-    let (_, service) = each("marked", Some("u1")).remove(1);
-    let created = namespace
-        .test
-        .kubectl_with(SERVER, &CREATE, &service.to_string());
+    let service = each("marked", Some("u1")).remove(1).1.to_string();
+    let created = namespace.test.kubectl_with(SERVER, &CREATE, &service);
     assert_allowed(&created.await.unwrap());
     eventually(
         "a slice with the labels of its Service",

@@ -112,10 +112,8 @@ async fn a_manifest_that_knows_nothing_of_us_replaces_a_target_while_the_server_
     for tag in ["6.0.0", "6.0.1"] {
         let image = format!("stefanprodan/podinfo:{tag}");
         manifest["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
-        let replace = ["replace", "-f", "-"];
-        let replaced = namespace
-            .test
-            .kubectl_with(ALICE, &replace, &manifest.to_string());
+        let (replace, input) = (["replace", "-f", "-"], manifest.to_string());
+        let replaced = namespace.test.kubectl_with(ALICE, &replace, &input);
         assert_allowed(&replaced.await.unwrap());
     }
 }

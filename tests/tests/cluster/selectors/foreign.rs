@@ -185,6 +185,7 @@ async fn a_deployment_that_comes_later_stops_nobody_and_is_named_while_it_is_the
         .await?;
     assert!(message.contains("deployment worker"), "{message}");
     test.phase("Succeeded").await?;
+    told(&test, "deployment worker").await?;
     let doctor = test.plugin(ALICE, &["doctor", "podinfo"]).await?;
     assert!(doctor.stdout.contains("deployment worker"), "{doctor:?}");
 

@@ -1,24 +1,14 @@
 //! A primary that exists is found by what it has, whatever target and flags say today.
 
 use anyhow::Result;
-use canary_tests::cluster::{LIMIT, Namespace, QUICK, Traffic, install, route};
+use canary_tests::cluster::{ALICE, LIMIT, Namespace, QUICK, Traffic, install, route};
 use canary_tests::control_plane::ControlPlane;
 use canary_tests::server::Server;
 use serde_json::{Value, json};
 
-use super::{always_ready, labelled, selector, selectors};
+use super::{always_ready, labelled, recreate, selector, selectors};
+use crate::bad_input::told;
 use crate::setup::{at_first_step, image, initialized, namespace};
-
-/// The target is deleted and made anew, with other labels and another image.
-async fn recreate(test: &Namespace<'_>, labels: &Value, version: &str) -> Result<()> {
-    let mut target = labelled("podinfo", labels);
-    target["spec"]["template"]["spec"]["containers"][0]["image"] =
-        json!(format!("stefanprodan/podinfo:{version}"));
-    test.delete("deployments/podinfo").await?;
-    test.gone("deployments/podinfo").await?;
-    test.create(&target).await?;
-    Ok(())
-}
 
 async fn promoted(test: &Namespace<'_>, version: &str) -> Result<Value> {
     test.until("canaries/podinfo", |canary| {
@@ -117,6 +107,9 @@ async fn a_target_that_would_find_the_primarys_pods_is_held_with_a_sentence_unti
     for part in ["name=podinfo", "app=podinfo-primary", "select by app"] {
         assert!(message.contains(part), "{message}");
     }
+    told(&test, "cannot be told from its primary").await?;
+    let doctor = test.plugin(ALICE, &["doctor", "podinfo"]).await?;
+    assert!(doctor.stdout.contains("SelectorNotApart"), "{doctor:?}");
     let primary = test.get("deployments/podinfo-primary").await?;
     assert_eq!(image(&primary), "stefanprodan/podinfo:6.0.0");
 

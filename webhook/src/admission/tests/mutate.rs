@@ -165,16 +165,16 @@ const IMAGES: &str = "kubectl-canary.dev/promoted-images";
 const LOCK: &str = "kubectl-canary.dev/locked-by";
 
 /// A target with all that is ours on it.
-fn noted(object: Value) -> Value {
-    with(&object, |it| {
+fn noted(object: &Value) -> Value {
+    with(object, |it| {
         it["metadata"]["annotations"] =
             json!({IMAGES: "{}", LOCK: "podinfo v1-1", BY: "bob", REVISION: "v1-0"});
     })
 }
 
 /// As its user's file has it.
-fn bare(object: Value) -> Value {
-    with(&object, |it| {
+fn bare(object: &Value) -> Value {
+    with(object, |it| {
         it["metadata"]["labels"] = json!({"app": "podinfo"});
     })
 }
@@ -183,19 +183,19 @@ fn bare(object: Value) -> Value {
 async fn a_replaced_manifest_gets_back_what_is_ours() {
     let server = World::of([canary()]).serve();
     let same = server
-        .ask("/mutate", &update("alice", &noted(old()), &bare(old())))
+        .ask("/mutate", &update("alice", &noted(&old()), &bare(&old())))
         .await;
     assert_eq!(
-        same.applied_to(&bare(old())),
-        noted(old()),
+        same.applied_to(&bare(&old())),
+        noted(&old()),
         "nothing is lost"
     );
     assert_eq!(same.warning(), "");
 
     let changed = server
-        .ask("/mutate", &update("alice", &noted(old()), &bare(new())))
+        .ask("/mutate", &update("alice", &noted(&old()), &bare(&new())))
         .await;
-    let stored = changed.applied_to(&bare(new()));
+    let stored = changed.applied_to(&bare(&new()));
     let annotations = &stored["metadata"]["annotations"];
     assert_eq!(stored["metadata"]["labels"][MANAGED], "true");
     assert_eq!(
@@ -209,13 +209,13 @@ async fn a_replaced_manifest_gets_back_what_is_ours() {
 #[tokio::test]
 async fn a_value_that_somebody_forges_is_left_to_the_policy_that_refuses_it() {
     let server = World::of([canary()]).serve();
-    let forged = with(&noted(old()), |it| {
+    let forged = with(&noted(&old()), |it| {
         it["metadata"]["labels"][MANAGED] = json!("false");
         it["metadata"]["annotations"][IMAGES] = json!("forged");
         it["metadata"]["annotations"][LOCK] = json!("forged");
     });
     let reply = server
-        .ask("/mutate", &update("alice", &noted(old()), &forged))
+        .ask("/mutate", &update("alice", &noted(&old()), &forged))
         .await;
     assert_eq!(reply.applied_to(&forged), forged);
 }
@@ -223,11 +223,11 @@ async fn a_value_that_somebody_forges_is_left_to_the_policy_that_refuses_it() {
 #[tokio::test]
 async fn an_undo_leaves_the_notes_as_they_are_now() {
     let server = World::of([canary()]).serve();
-    let undone = with(&noted(new()), |it| {
+    let undone = with(&noted(&new()), |it| {
         it["metadata"]["annotations"][IMAGES] = json!("of an old ReplicaSet");
     });
     let reply = server
-        .ask("/mutate", &update("alice", &noted(old()), &undone))
+        .ask("/mutate", &update("alice", &noted(&old()), &undone))
         .await;
     let annotations = &reply.applied_to(&undone)["metadata"]["annotations"];
     assert_eq!(annotations[IMAGES], "{}");
@@ -237,7 +237,7 @@ async fn an_undo_leaves_the_notes_as_they_are_now() {
 async fn what_no_canary_manages_any_more_may_lose_its_label() {
     let server = World::of([]).serve();
     let reply = server
-        .ask("/mutate", &update("alice", &old(), &bare(old())))
+        .ask("/mutate", &update("alice", &old(), &bare(&old())))
         .await;
     assert!(reply.patch().0.is_empty(), "{:?}", reply.patch());
 }

@@ -89,7 +89,7 @@ async fn a_canary_whose_services_would_find_the_pods_of_others_is_refused_and_on
     let (field, message) = &causes(&reply)[0];
     assert_eq!((field.as_str(), message.as_str()), expected);
     let edited = with(&canary(), |it| {
-        it["metadata"]["labels"] = json!({"team": "web"})
+        it["metadata"]["labels"] = json!({"team": "web"});
     });
     let edit = update("alice", &canary(), &edited);
     let reply = world().serve().ask("/validate", &edit).await;

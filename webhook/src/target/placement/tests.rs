@@ -192,7 +192,10 @@ proptest! {
             revision: "v1-1",
             selector: &selector,
             configs: &none,
-            flagger_id: "id",
+            id: &crate::target::primary::Id {
+            now: "id".to_owned(),
+            before: None,
+        },
             label_prefixes: &[],
         }, 1);
         let made = &primary["spec"]["template"];

@@ -80,7 +80,10 @@ fn build_by<T>(selector: &Selector, template: &Value, make: impl FnOnce(&Parts<'
         revision: "v1-1",
         selector,
         configs: &configs,
-        flagger_id: "id-1",
+        id: &Id {
+            now: "id-1".to_owned(),
+            before: None,
+        },
         label_prefixes: &[],
     })
 }

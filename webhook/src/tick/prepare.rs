@@ -1,0 +1,109 @@
+//! Before anything is decided: what must exist is brought about as far as it can be. What fails is one more
+//! problem, and no end of the look: going back does not wait for it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use canary_core::status::Phase;
+
+use crate::api::ApiError;
+use crate::cache::Key;
+use crate::target::config::ConfigRef;
+use crate::tick::ensure::{Done, EnsureError, serving};
+use crate::tick::trouble::{self, Failure};
+use crate::tick::{Context, TickError, phase};
+use crate::world::World;
+
+/// What was found and done.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// Look again: what would be decided on has changed.
+    pub wrote: bool,
+    pub configs: BTreeMap<ConfigRef, String>,
+    /// To be said of workloads that share pods.
+    pub warnings: Vec<String>,
+    /// When what failed is tried again.
+    pub again: Duration,
+}
+
+impl Default for Prepared {
+    fn default() -> Self {
+        Self {
+            wrote: false,
+            configs: BTreeMap::new(),
+            warnings: Vec::new(),
+            again: Duration::MAX,
+        }
+    }
+}
+
+// === impl Context ===
+
+impl Context {
+    pub(super) async fn prepare(
+        &self,
+        key: &Key,
+        world: &mut World,
+    ) -> Result<Prepared, TickError> {
+        let mut prepared = Prepared::default();
+        if let Some((problem, left)) = self.generating.waits(key, self.clock.elapsed()) {
+            world.configs_unknown = true;
+            world.problems.push(problem);
+            prepared.again = left;
+            return Ok(prepared);
+        }
+        match self.bring_about(world, &mut prepared).await {
+            Ok(()) => {
+                self.generating.over(key);
+                Ok(prepared)
+            }
+            Err(error @ TickError::Api(ApiError::Fenced)) => Err(error),
+            Err(error) => {
+                let failure = self.generating.failed(key, &error, self.clock.elapsed());
+                if failure == Failure::Passing {
+                    self.generating.try_at_once(key);
+                    return Err(error);
+                }
+                tracing::error!(canary = %key, "{error}");
+                world.configs_unknown = true;
+                world.problems.push(trouble::problem_of(&error));
+                prepared.again = self
+                    .generating
+                    .waits(key, self.clock.elapsed())
+                    .map_or(Duration::MAX, |(_, left)| left);
+                Ok(prepared)
+            }
+        }
+    }
+
+    async fn bring_about(
+        &self,
+        world: &mut World,
+        prepared: &mut Prepared,
+    ) -> Result<(), TickError> {
+        if self.mark_generated(&world.canary).await? {
+            prepared.wrote = true;
+            return Ok(());
+        }
+        if world.unsure {
+            world.configs_unknown = true;
+            return Ok(());
+        }
+        let foreign = self.foreign(world).await?;
+        prepared.warnings = foreign.warnings;
+        world.problems.extend(foreign.held);
+        world.problems.extend(self.others_hold(world));
+        prepared.configs = self.checksums.of(self, world).await?;
+        let adopts = !serving(phase(&world.canary));
+        let held = adopts && !world.problems.is_empty();
+        if phase(&world.canary) == Phase::New || held {
+            return Ok(());
+        }
+        match self.ensure(world, &prepared.configs).await {
+            Ok(done) => prepared.wrote = done == Done::Wrote,
+            Err(EnsureError::Taken(problem)) => world.problems.push(problem),
+            Err(EnsureError::Tick(error)) => return Err(error),
+        }
+        Ok(())
+    }
+}
