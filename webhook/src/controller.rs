@@ -140,6 +140,7 @@ fn forget(context: &Context, key: &Key) {
     context.contest.forget(key);
     context.repairs.forget(key);
     context.waits.forget(key);
+    context.refused.forget(key);
     context.generating.over(key);
     context.deciding.over(key);
     context.sweeps.forget(key);

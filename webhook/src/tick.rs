@@ -9,11 +9,13 @@ mod apply;
 mod ask;
 mod configs;
 mod contest;
+mod disruption;
 mod ensure;
 mod foreign;
 mod generated;
 mod kept;
 mod marks;
+mod others;
 mod owned;
 mod policy;
 mod ports;
@@ -54,6 +56,7 @@ use trouble::Failure;
 
 pub use configs::Checksums;
 pub use contest::Contest;
+pub use disruption::Refused;
 pub use owned::Answered;
 pub use policy::Places;
 pub use ports::Waits;
@@ -85,6 +88,7 @@ pub struct Context {
     pub repairs: Repairs,
     pub answered: Answered,
     pub waits: Waits,
+    pub refused: Refused,
     pub places: Places,
     pub sweeps: Sweeps,
     /// Writes of what must exist that fail.
@@ -186,6 +190,8 @@ impl Context {
         facts.serving.contested = self.repairs.contested(key, self.clock.now());
         let mut plan = self.decided(&world, &mut facts).await;
         self.note_selector(&world, prepared.warnings, &mut plan);
+        self.note_others(&world, &mut plan);
+        self.note_disruption(&world, &mut plan);
         self.note_autoscalers(&world, &mut plan);
         self.note_names(&world, &mut plan);
         let next = self.carry_out(key, &world, &configs, plan).await?;

@@ -74,7 +74,10 @@ pub fn start(d: &mut Draft<'_>) -> Result<(), Question> {
 
 /// The failed revision once more, as a release of its own.
 pub fn retry(d: &mut Draft<'_>) -> Result<(), Question> {
+    // The target was scaled away since: what somebody wanted is not in it any more.
+    let wanted = d.release().replicas;
     open_release(d);
+    d.release().replicas = wanted;
     d.pass(RETRIED);
     through_the_gates(d)
 }

@@ -44,6 +44,11 @@ pub fn is_marked(object: &Value) -> bool {
     mark_of(object).is_some()
 }
 
+/// Names any Canary as an owner, whoever wrote that.
+pub fn has_canary(object: &Value) -> bool {
+    owners(object).iter().any(|owner| owner["kind"] == "Canary")
+}
+
 /// Names this Canary as an owner, whoever wrote that. Good enough to write to an object of a generated name
 /// (it is what Flagger left, or an older version of us), and for nothing else.
 pub fn names_as_owner(object: &Value, canary: &Canary) -> bool {

@@ -75,7 +75,11 @@ impl Context {
     }
 
     async fn point(&self, world: &World) -> Result<(), TickError> {
-        match self.ensure_service(world, Side::Apex).await {
+        let pointed = match self.ensure_service(world, Side::Apex).await {
+            Ok(_) => self.ensure_followers(world).await,
+            Err(error) => Err(error),
+        };
+        match pointed {
             Ok(_) => self.route(world, Routes::ALL_PRIMARY).await,
             Err(EnsureError::Taken(problem)) => Err(TickError::Stale(problem.message)),
             Err(EnsureError::Tick(error)) => Err(error),
@@ -123,6 +127,7 @@ impl Context {
                 .await?;
             self.caches.written(Kind::Service, stored);
         }
+        self.give_back_followers(world).await?;
         if let (Some(router), Some(route)) = (world.router, &world.route_generated) {
             // Read anew: the gateway writes a route's status, and only what was read last is deleted.
             let name = route["metadata"]["name"].as_str().unwrap_or_default();

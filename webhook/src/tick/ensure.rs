@@ -59,12 +59,14 @@ impl Context {
             Some(primary) => self.take_over(world, primary, configs).await?,
         };
         wrote |= self.ensure_autoscaler(world).await?;
+        wrote |= self.ensure_disruption(world).await?;
         if serving(phase(&world.canary)) {
             let written = self.ensure_service(world, Side::Apex).await?;
             if written && pointed_elsewhere(world) {
                 self.repairs.repaired(&world.key(), self.clock.now());
             }
             wrote |= written;
+            wrote |= self.ensure_followers(world).await?;
             // A route that cannot be written is a problem already.
             let routable = world.problems.iter().all(|it| it.reason != "RouteInvalid");
             if routable {

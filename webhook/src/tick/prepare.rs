@@ -93,6 +93,7 @@ impl Context {
         let foreign = self.foreign(world).await?;
         prepared.warnings = foreign.warnings;
         world.problems.extend(foreign.held);
+        world.problems.extend(self.others_hold(world));
         prepared.configs = self.checksums.of(self, world).await?;
         let adopts = !serving(phase(&world.canary));
         let held = adopts && !world.problems.is_empty();

@@ -281,7 +281,10 @@ fn what_the_target_lost_beside_its_template_leaves_the_primary_at_the_next_promo
             revision: "v1-1",
             selector: &selector,
             configs: &configs,
-            flagger_id: "id-1",
+            id: &Id {
+                now: "id-1".to_owned(),
+                before: None,
+            },
             label_prefixes: &prefixes,
         };
         match live {
