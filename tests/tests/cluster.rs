@@ -37,6 +37,8 @@ mod lifecycle;
 mod manifests;
 #[path = "cluster/migration.rs"]
 mod migration;
+#[path = "cluster/names.rs"]
+mod names;
 #[path = "cluster/people.rs"]
 mod people;
 #[path = "cluster/policies.rs"]

@@ -30,7 +30,7 @@ use crate::target::view::{Deployment, strings};
 
 use condition::Conditions;
 use interest::Interests;
-pub use packed::{Autoscaler, Packed, Service};
+pub use packed::{Autoscaler, Packed, Route, Service};
 pub use policies::{Labels, Stated};
 use targets::Targets;
 pub use watch::watch;
@@ -62,7 +62,7 @@ pub struct Caches {
     services: Cache<Service>,
     pub slices: Cache<Slice>,
     autoscalers: Cache<Autoscaler>,
-    routes: Cache<Packed>,
+    routes: Cache<Route>,
     pub config_maps: Cache<ConfigMeta>,
     pub secrets: Cache<ConfigMeta>,
     pub templates: Cache<MetricTemplate>,
@@ -220,7 +220,7 @@ impl Caches {
                 Autoscaler::of(&object),
                 written,
             ),
-            Kind::Route => put(&self.routes, key, &version, Packed::of(&object), written),
+            Kind::Route => put(&self.routes, key, &version, Route::of(&object), written),
             Kind::ConfigMap | Kind::Secret => put(
                 self.configs(kind),
                 key,

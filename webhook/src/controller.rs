@@ -142,6 +142,7 @@ fn forget(context: &Context, key: &Key) {
     context.waits.forget(key);
     context.generating.over(key);
     context.deciding.over(key);
+    context.sweeps.forget(key);
     context.metrics.forget(&Workload {
         name: key.name.to_string(),
         namespace: key.namespace.to_string(),

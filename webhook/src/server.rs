@@ -25,7 +25,9 @@ use crate::lease::{Election, Fence};
 use crate::notify::{EventWriter, Reporter};
 use crate::policies;
 use crate::telemetry::{self, CountRequests, Metrics};
-use crate::tick::{Answered, Checksums, Contest, Context, Places, Repairs, Troubles, Waits};
+use crate::tick::{
+    Answered, Checksums, Contest, Context, Places, Repairs, Sweeps, Troubles, Waits,
+};
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
 
@@ -165,6 +167,7 @@ fn context(
         answered: Answered::default(),
         waits: Waits::default(),
         places: Places::default(),
+        sweeps: Sweeps::default(),
         generating: Troubles::default(),
         deciding: Troubles::default(),
     })

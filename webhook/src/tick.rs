@@ -23,6 +23,7 @@ mod record;
 mod repairs;
 mod say;
 mod status;
+mod sweep;
 mod takeover;
 mod trouble;
 
@@ -58,6 +59,7 @@ pub use policy::Places;
 pub use ports::Waits;
 pub use repairs::Repairs;
 pub(crate) use status::difference;
+pub use sweep::Sweeps;
 pub use trouble::Troubles;
 
 /// What is missing is looked for again after it, where no watch tells.
@@ -84,6 +86,7 @@ pub struct Context {
     pub answered: Answered,
     pub waits: Waits,
     pub places: Places,
+    pub sweeps: Sweeps,
     /// Writes of what must exist that fail.
     pub generating: Troubles,
     /// Writes of what was decided that fail.
@@ -187,7 +190,12 @@ impl Context {
         self.note_names(&world, &mut plan);
         let next = self.carry_out(key, &world, &configs, plan).await?;
         // Most of what is missing is watched; what is not (rights, a metric server) is tried again.
-        let again = (!world.problems.is_empty()).then(|| LOOK_AGAIN.min(prepared.again));
+        let missing = !world.problems.is_empty();
+        let again = if missing {
+            Some(LOOK_AGAIN.min(prepared.again))
+        } else {
+            Some(prepared.again).filter(|again| *again < Duration::MAX)
+        };
         Ok(match (next, again) {
             (Next::Wait(at), Some(again)) => {
                 let again = self.clock.after(again);

@@ -195,6 +195,13 @@ impl World {
         world
     }
 
+    /// Another target was adopted, and no release keeps it in force: what is there was made for that one.
+    pub fn is_retargeted(&self) -> bool {
+        let status = self.canary.status.as_ref();
+        let adopted = status.and_then(|status| status.in_force.as_ref());
+        adopted.is_some_and(|names| names.target != self.canary.target_name())
+    }
+
     /// Nothing is generated for a Canary that is refused.
     pub fn refuse(&mut self, problem: Problem) {
         self.unsure = true;

@@ -8,18 +8,27 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::Caches;
 use super::policies::Labels;
-use crate::target::autoscaler;
+use super::{Caches, ConfigMeta};
+use crate::api::Kind;
 use crate::target::view::strings;
+use crate::target::{autoscaler, generated};
 
 #[derive(Debug)]
 pub struct Packed(Box<[u8]>);
 
-/// What a Service selects is asked of all of a namespace.
+/// What a Service selects is asked of all of a namespace, and which Canary generated it.
 #[derive(Debug)]
 pub struct Service {
     selector: Labels,
+    mark: Option<Box<str>>,
+    object: Packed,
+}
+
+/// Which Canary generated a route is asked of all of a namespace.
+#[derive(Debug)]
+pub struct Route {
+    mark: Option<Box<str>>,
     object: Packed,
 }
 
@@ -49,6 +58,7 @@ impl Service {
     pub fn of(object: &Value) -> Self {
         Self {
             selector: strings(object.pointer("/spec/selector")),
+            mark: mark(object),
             object: Packed::of(object),
         }
     }
@@ -58,6 +68,21 @@ impl Service {
         let has = |(key, value)| labels.get(key) == Some(value);
         !self.selector.is_empty() && self.selector.iter().all(has)
     }
+}
+
+// === impl Route ===
+
+impl Route {
+    pub fn of(object: &Value) -> Self {
+        Self {
+            mark: mark(object),
+            object: Packed::of(object),
+        }
+    }
+}
+
+fn mark(object: &Value) -> Option<Box<str>> {
+    generated::mark_of(object).map(Into::into)
 }
 
 // === impl Autoscaler ===
@@ -80,7 +105,36 @@ impl Caches {
     }
 
     pub fn route(&self, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        Some(self.routes.get(namespace, name)?.object())
+        Some(self.routes.get(namespace, name)?.object.object())
+    }
+
+    /// Routes with the mark of a Canary.
+    pub fn generated_routes(&self, namespace: &str, uid: &str) -> Vec<Arc<Value>> {
+        let marked = |_: &str, route: &Route| {
+            (route.mark.as_deref() == Some(uid)).then(|| route.object.object())
+        };
+        self.routes.pick(namespace, marked)
+    }
+
+    /// Services with the mark of a Canary.
+    pub fn generated_services(&self, namespace: &str, uid: &str) -> Vec<Arc<Value>> {
+        let marked = |_: &str, service: &Service| {
+            (service.mark.as_deref() == Some(uid)).then(|| service.object.object())
+        };
+        self.services.pick(namespace, marked)
+    }
+
+    /// Copies of configuration with the mark of a Canary, by name.
+    pub fn generated_configs(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        uid: &str,
+    ) -> Vec<(String, ConfigMeta)> {
+        let marked = |name: &str, meta: &ConfigMeta| {
+            (meta.mark.as_deref() == Some(uid)).then(|| (name.to_owned(), meta.clone()))
+        };
+        self.configs(kind).pick(namespace, marked)
     }
 
     pub fn autoscaler(&self, namespace: &str, name: &str) -> Option<Arc<Value>> {

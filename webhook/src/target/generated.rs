@@ -136,7 +136,8 @@ fn owners(object: &Value) -> &[Value] {
     owners.map(Vec::as_slice).unwrap_or_default()
 }
 
-fn mark_of(object: &Value) -> Option<&str> {
+/// The mark of the Canary that generated it.
+pub fn mark_of(object: &Value) -> Option<&str> {
     object.pointer("/metadata/labels")?.get(GENERATED)?.as_str()
 }
 
@@ -148,7 +149,7 @@ fn put_mark(object: &mut Value, canary: &Canary) {
     metadata["labels"][GENERATED] = json!(uid(canary));
 }
 
-fn uid(canary: &Canary) -> &str {
+pub fn uid(canary: &Canary) -> &str {
     canary.metadata.uid.as_deref().unwrap_or_default()
 }
 

@@ -14,7 +14,7 @@ use crate::target::generated::names_as_owner;
 use crate::target::service::{self, Side};
 use crate::target::view::Deployment;
 use crate::tick::ensure::EnsureError;
-use crate::tick::{Context, TickError};
+use crate::tick::{Context, TickError, marks};
 use crate::world::World;
 
 // === impl Context ===
@@ -135,14 +135,7 @@ impl Context {
                 Err(error) => return Err(error.into()),
             }
         }
-        let patch = json!({ "metadata": {
-            "labels": { names::MANAGED_LABEL: null },
-            "annotations": {
-                names::PROMOTED_IMAGES: null,
-                names::LOCKED_BY: null,
-                names::SEEN_REVISION: null,
-            },
-        } });
+        let patch = marks::none(None);
         let stored = self
             .cluster
             .merge(

@@ -50,7 +50,9 @@ impl Context {
         let mut wrote = self.ensure_finalizer(world).await?;
         wrote |= self.ensure_marks(world).await?;
         for side in [Side::Canary, Side::Primary] {
-            wrote |= self.ensure_service(world, side).await?;
+            if !self.would_strand(world, side) {
+                wrote |= self.ensure_service(world, side).await?;
+            }
         }
         wrote |= match &world.primary {
             None => self.create_primary(world, configs).await?,
@@ -113,6 +115,18 @@ impl Context {
             ));
         }
         Ok(())
+    }
+
+    /// A Service of the primary with ready pods is never pointed at one that has none: another target was
+    /// named, and its primary is still to come.
+    fn would_strand(&self, world: &World, side: Side) -> bool {
+        let service = side.name(&world.canary);
+        let ready = |primary: &Deployment| primary.counts.ready > 0;
+        let live = self.caches.service(&world.namespace, &service);
+        side == Side::Primary
+            && !world.primary.as_deref().is_some_and(ready)
+            && live.is_some_and(|live| !service::leads_to_primary(&live, &world.selector))
+            && !self.caches.addresses(&world.namespace, &service).is_empty()
     }
 
     async fn ensure_finalizer(&self, world: &World) -> Result<bool, EnsureError> {

@@ -15,6 +15,22 @@ use crate::target::view::Deployment;
 use crate::tick::{Context, TickError};
 use crate::world::World;
 
+/// A patch that takes them off.
+pub(super) fn none(version: Option<&str>) -> Value {
+    let mut metadata = json!({
+        "labels": { names::MANAGED_LABEL: null },
+        "annotations": {
+            names::PROMOTED_IMAGES: null,
+            names::LOCKED_BY: null,
+            names::SEEN_REVISION: null,
+        },
+    });
+    if let Some(version) = version {
+        metadata["resourceVersion"] = json!(version);
+    }
+    json!({ "metadata": metadata })
+}
+
 // === impl Context ===
 
 impl Context {
