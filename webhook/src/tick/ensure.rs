@@ -174,7 +174,11 @@ impl Context {
         {
             return self.adopt_apex(world, live, &desired).await;
         }
-        let desired = self.with_ports_in_use(world, live.as_deref(), desired);
+        // Of one that was handed over nothing is in use.
+        let ours = live
+            .as_deref()
+            .filter(|live| names_as_owner(live, &world.canary));
+        let desired = self.with_ports_in_use(world, ours, desired);
         let written = self.own(Kind::Service, live.as_deref(), &desired).await?;
         Ok(written)
     }
