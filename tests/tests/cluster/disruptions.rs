@@ -96,12 +96,21 @@ async fn of_two_primary_pods_one_is_evicted_and_the_second_is_not() -> Result<()
     let uid = &test.get("canaries/podinfo").await?["metadata"]["uid"];
     assert_eq!(mark, uid);
 
+    // Nothing takes the place of the pod that is evicted.
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"},
+        "spec": {"hard": {"pods": "0"}},
+    });
+    test.create_as_admin(&quota).await?;
+    test.until("resourcequotas/full", |it| {
+        it["status"]["used"]["pods"] == "2"
+    })
+    .await?;
     let pods = primary_pods(&test).await?;
     let [first, second] = pods.as_slice() else {
         anyhow::bail!("two pods: {pods:?}");
     };
     assert_eq!(evict(&test, first).await?, Ok(()));
-    // At once: before another pod is ready, one more may not go.
     let refused = evict(&test, second).await?;
     let (code, why) = refused.err().context("the second goes nowhere")?;
     assert_eq!(code, 429, "{why}");
