@@ -4,7 +4,9 @@
 
 use anyhow::{Context, Result};
 use canary_tests::clock::eventually;
-use canary_tests::cluster::{LIMIT, Namespace, deployment, route};
+use canary_tests::cluster::{LIMIT, Namespace, QUICK, deployment, install, route};
+use canary_tests::control_plane::ControlPlane;
+use canary_tests::server::Server;
 use serde_json::{Value, json};
 
 use crate::setup::{namespace, owner};
@@ -94,12 +96,21 @@ async fn of_two_primary_pods_one_is_evicted_and_the_second_is_not() -> Result<()
     let uid = &test.get("canaries/podinfo").await?["metadata"]["uid"];
     assert_eq!(mark, uid);
 
+    // Nothing takes the place of the pod that is evicted.
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"},
+        "spec": {"hard": {"pods": "0"}},
+    });
+    test.create_as_admin(&quota).await?;
+    test.until("resourcequotas/full", |it| {
+        it["status"]["used"]["pods"] == "2"
+    })
+    .await?;
     let pods = primary_pods(&test).await?;
     let [first, second] = pods.as_slice() else {
         anyhow::bail!("two pods: {pods:?}");
     };
     assert_eq!(evict(&test, first).await?, Ok(()));
-    // At once: before another pod is ready, one more may not go.
     let refused = evict(&test, second).await?;
     let (code, why) = refused.err().context("the second goes nowhere")?;
     assert_eq!(code, 429, "{why}");
@@ -232,4 +243,66 @@ async fn a_budget_of_the_copys_name_that_is_somebody_elses_is_told_of_and_left_a
     let after = test.get(COPY).await?;
     assert_eq!(after["spec"]["selector"], other["spec"]["selector"]);
     Ok(())
+}
+
+/// Leaves the server these verbs on budgets; without any it has no right at all.
+async fn allow(plane: &ControlPlane, verbs: &[&str]) -> Result<()> {
+    let get = [
+        "get",
+        "clusterrole",
+        "canary-webhook-workloads",
+        "-o",
+        "json",
+    ];
+    let mut role: Value = serde_json::from_str(&plane.kubectl(&get).await?.ok()?)?;
+    let rules = role["rules"].as_array_mut().context("rules")?;
+    let of_budgets = |rule: &Value| rule["resources"] == json!(["poddisruptionbudgets"]);
+    if verbs.is_empty() {
+        rules.retain(|rule| !of_budgets(rule));
+    }
+    for rule in rules.iter_mut().filter(|rule| of_budgets(rule)) {
+        rule["verbs"] = json!(verbs);
+    }
+    let (replace, role) = (["replace", "-f", "-"], role.to_string());
+    let replaced = plane.kubectl_with(plane.admin_kubeconfig(), &replace, &role);
+    replaced.await?.ok()?;
+    Ok(())
+}
+
+/// A release beside a budget.
+async fn released(plane: &ControlPlane, name: &str) -> Result<()> {
+    let test = Namespace::new(plane, name).await?;
+    test.create_as_admin(&budget("podinfo", &of_target()))
+        .await?;
+    test.create_all().await?;
+    test.phase("Initialized").await?;
+    test.set_image("6.0.1").await?;
+    test.phase("Succeeded").await?;
+    assert!(test.find(COPY).await?.is_none());
+    if name == "read-only" {
+        let why = test
+            .condition("PrimaryUncovered", "True", "NoDisruptionBudget")
+            .await?;
+        assert!(
+            why.contains("not allowed to create poddisruptionbudgets"),
+            "{why}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_the_right_a_primary_has_no_budget_and_all_else_goes_on() -> Result<()> {
+    let plane = ControlPlane::start().await?;
+    install(&plane).await?;
+    allow(&plane, &["get", "list", "watch"]).await?;
+    let mut server = Server::beside(&plane, &QUICK)?;
+    server.logged("leading", LIMIT).await?;
+    released(&plane, "read-only").await?;
+
+    server.process().kill()?;
+    allow(&plane, &[]).await?;
+    let mut server = Server::beside(&plane, &QUICK)?;
+    server.logged("leading", LIMIT).await?;
+    released(&plane, "no-right").await
 }

@@ -64,9 +64,9 @@ fn judged(
 /// What the server has no right to look at. Kinds that the cluster does not have are none.
 async fn beside(cluster: &Cluster, canary: &Canary, target: &Value) -> Vec<Check> {
     let namespace = Some(canary.namespace_name());
-    let primary = canary.primary_name();
-    let primary = cluster.look(namespace, &primary, &client::deployment());
-    let primary = primary.await.ok().flatten();
+    let (name, deployment) = (canary.primary_name(), client::deployment());
+    let primary = cluster.look(namespace, &name, &deployment).await;
+    let primary = primary.ok().flatten();
     let Some(sides) = Sides::of(canary, target, primary.as_ref()) else {
         return Vec::new();
     };
