@@ -4,7 +4,7 @@
 //!  marked, and asked for by no name ──► leftover
 //!  Services ──┬─ select pods? whose?  ─► selector
 //!             └─ ports of the routes? ─► ports
-//!  budgets, Services, policies, monitors of the target's pods alone ─► who else (`beside`)
+//!  budgets, other Services of the target's pods alone ─► who else (`beside`)
 //! ```
 
 mod beside;
@@ -38,9 +38,6 @@ pub struct Around {
     pub scalers: Vec<Value>,
     pub budgets: Vec<Value>,
     pub deployments: Vec<Value>,
-    pub policies: Vec<Value>,
-    pub monitors: Vec<Value>,
-    pub vertical: Vec<Value>,
     /// By the name of the Service; none of a Service whose pods were not read.
     pub pods: BTreeMap<String, Vec<Behind>>,
 }

@@ -21,14 +21,6 @@ pub(super) fn checks(canary: &Canary, around: &Around) -> Vec<Check> {
     };
     let mut checks = pods.services(&around.services);
     checks.extend(pods.budgets(&around.budgets));
-    checks.extend(pods.selecting(
-        "network",
-        "NetworkPolicy",
-        "/spec/podSelector",
-        &around.policies,
-    ));
-    checks.extend(pods.selecting("monitors", "PodMonitor", "/spec/selector", &around.monitors));
-    checks.extend(pods.vertical(&around.vertical));
     checks
 }
 
@@ -112,57 +104,6 @@ impl Pods<'_> {
         let own = self.primary.iter();
         own.filter(|(key, value)| self.target.get(*key).is_some_and(|it| it != *value))
             .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
-    }
-
-    fn selecting(
-        &self,
-        line: &'static str,
-        kind: &str,
-        pointer: &str,
-        all: &[Value],
-    ) -> Vec<Check> {
-        let only = all.iter().filter(|it| {
-            it.pointer(pointer)
-                .is_some_and(|selector| self.selects_target_only(selector))
-        });
-        only.map(|it| {
-            let said = format!(
-                "{kind} {} selects the target's pods only, and none of Deployment {}",
-                named(it),
-                self.canary.primary_name()
-            );
-            let hint = format!(
-                "let it select {} too: kubectl edit {} {} -n {}",
-                shown(&self.differing()),
-                kind.to_lowercase(),
-                named(it),
-                self.canary.namespace_name()
-            );
-            Check::warn(line, said).hint(hint)
-        })
-        .collect()
-    }
-
-    fn vertical(&self, all: &[Value]) -> Vec<Check> {
-        let of = |it: &Value, name: &str| it["spec"]["targetRef"]["name"] == name;
-        let primary = self.canary.primary_name();
-        if all.iter().any(|it| of(it, &primary)) {
-            return Vec::new();
-        }
-        let of_target = all.iter().filter(|it| of(it, self.canary.target_name()));
-        of_target
-            .map(|it| {
-                let said = format!(
-                    "VerticalPodAutoscaler {} looks at the target only, and not at Deployment {primary}",
-                    named(it)
-                );
-                Check::warn("vertical", said).hint(format!(
-                    "write one whose spec.targetRef is {primary}: kubectl get verticalpodautoscaler {} -n {} -o yaml",
-                    named(it),
-                    self.canary.namespace_name()
-                ))
-            })
             .collect()
     }
 }

@@ -100,7 +100,6 @@ fn fitting() -> Around {
             )),
         ],
         deployments: vec![deployment("web", 0), marked(deployment("web-primary", 2))],
-        policies: vec![selecting("all", "podSelector", &json!({}))],
         pods: [
             ("web".to_owned(), of_primary()),
             ("web-primary".to_owned(), of_primary()),
@@ -348,30 +347,6 @@ fn other_services_of_the_target_s_pods_have_no_endpoints() {
     ignored["metadata"]["annotations"] = json!({"kubectl-canary.dev/follow": "ignore"});
     around.services.push(ignored);
     assert_eq!(checks(&canary(), &around)[0].outcome, Outcome::Ok);
-}
-
-#[test]
-fn policies_and_monitors_of_the_target_s_pods_only_are_named() {
-    let of_target = json!({"matchLabels": {"app": "web"}});
-    let check = trouble(|it| {
-        it.policies
-            .push(selecting("allow-web", "podSelector", &of_target))
-    });
-    assert_eq!(
-        said(&check),
-        (
-            "network",
-            Outcome::Warn,
-            "NetworkPolicy allow-web selects the target's pods only, and none of Deployment web-primary"
-        )
-    );
-    let check = trouble(|it| it.monitors.push(selecting("web", "selector", &of_target)));
-    assert_eq!(check.name, "monitors");
-    let check = trouble(|it| {
-        it.vertical
-            .push(selecting("web", "targetRef", &json!({"name": "web"})))
-    });
-    assert_eq!(check.name, "vertical");
 }
 
 #[test]

@@ -75,6 +75,10 @@ impl<'a> Of<'a> {
                 ),
                 None => format!("name the route in spec.routeRef: {edit}"),
             },
+            "RoutePort" => format!(
+                "let both name one port: {edit}, or kubectl edit apisixroute {} -n {namespace}",
+                self.canary.route().map_or("", |route| &route.name)
+            ),
             "Invalid" => format!("correct the Canary: {edit}"),
             "TargetTaken" => format!(
                 "delete one of the two: {}",
@@ -141,7 +145,7 @@ impl<'a> Of<'a> {
             DRIFT => format!("see who writes it, line `owners`: {}", self.verb("doctor")),
             "AutoscalerAmbiguous" => format!("name one in spec.autoscalerRef: {}", self.edit()),
             "OtherServices" => self.follow(),
-            "DisruptionBudget" | "DisruptionBudgets" | "BudgetNotCopied" => format!(
+            "PrimaryUncovered" => format!(
                 "write one for the primary's pods: kubectl create poddisruptionbudget {} --selector=LABELS --max-unavailable=1 -n {namespace}",
                 self.canary.primary_name()
             ),

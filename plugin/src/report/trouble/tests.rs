@@ -57,7 +57,17 @@ fn each_reason_of_the_server_comes_with_the_command_or_edit_that_helps() {
             "RouteInvalid",
             "kubectl edit apisixroute podinfo -n test",
         ),
+        (
+            "Ready",
+            "RoutePort",
+            "kubectl edit apisixroute podinfo -n test",
+        ),
         ("Ready", "Invalid", edit),
+        (
+            "PrimaryUncovered",
+            "Refused",
+            "kubectl create poddisruptionbudget podinfo-primary",
+        ),
         (
             "Ready",
             "TargetTaken",
@@ -193,7 +203,7 @@ fn what_hinders_a_release_leaves_it_the_way_back_unless_nothing_may_be_touched()
 }
 
 /// The primary is being changed, and has no room for a pod more.
-pub fn without_room() -> Observed {
+fn without_room() -> Observed {
     let mut observed = observed(&status("Promoting", 50, 0, &json!({})));
     observed.primary = deployment("podinfo-primary", 2, (2, 2), "p:6.0.1");
     if let Extra::Found(primary) = &mut observed.primary {

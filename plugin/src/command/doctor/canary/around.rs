@@ -14,14 +14,11 @@ use crate::exit::Error;
 use crate::report::{Extra, Observed};
 
 /// Group, version, kind. Those that the cluster does not know are empty.
-const KINDS: [(&str, &str, &str); 7] = [
+const KINDS: [(&str, &str, &str); 4] = [
     ("", "v1", "Service"),
     ("autoscaling", "v2", "HorizontalPodAutoscaler"),
     ("policy", "v1", "PodDisruptionBudget"),
     ("apps", "v1", "Deployment"),
-    ("networking.k8s.io", "v1", "NetworkPolicy"),
-    ("monitoring.coreos.com", "v1", "PodMonitor"),
-    ("autoscaling.k8s.io", "v1", "VerticalPodAutoscaler"),
 ];
 
 /// What could not be read, and why the first of it.
@@ -54,9 +51,6 @@ pub async fn look(cluster: &Cluster, observed: &Observed) -> Vec<Check> {
         scalers: next(),
         budgets: next(),
         deployments: next(),
-        policies: next(),
-        monitors: next(),
-        vertical: next(),
         ..Around::default()
     };
     if let Some(route) = canary.route() {
