@@ -122,7 +122,8 @@ export class Detail {
 }
 
 function attentions({ attentions: all }) {
-  return all.map(({ type, message }) => h("p", { class: "note bad" }, h("strong", {}, `! ${type}: `), message));
+  return all.map(({ type, message, hint }) => h("p", { class: "note bad" }, h("strong", {}, `! ${type}: `), message,
+    hint ? h("span", { class: "muted" }, ` What helps: ${hint}`) : null));
 }
 
 function lastRequest({ lastRequest: request }) {

@@ -4,6 +4,7 @@
 //!  command::doctor: asks the API server ─► doctor: judges ─► Diagnosis ─► render::doctor, JSON
 //! ```
 
+pub mod around;
 pub mod canary;
 pub mod metrics;
 pub mod server;

@@ -94,6 +94,9 @@ pub enum Error {
     Conflict(String),
     #[error("{message}")]
     Timeout { message: String, hint: String },
+    /// It is decided, and could not be carried out in time.
+    #[error("{message}")]
+    Undone { message: String, hint: String },
     #[error("{message}")]
     ReleaseFailed {
         message: String,
@@ -172,6 +175,7 @@ impl Error {
             }
             Self::NotFound { .. } => "`kubectl canary status -A` shows all",
             Self::Timeout { hint, .. }
+            | Self::Undone { hint, .. }
             | Self::NoObject { hint, .. }
             | Self::Denied { hint, .. } => hint,
             Self::Superseded { command, .. } => return Some(format!("see `{command}`")),

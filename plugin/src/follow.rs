@@ -180,7 +180,7 @@ impl Follower {
         match self.changes.next().await {
             Some(Change::Canary(canary)) => {
                 let canary = (*canary)?.ok_or(Error::Deleted(id))?;
-                self.observed.canary = client::read(canary)?;
+                self.observed.canary = report::by_names_in_force(client::read(canary)?);
                 Ok(Changed::Canary)
             }
             Some(Change::Extra(part, object)) => {
@@ -230,20 +230,26 @@ pub async fn observe_pods(
     namespace: &str,
     name: &str,
 ) -> Result<Observed, Error> {
-    let mut observed = observe(cluster, namespace, name).await?;
+    let canary = cluster.canary(namespace, name).await?;
+    Ok(with_pods(cluster, canary).await)
+}
+
+/// The same of a Canary that was read already.
+pub async fn with_pods(cluster: &Cluster, canary: Canary) -> Observed {
+    let mut observed = with_extras(cluster, canary).await;
     observed.below = Box::pin(below::read(cluster, &observed)).await;
-    Ok(observed)
+    observed
 }
 
 /// The Canary, and its objects as they are now.
 pub async fn with_extras(cluster: &Cluster, canary: Canary) -> Observed {
     let namespace = canary.namespace_name().to_owned();
-    let parts = parts(&canary);
+    let mut observed = Observed::alone(canary);
+    let parts = parts(&observed.canary);
     let reads = parts.into_iter().map(|(part, name, resource)| {
         let namespace = &namespace;
         async move { (part, read_extra(cluster, namespace, &name, &resource).await) }
     });
-    let mut observed = Observed::alone(canary);
     for (part, extra) in futures::future::join_all(reads).await {
         *observed.part(part) = extra;
     }

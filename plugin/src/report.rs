@@ -14,9 +14,11 @@ mod policy;
 mod progress;
 pub mod schema;
 mod traffic;
+pub mod trouble;
 pub(crate) mod workloads;
 
 use canary_core::canary::Canary;
+use canary_core::release::in_force;
 use canary_core::status::{Outcome, Pause, Phase, Release, ReleaseRecord, RequestRecord};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -94,7 +96,7 @@ pub struct CanaryReport {
     pub images: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
-    /// What a person should look at: conditions, and what could not be read.
+    /// What a person should look at while it lasts: conditions, pods that do not come, what could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attention: Vec<Attention>,
     /// Both Deployments and what they own; only where one Canary is shown.
@@ -161,6 +163,9 @@ pub struct Attention {
     pub type_: String,
     pub reason: String,
     pub message: String,
+    /// The command or the edit that helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// Several reports as one object.
@@ -180,7 +185,7 @@ impl Observed {
     /// Only the Canary itself.
     pub fn alone(canary: Canary) -> Self {
         Self {
-            canary,
+            canary: by_names_in_force(canary),
             route: Extra::Unasked,
             primary: Extra::Unasked,
             target: Extra::Unasked,
@@ -192,6 +197,8 @@ impl Observed {
         let canary = &self.canary;
         let status = canary.status.clone().unwrap_or_default();
         let running = is_running(status.phase);
+        let traffic = traffic::traffic(canary, &self.route);
+        let workloads = workloads::workloads(self);
         CanaryReport {
             api_version: API_VERSION,
             kind: "CanaryReport",
@@ -211,7 +218,6 @@ impl Observed {
             phase: status.phase,
             running,
             release: status.release.as_ref().map(release),
-            traffic: traffic::traffic(canary, &self.route),
             progress: progress::progress(canary),
             failed_checks: status.failed_checks,
             threshold: canary.threshold(),
@@ -230,67 +236,13 @@ impl Observed {
                 Extra::Unasked | Extra::Absent | Extra::Unknown(_) => Vec::new(),
             },
             checks: progress::checks(canary, &status),
-            attention: self.attention(&status),
-            workloads: workloads::workloads(self),
+            attention: trouble::of(self, &status, traffic.canary, &workloads),
+            traffic,
+            workloads,
             last_request: status.last_request,
             history: status.history,
             last_transition_time: status.last_transition_time,
         }
-    }
-
-    fn attention(&self, status: &canary_core::status::CanaryStatus) -> Vec<Attention> {
-        let conditions =
-            status
-                .conditions
-                .iter()
-                .filter(|condition| match condition.type_.as_str() {
-                    "Promoted" => false,
-                    "Ready" => condition.status == "False",
-                    _ => condition.status == "True",
-                });
-        let conditions = conditions.map(|condition| Attention {
-            type_: condition.type_.clone(),
-            reason: condition.reason.clone(),
-            message: condition.message.clone(),
-        });
-        let extras = self.extras(status.phase).into_iter();
-        conditions.chain(extras).collect()
-    }
-
-    /// What should be there and is not, or could not be read.
-    fn extras(&self, phase: Phase) -> Vec<Attention> {
-        let canary = &self.canary;
-        // Generated objects come into being while the Canary is initialized.
-        let generated = !matches!(
-            phase,
-            Phase::New | Phase::Initializing | Phase::Terminating | Phase::Terminated
-        );
-        let route = canary.canary_route().unwrap_or_default();
-        [
-            (
-                &self.target,
-                format!("Deployment {}", canary.target_name()),
-                true,
-            ),
-            (
-                &self.primary,
-                format!("Deployment {}", canary.primary_name()),
-                generated,
-            ),
-            (&self.route, format!("ApisixRoute {route}"), generated),
-        ]
-        .into_iter()
-        .filter_map(|(extra, name, expected)| match extra {
-            Extra::Unknown(why) => Some(("Unread", format!("{name} cannot be read: {why}"))),
-            Extra::Absent if expected => Some(("Missing", format!("{name} does not exist"))),
-            _ => None,
-        })
-        .map(|(type_, message)| Attention {
-            type_: type_.into(),
-            reason: String::new(),
-            message,
-        })
-        .collect()
     }
 }
 
@@ -306,6 +258,15 @@ impl CanaryReport {
             .as_ref()
             .filter(|_| self.running)
             .and_then(|release| release.paused.as_ref())
+    }
+}
+
+/// A release goes by the names that it began with, whatever the spec says meanwhile.
+pub fn by_names_in_force(canary: Canary) -> Canary {
+    // Of the route, status says which one is followed.
+    match in_force::followed(&canary, |_| false) {
+        Some(followed) => followed.canary,
+        None => canary,
     }
 }
 

@@ -73,6 +73,8 @@ mod strategies;
 mod tools;
 #[path = "cluster/tree.rs"]
 mod tree;
+#[path = "cluster/trouble.rs"]
+mod trouble;
 #[path = "cluster/undo.rs"]
 mod undo;
 #[path = "cluster/unreadable.rs"]

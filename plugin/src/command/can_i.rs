@@ -18,7 +18,7 @@ use crate::env::now;
 use crate::exit::{Error, code};
 use crate::output::Output;
 use crate::render::duration;
-use crate::report::{API_VERSION, CanaryReport, Observed};
+use crate::report::{API_VERSION, Attention, CanaryReport, Observed};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -34,6 +34,9 @@ struct CanIReport {
     /// The number of the release that a change would end.
     #[serde(skip_serializing_if = "Option::is_none")]
     in_progress: Option<i64>,
+    /// What the controller says keeps a release from starting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hindered: Option<Attention>,
     blocks: Vec<Block>,
     /// What its promotion waits for, policy by policy.
     approvals: Vec<String>,
@@ -115,9 +118,10 @@ pub async fn release(
         canary: canary.name_any(),
         namespace: cluster.namespace.clone(),
         target: canary.target_name().to_owned(),
-        allowed: !forbidden && you.change && !seen.suspended,
+        allowed: !forbidden && you.change && !seen.suspended && seen.hindrance().is_none(),
         suspended: seen.suspended,
         in_progress: running(&seen),
+        hindered: seen.hindrance().cloned(),
         approvals: approvals(&policies, &moment),
         policies: found
             .iter()
@@ -237,6 +241,11 @@ fn text(report: &CanIReport, now: Timestamp) -> String {
         .map(|block| said_of_block(block, now))
         .collect();
     lines.extend(said_of_canary(report));
+    if let Some(hindrance) = &report.hindered {
+        let said = format!("the Canary is not ready: {}", hindrance.message);
+        lines.push(("blocked", said));
+        lines.extend(hindrance.hint.iter().map(|hint| ("helps", hint.clone())));
+    }
     let approvals = report.approvals.iter();
     lines.extend(approvals.map(|approval| ("promotion", approval.clone())));
     lines.extend(said_of_rights(report));

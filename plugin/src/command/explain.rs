@@ -15,14 +15,14 @@ use crate::args::verbs::ExplainArgs;
 use crate::client::Cluster;
 use crate::env::now;
 use crate::exit::{Error, code};
-use crate::follow::observe;
+use crate::follow::observe_pods;
 use crate::output::Output;
 use crate::render::explain;
 use crate::report::explain::{Explanation, Facts, Pods, Query, pod};
 use crate::report::{self, Extra, Observed};
 
 pub async fn run(args: &ExplainArgs, cluster: &Cluster, output: &Output) -> Result<u8, Error> {
-    let observed = observe(cluster, &cluster.namespace, &args.name.0).await?;
+    let observed = observe_pods(cluster, &cluster.namespace, &args.name.0).await?;
     let facts = Facts {
         queries: queries(cluster, &observed.canary).await,
         pods: pods(cluster, &observed).await,

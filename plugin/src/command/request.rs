@@ -25,7 +25,7 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 
 pub use self::judge::expected;
-use self::judge::{Considered, Step, consider, judge};
+use self::judge::{Considered, Step, consider, hindrance, judge};
 use self::rehearse::rehearse;
 use crate::args::RequestArgs;
 use crate::args::verbs::DryRun;
@@ -286,52 +286,103 @@ async fn wait(
     let mut silence = std::pin::pin!(tokio::time::sleep_until(begun + SILENCE));
     let mut stop = std::pin::pin!(interrupted());
     let mut silent = true;
+    let mut seen = Seen::default();
     loop {
         tokio::select! {
             change = changes.next() => match change {
-                Some(change) => match take_in(asked, change?)? {
-                    Step::Unanswered => {}
-                    Step::Accepted(said) => {
-                        if !*answered {
-                            anstream::eprintln!("{}: {said}", asked.canary.id());
-                        }
-                        *answered = true;
+                Some(change) => {
+                    if let Some(said) = seen.take_in(asked, change?)? {
+                        return Ok(said);
                     }
-                    Step::Happened(said) => return Ok(said),
-                },
+                    *answered |= seen.answered;
+                }
                 None => return Err(Error::Deleted(asked.canary.id())),
             },
             () = &mut silence, if silent => {
                 silent = false;
                 if !*answered {
-                    anstream::eprintln!("no answer from the controller yet: is canary-webhook running? (Ctrl-C withdraws the request)");
+                    let why = seen.why_silent();
+                    anstream::eprintln!("no answer from the controller yet: {why} (Ctrl-C withdraws the request)");
                 }
             }
-            () = &mut deadline => return Err(timed_out(asked, limit.unwrap_or_default(), *answered)),
+            () = &mut deadline => return Err(timed_out(asked, limit.unwrap_or_default(), &seen)),
             () = &mut stop => return Err(Error::Interrupted),
         }
     }
 }
 
-fn take_in(asked: &Asked, canary: Option<client::Guarded>) -> Result<Step, Error> {
-    let canary = client::read(canary.ok_or_else(|| Error::Deleted(asked.canary.id()))?)?;
+/// What has been seen of a request since it was written.
+#[derive(Default)]
+struct Seen {
+    answered: bool,
+    /// What is decided and not carried out, and why.
+    pending: Option<String>,
+    /// What closes the ways forward of the Canary.
+    hindrance: Option<String>,
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// The sentence that says that it has happened, once it has.
+    fn take_in(
+        &mut self,
+        asked: &Asked,
+        canary: Option<client::Guarded>,
+    ) -> Result<Option<String>, Error> {
+        let canary = client::read(canary.ok_or_else(|| Error::Deleted(asked.canary.id()))?)?;
+        self.hindrance = hindrance(&canary);
+        let (said, pending) = match step(asked, &canary)? {
+            Step::Unanswered => return Ok(None),
+            Step::Happened(said) => return Ok(Some(said)),
+            Step::Accepted(said) => (said, false),
+            Step::Pending(said) => (said, true),
+        };
+        let news = if pending {
+            self.pending.as_ref() != Some(&said)
+        } else {
+            !self.answered
+        };
+        if news {
+            anstream::eprintln!("{}: {said}", asked.canary.id());
+        }
+        self.answered = true;
+        self.pending = pending.then_some(said);
+        Ok(None)
+    }
+
+    fn why_silent(&self) -> String {
+        match &self.hindrance {
+            Some(hindrance) => format!("it is not ready, {hindrance}"),
+            None => "is canary-webhook running?".to_owned(),
+        }
+    }
+}
+
+fn step(asked: &Asked, canary: &Canary) -> Result<Step, Error> {
     let before = asked
         .canary
         .status
         .as_ref()
         .and_then(|status| status.release.as_ref())
         .map(|release| release.number);
-    judge(&asked.request, before, &canary)
+    judge(&asked.request, before, canary)
 }
 
-fn timed_out(asked: &Asked, after: Duration, answered: bool) -> Error {
+fn timed_out(asked: &Asked, after: Duration, seen: &Seen) -> Error {
     let (id, verb) = (asked.canary.id(), asked.request.verb);
     let name = asked.canary.metadata.name.as_deref().unwrap_or_default();
     let follow = format!(
         "kubectl canary status {name} -n {} --watch",
         asked.canary.namespace_name()
     );
-    if answered {
+    if let Some(pending) = &seen.pending {
+        return Error::Undone {
+            message: format!("{id}: {pending}"),
+            hint: format!("follow it: {follow}"),
+        };
+    }
+    if seen.answered {
         Error::Timeout {
             message: format!(
                 "{verb} of {id} was accepted, but has not happened within {}",
@@ -345,7 +396,7 @@ fn timed_out(asked: &Asked, after: Duration, answered: bool) -> Error {
                 "the controller did not answer the {verb} of {id} within {}",
                 seconds(after)
             ),
-            hint: "is canary-webhook running?".to_owned(),
+            hint: seen.why_silent(),
         }
     }
 }

@@ -152,7 +152,11 @@ async fn until(
         }
         if silent && stage == Stage::NotBegun && start.elapsed() > SILENCE {
             silent = false;
-            anstream::eprintln!("no release has begun yet: is canary-webhook running?");
+            let why = report.hindrance().map_or_else(
+                || "is canary-webhook running?".to_owned(),
+                |it| format!("the Canary is not ready, {}", it.message),
+            );
+            anstream::eprintln!("no release has begun yet: {why}");
         }
         late(&report, stage, start.elapsed(), timeout)?;
         tokio::select! {
@@ -185,8 +189,14 @@ fn late(
         });
     }
     if stage == Stage::NotBegun && waited > BEGIN {
+        let why = report
+            .hindrance()
+            .map_or(String::new(), |it| format!(": {}", it.message));
         return Err(Error::Timeout {
-            message: format!("no release of {id} has begun within {}", seconds(BEGIN)),
+            message: format!(
+                "no release of {id} has begun within {}{why}",
+                seconds(BEGIN)
+            ),
             hint: format!("the image is set; the primary may run it already, or see {status}"),
         });
     }

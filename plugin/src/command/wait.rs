@@ -119,14 +119,18 @@ fn say(args: &WaitArgs, output: &Output, line: &str) -> Result<(), Error> {
 fn timed_out(args: &WaitArgs, report: &CanaryReport, awaited: &Awaited) -> Error {
     let after = seconds(args.timeout);
     let what = look::wanted(args.goal);
+    let why = report.hindrance().map_or(String::new(), |hindrance| {
+        format!(": {}", one_line(&hindrance.message))
+    });
+    let message = match awaited.number(report) {
+        Some(number) => format!(
+            "release {number} of {} has not {what} within {after}",
+            report.id()
+        ),
+        None => format!("no release of {} has {what} within {after}", report.id()),
+    };
     Error::Timeout {
-        message: match awaited.number(report) {
-            Some(number) => format!(
-                "release {number} of {} has not {what} within {after}",
-                report.id()
-            ),
-            None => format!("no release of {} has {what} within {after}", report.id()),
-        },
+        message: format!("{message}{why}"),
         hint: format!("it goes on; see why: {}", command("explain", report)),
     }
 }

@@ -6,7 +6,7 @@ use canary_core::release::is_gate_passed;
 use canary_core::status::{Phase, RequestRecord};
 use serde::Serialize;
 
-use super::row::{Row, attention};
+use super::row::Row;
 use super::seen::{Said, Seen, Value, Weight};
 use crate::command::request::offers;
 use crate::render::{self, style::UNICODE};
@@ -118,7 +118,7 @@ impl Detail {
         Self {
             row: Row::of(&report),
             uid: observed.canary.metadata.uid.clone().unwrap_or_default(),
-            attentions: attention(&report).cloned().collect(),
+            attentions: report.troubles().cloned().collect(),
             weights: started.map_or(Vec::new(), |at| around.seen.weights(at, around.said)),
             metrics: metrics.collect(),
             gates: stands(&observed.canary),

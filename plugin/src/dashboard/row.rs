@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::render::{self, style::UNICODE};
-use crate::report::{Attention, CanaryReport, Progress};
+use crate::report::{CanaryReport, Progress};
 
 /// What the counters count. Every Canary is in one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -75,7 +75,7 @@ impl Row {
             }),
             by: release.and_then(|release| release.by.clone()),
             since: since.or(report.last_transition_time),
-            attention: attention(report).next().map(|it| it.message.clone()),
+            attention: report.troubles().next().map(|it| it.message.clone()),
         }
     }
 
@@ -115,14 +115,6 @@ pub fn state(report: &CanaryReport) -> State {
         Phase::Initialized | Phase::Succeeded => State::Resting,
         Phase::New | Phase::Initializing | Phase::Terminating | Phase::Terminated => State::Other,
     }
-}
-
-/// A pause is no trouble: somebody wanted it.
-pub fn attention(report: &CanaryReport) -> impl Iterator<Item = &Attention> {
-    report
-        .attention
-        .iter()
-        .filter(|attention| attention.type_ != "Paused")
 }
 
 #[cfg(test)]

@@ -8,9 +8,11 @@ use serde_json::Value;
 
 use super::Check;
 use crate::beside::Sides;
+use crate::report::trouble::{PENDING, PODS};
+use crate::report::{Attention, CanaryReport};
 
 /// Whether it can be run, and whether the controller is content with it.
-pub fn canary(canary: &Canary, provider: &str) -> Vec<Check> {
+pub fn canary(canary: &Canary, provider: &str, report: &CanaryReport) -> Vec<Check> {
     let name = "canary";
     let mut checks: Vec<Check> = validate(canary, provider)
         .iter()
@@ -18,29 +20,11 @@ pub fn canary(canary: &Canary, provider: &str) -> Vec<Check> {
             Check::fail(name, violation.to_string()).hint("`kubectl canary lint` checks the file")
         })
         .collect();
-    let status = canary.status.as_ref();
-    let all = status
-        .map(|status| &status.conditions[..])
-        .unwrap_or_default();
-    for condition in all {
-        let said = format!("{}: {}", condition.reason, condition.message);
-        match (condition.type_.as_str(), condition.status.as_str()) {
-            ("Ready", "False") => checks.push(Check::fail(name, said)),
-            (
-                "Drift"
-                | "Contested"
-                | "Held"
-                | conditions::SELECTOR
-                | conditions::OTHERS
-                | conditions::UNCOVERED,
-                "True",
-            ) => {
-                checks.push(Check::warn(name, format!("{}: {said}", condition.type_)));
-            }
-            _ => {}
-        }
-    }
-    if status.is_none_or(|status| status.phase == canary_core::status::Phase::New) {
+    // What is missing has lines of its own.
+    let troubles = report.troubles();
+    let troubles = troubles.filter(|it| !["Unread", "Missing"].contains(&it.type_.as_str()));
+    checks.extend(troubles.map(trouble));
+    if report.phase == canary_core::status::Phase::New {
         checks.push(
             Check::warn(name, "no controller has looked at it yet")
                 .hint("is its namespace watched? see the line `controller`"),
@@ -50,6 +34,32 @@ pub fn canary(canary: &Canary, provider: &str) -> Vec<Check> {
         checks.push(Check::ok(name, format!("{} can be run", canary.id())));
     }
     checks
+}
+
+fn trouble(trouble: &Attention) -> Check {
+    let (reason, message) = (&trouble.reason, &trouble.message);
+    let check = match trouble.type_.as_str() {
+        conditions::READY => Check::fail("canary", format!("{reason}: {message}")),
+        PENDING => Check::fail("canary", message),
+        PODS => Check::warn("pods", message),
+        // Flagger's sentence begins with the word.
+        conditions::HALTED => Check::warn("canary", message),
+        type_ => Check::warn("canary", format!("{type_}: {reason}: {message}")),
+    };
+    match &trouble.hint {
+        Some(hint) => check.hint(hint),
+        None => check,
+    }
+}
+
+/// The primary, once there should be one.
+pub fn primary(report: &CanaryReport, name: &str) -> Option<Check> {
+    let said = format!("Deployment {name} does not exist");
+    let missing = report.attention.iter().any(|it| it.message == said);
+    missing.then(|| {
+        Check::fail("primary", said)
+            .hint("the server makes it from the target unless something hinders it (line `canary`)")
+    })
 }
 
 /// The target: that it is there, and how it rolls.
@@ -219,6 +229,7 @@ mod tests {
 
     use super::super::Outcome;
     use super::*;
+    use crate::report::Observed;
 
     fn read(over: &Value) -> Canary {
         let mut canary = json!({
@@ -242,20 +253,24 @@ mod tests {
         read(&json!({}))
     }
 
+    fn checks(of: &Canary) -> Vec<Check> {
+        canary(of, "apisix", &Observed::alone(of.clone()).report())
+    }
+
     #[test]
     fn a_canary_that_cannot_be_run_or_is_hindered_is_a_failure() {
-        assert_eq!(canary(&plain(), "apisix")[0].outcome, Outcome::Ok);
-        let checks = canary(&read(&json!({"spec": {"provider": "istio"}})), "apisix");
-        assert!(checks.len() > 1 && checks.iter().all(|it| it.outcome == Outcome::Fail));
+        assert_eq!(checks(&plain())[0].outcome, Outcome::Ok);
+        let found = checks(&read(&json!({"spec": {"provider": "istio"}})));
+        assert!(found.len() > 1 && found.iter().all(|it| it.outcome == Outcome::Fail));
         let status = json!({"status": {"phase": "Initialized", "conditions": [
             {"type": "Ready", "status": "False", "reason": "Forbidden", "message": "no"},
             {"type": "Drift", "status": "True", "reason": "Scaled", "message": "by argocd"},
         ]}});
-        let checks = canary(&read(&status), "apisix");
-        let outcomes: Vec<_> = checks.iter().map(|it| it.outcome).collect();
+        let found = checks(&read(&status));
+        let outcomes: Vec<_> = found.iter().map(|it| it.outcome).collect();
         assert_eq!(outcomes, [Outcome::Fail, Outcome::Warn]);
         assert_eq!(
-            canary(&read(&json!({"status": null})), "apisix")[0].outcome,
+            checks(&read(&json!({"status": null})))[0].outcome,
             Outcome::Warn
         );
     }

@@ -36,6 +36,12 @@ pub fn line(report: &CanaryReport, theme: &Theme) -> String {
     {
         parts.push(format!("waiting for {gate}"));
     }
+    if report.pending().is_some() {
+        parts.push("rollback not routed yet".to_owned());
+    }
+    if let Some(hindrance) = report.hindrance() {
+        parts.push(format!("not ready: {}", hindrance.reason));
+    }
     if let Some(release) = report.release.as_ref().filter(|_| !report.running)
         && let Some(outcome) = release.outcome
     {

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::layout::{Line, Row, Tone};
 use super::style::Theme;
 use super::words::{self, age};
-use crate::report::{CanaryReport, ReleaseReport, Replicas};
+use crate::report::{CanaryReport, ReleaseReport, Replicas, trouble};
 
 /// How long a refused request stays on the screen.
 const NEWS: SignedDuration = SignedDuration::from_mins(10);
@@ -217,25 +217,24 @@ impl Screen<'_> {
     fn attention(&self) -> Vec<Row> {
         let mut rows: Vec<Row> = self
             .report
-            .attention
-            .iter()
-            .filter(|attention| attention.type_ != "Paused")
-            .map(|attention| {
+            .troubles()
+            .flat_map(|attention| {
                 let what = match attention.type_.as_str() {
-                    "Unread" | "Missing" => String::new(),
+                    "Unread" | "Missing" | trouble::PENDING | trouble::PODS => String::new(),
                     // Flagger's sentence begins with the word.
                     "Halted" if attention.message.starts_with("Halt ") => String::new(),
                     "Ready" => "not ready: ".to_owned(),
                     other => format!("{other}: "),
                 };
-                Row::new(
-                    "attention",
-                    vec![
-                        Line::new()
-                            .with(Tone::Bad, what)
-                            .with(Tone::Plain, &attention.message),
-                    ],
-                )
+                let said = Line::new()
+                    .with(Tone::Bad, what)
+                    .with(Tone::Plain, &attention.message);
+                let hint = attention.hint.as_ref();
+                let hint = hint.map(|hint| Line::new().with(Tone::Label, format!("hint: {hint}")));
+                let said = Row::new("attention", vec![said]);
+                [said]
+                    .into_iter()
+                    .chain(hint.map(|hint| Row::new("", vec![hint])))
             })
             .collect();
         if self.report.phase == Phase::New {
@@ -272,6 +271,8 @@ impl Screen<'_> {
         let verb = match self.report.phase {
             _ if self.report.suspended => return None,
             _ if self.report.paused().is_some() => "resume",
+            // The ways forward are closed, and none of the ways back.
+            _ if self.report.can_only_go_back() => "rollback",
             Phase::Waiting | Phase::WaitingPromotion => "promote",
             Phase::Progressing
                 if self

@@ -119,11 +119,7 @@ fn filled(column: &Column, reports: &[CanaryReport], theme: &Theme, now: Timesta
 
 fn status(report: &CanaryReport, theme: &Theme, _: Timestamp) -> Line {
     let (icon, phase, tone) = words::phase(report, theme.glyphs);
-    let mark = if report
-        .attention
-        .iter()
-        .any(|attention| attention.type_ != "Paused")
-    {
+    let mark = if report.troubles().next().is_some() {
         " !"
     } else {
         ""

@@ -15,6 +15,7 @@ use canary_core::status::{Phase, Verdict};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::trouble::PENDING;
 use super::{API_VERSION, CanaryReport, Meta};
 
 pub use pods::{PodFact, Pods, pod};
@@ -164,10 +165,14 @@ fn refused(facts: &Facts) -> Option<Paragraph> {
 
 /// What else a person should look at; what the answer says already is left out.
 fn attention(report: &CanaryReport) -> Option<Paragraph> {
-    const SAID: [&str; 4] = ["Paused", "Held", "Halted", "Ready"];
+    const SAID: [&str; 5] = ["Paused", "Held", "Halted", "Ready", PENDING];
     let others = report.attention.iter();
     let others = others.filter(|it| !SAID.contains(&it.type_.as_str()));
-    paragraph("also", others.map(|it| it.message.clone()).collect())
+    let lines = others.flat_map(|it| {
+        let hint = it.hint.as_ref().map(|hint| format!("hint: {hint}"));
+        std::iter::once(it.message.clone()).chain(hint)
+    });
+    paragraph("also", lines.collect())
 }
 
 #[cfg(test)]

@@ -120,3 +120,28 @@ fn a_canary_that_is_not_there_and_an_api_that_is_not_are_told_apart() {
         crate::run::at("http://127.0.0.1:1", words).failed(1, "cannot reach the Kubernetes API");
     }
 }
+
+#[test]
+fn a_hindered_canary_releases_nothing_until_that_is_mended() {
+    let api = prod(Vec::new());
+    api.state.merge(&json!({"status": {"conditions": [
+        {"type": "Ready", "status": "False", "reason": "RouteInvalid", "message": "ApisixRoute podinfo not found"},
+    ]}}));
+    let ran = on(&api, &["can-i", "release", "podinfo"]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (
+            1,
+            "no\n\
+             blocked    the Canary is not ready: ApisixRoute podinfo not found\n\
+             helps      name the route in spec.routeRef: kubectl edit canary podinfo -n test\n\
+             you may    promote, rollback\n"
+        )
+    );
+    let json = on(&api, &["can-i", "release", "podinfo", "-o", "json"]);
+    let report: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(
+        (&report["allowed"], &report["hindered"]["reason"]),
+        (&json!(false), &json!("RouteInvalid"))
+    );
+}

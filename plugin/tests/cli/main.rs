@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
+mod around;
 mod can_i;
 mod complete;
 mod credentials;
@@ -30,6 +31,7 @@ mod status;
 #[cfg(unix)]
 mod terminal;
 mod tree;
+mod trouble;
 mod undo;
 mod wait;
 mod world;

@@ -10,10 +10,18 @@ use crate::client::{self, Cluster};
 use crate::doctor::Check;
 use crate::doctor::canary as judge;
 use crate::exit::Error;
+use crate::follow::with_pods;
 
-pub async fn look(cluster: &Cluster, canary: &Canary, provider: &str) -> Vec<Check> {
+mod around;
+
+pub async fn look(cluster: &Cluster, spec: &Canary, provider: &str) -> Vec<Check> {
+    let observed = with_pods(cluster, spec.clone()).await;
+    let report = observed.report();
+    // By the names that are in force.
+    let canary = &observed.canary;
     let namespace = canary.namespace_name();
-    let mut checks = judge::canary(canary, provider);
+    let mut checks = judge::canary(spec, provider, &report);
+    checks.extend(judge::primary(&report, &canary.primary_name()));
     let read = async |name: &str, resource: &ApiResource| {
         cluster.look(Some(namespace), name, resource).await
     };
@@ -47,6 +55,7 @@ pub async fn look(cluster: &Cluster, canary: &Canary, provider: &str) -> Vec<Che
     if let Some(target) = target {
         checks.extend(beside(cluster, canary, &target).await);
     }
+    checks.extend(around::look(cluster, &observed).await);
     checks
 }
 

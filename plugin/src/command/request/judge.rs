@@ -29,6 +29,8 @@ pub enum Step {
     Unanswered,
     /// The controller acts on it.
     Accepted(String),
+    /// It is decided, and a write that it takes is refused: why.
+    Pending(String),
     Happened(String),
 }
 
@@ -191,6 +193,10 @@ pub fn judge(request: &Request, before: Option<i64>, canary: &Canary) -> Result<
         return unanswered(request, &report, canary);
     };
     match record.outcome {
+        // Never said to be done: the write is tried again.
+        RequestOutcome::Done if record.pending => {
+            Ok(Step::Pending(not_yet(&report, &record.message)))
+        }
         RequestOutcome::Done => happened(request.verb, before, &report, canary, &record.message),
         // It was paused while the request was on its way.
         RequestOutcome::Refused if request.verb == Verb::Promote && report.paused().is_some() => {
@@ -212,6 +218,21 @@ pub fn judge(request: &Request, before: Option<i64>, canary: &Canary) -> Result<
             command: command("status", &report),
         }),
     }
+}
+
+/// What is decided and not carried out, and why.
+fn not_yet(report: &CanaryReport, said: &str) -> String {
+    let decided = report.pending().map_or(said, |pending| &pending.message);
+    match report.hindrance() {
+        Some(hindrance) => format!("{decided}: {}", hindrance.message),
+        None => decided.to_owned(),
+    }
+}
+
+/// What closes the ways forward of a Canary that does not answer.
+pub fn hindrance(canary: &Canary) -> Option<String> {
+    let report = Observed::alone(canary.clone()).report();
+    report.hindrance().map(|it| it.message.clone())
 }
 
 /// Another person's request may have been written over ours before anybody heard it.
@@ -241,10 +262,11 @@ fn happened(
     said: &str,
 ) -> Result<Step, Error> {
     let end = fate(report, before);
-    let drained = canary
-        .status
-        .as_ref()
-        .is_none_or(|status| status.drain.is_none());
+    // A primary that is being put back does not have everybody yet.
+    let drained = canary.status.as_ref().is_none_or(|status| {
+        let recovers = status.release.as_ref().is_some_and(|it| it.recovering);
+        status.drain.is_none() && !recovers
+    });
     match (verb, end) {
         (Verb::Promote | Verb::Pause | Verb::Resume | Verb::Retry, _) => {
             Ok(Step::Happened(said.to_owned()))

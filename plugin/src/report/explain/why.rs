@@ -7,7 +7,10 @@ use canary_core::status::{Outcome, Phase};
 use super::{Facts, Paragraph, paragraph};
 use crate::render::detail::command;
 use crate::render::{ASCII, countdown, duration, images};
-use crate::report::{CanaryReport, ReleaseReport};
+use crate::report::{Attention, CanaryReport, ReleaseReport};
+
+/// What stands before the command or the edit that helps.
+const HELPS: &str = "helps";
 
 pub struct Why {
     pub answer: String,
@@ -22,15 +25,53 @@ pub fn why(facts: &Facts) -> Why {
         let rule = "while spec.suspend is true, nothing is done for the Canary";
         return said(format!("{id} is suspended"), &[rule.to_owned()], &[]);
     }
-    if let Some(message) = attention(report, "Ready") {
-        let rule = "canary-webhook acts on the Canary as soon as this is mended".to_owned();
-        return said(
-            format!("{id} is not acted on: {message}"),
-            &[rule],
-            &["status"],
-        )
-        .commands_of(report);
+    match report.hindrance() {
+        Some(it) if it.closes_the_way_back() => {
+            let rule = "canary-webhook acts on the Canary as soon as this is mended".to_owned();
+            let answer = format!("{id} is not acted on: {}", it.message);
+            said(answer, &[rule], &["doctor"])
+                .with(HELPS, it.hint.iter().cloned().collect())
+                .commands_of(report)
+        }
+        Some(it) => hindered(facts, it),
+        None => by_phase(facts),
     }
+}
+
+/// What hinders closes the ways forward and none of the ways back.
+fn hindered(facts: &Facts, hindrance: &Attention) -> Why {
+    let report = &facts.report;
+    let helps: Vec<String> = hindrance.hint.iter().cloned().collect();
+    let message = &hindrance.message;
+    if let Some(release) = report
+        .release
+        .as_ref()
+        .filter(|_| report.can_only_go_back())
+    {
+        let answer = format!("{} goes no further: {message}", named(release));
+        let rules = [
+            "it goes on by itself as soon as this is mended; until then it is still checked, and rolled back by its threshold and its deadline".to_owned(),
+            format!("it can be rolled back: {}", command("rollback", report)),
+        ];
+        return said(answer, &rules, &["rollback", "doctor"])
+            .with(HELPS, helps)
+            .with("pods wait", vec![release.message.clone()])
+            .commands_of(report);
+    }
+    let (about, lines) = match (report.pending(), report.phase) {
+        (Some(pending), _) => ("not routed", vec![pending.message.clone(), message.clone()]),
+        (None, Phase::Initializing) => ("hindered", vec![message.clone()]),
+        (None, _) => (
+            "hindered",
+            vec![format!("no release starts until this is mended: {message}")],
+        ),
+    };
+    by_phase(facts).with(about, lines).with(HELPS, helps)
+}
+
+fn by_phase(facts: &Facts) -> Why {
+    let report = &facts.report;
+    let id = report.id();
     match report.phase {
         Phase::New => said(
             format!("no controller has looked at {id} yet"),

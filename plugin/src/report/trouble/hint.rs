@@ -1,0 +1,186 @@
+//! The command or the edit that helps, for each reason that the server gives. Pure.
+
+use canary_core::canary::Canary;
+use canary_core::names;
+use canary_core::release::conditions::{
+    BASELINE_REPLACED, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED, READY, SELECTOR, SPEC_PENDING,
+};
+use canary_core::status::CanaryCondition;
+
+/// On another Service of the target's pods: `primary` lets it follow, `ignore` leaves it alone.
+pub const FOLLOW: &str = "kubectl-canary.dev/follow";
+
+/// What helps against a condition; none where there is nothing to be done but to wait.
+pub fn of_condition(canary: &Canary, condition: &CanaryCondition) -> Option<String> {
+    let of = Of::new(canary);
+    let (reason, message) = (condition.reason.as_str(), condition.message.as_str());
+    match condition.type_.as_str() {
+        READY => of.hindrance(reason, message),
+        type_ => of.other(type_, reason),
+    }
+    .or_else(|| Some(of.unknown()))
+    .filter(|hint| !hint.is_empty())
+}
+
+/// Names, as commands want them.
+struct Of<'a> {
+    canary: &'a Canary,
+    name: &'a str,
+    namespace: &'a str,
+}
+
+// === impl Of ===
+
+impl<'a> Of<'a> {
+    fn new(canary: &'a Canary) -> Self {
+        Self {
+            canary,
+            name: canary.metadata.name.as_deref().unwrap_or_default(),
+            namespace: canary.namespace_name(),
+        }
+    }
+
+    fn verb(&self, verb: &str) -> String {
+        format!("kubectl canary {verb} {} -n {}", self.name, self.namespace)
+    }
+
+    fn edit(&self) -> String {
+        format!("kubectl edit canary {} -n {}", self.name, self.namespace)
+    }
+
+    fn delete(&self, kind: &str, name: &str) -> String {
+        format!("kubectl delete {kind} {name} -n {}", self.namespace)
+    }
+
+    fn annotate(&self, annotation: &str) -> String {
+        let (name, namespace) = (self.name, self.namespace);
+        format!("kubectl annotate canary {name} {annotation}=true -n {namespace}")
+    }
+
+    /// Of `Ready`: what closes the ways forward.
+    fn hindrance(&self, reason: &str, message: &str) -> Option<String> {
+        let (target, namespace) = (self.canary.target_name(), self.namespace);
+        let edit = self.edit();
+        Some(match reason {
+            "AutoscalerNotFound" => {
+                format!("create it, or correct or take out spec.autoscalerRef: {edit}")
+            }
+            "TargetNotFound" => format!(
+                "apply Deployment {target} again, or correct spec.targetRef: {edit}"
+            ),
+            "RouteInvalid" => match self.canary.route() {
+                Some(route) => format!(
+                    "correct the route: kubectl edit apisixroute {} -n {namespace}; or spec.routeRef: {edit}",
+                    route.name
+                ),
+                None => format!("name the route in spec.routeRef: {edit}"),
+            },
+            "RoutePort" => format!(
+                "let both name one port: {edit}, or kubectl edit apisixroute {} -n {namespace}",
+                self.canary.route().map_or("", |route| &route.name)
+            ),
+            "Invalid" => format!("correct the Canary: {edit}"),
+            "TargetTaken" => format!(
+                "delete one of the two: {}",
+                self.delete("canary", self.name)
+            ),
+            "NameTaken" => self.taken(message),
+            "ServiceNotOurs" => format!("name another Service in spec.service.name: {edit}"),
+            "SelectorMissing" => format!(
+                "make Deployment {target} select by one of these labels; it has to be made anew, as a selector cannot be changed: {}",
+                self.delete("deployment", target)
+            ),
+            "SelectorNotApart" => format!(
+                "make Deployment {target} anew with another selector: {}",
+                self.delete("deployment", target)
+            ),
+            "SelectorDiffers" => format!(
+                "let it be made anew: {}",
+                self.delete("deployment", &self.canary.primary_name())
+            ),
+            "StrategyRecreate" => format!(
+                "use RollingUpdate: kubectl edit deployment {target} -n {namespace}; or accept the outages: {}",
+                self.annotate(names::ALLOW_RECREATE)
+            ),
+            SELECTOR => format!(
+                "tell the two workloads apart by a label of their selectors, or accept it: {}",
+                self.annotate(names::ALLOW_SHARED_SELECTOR)
+            ),
+            "OtherServices" => self.follow(),
+            "Forbidden" => "give the server this right: `kubectl canary install` renews all of them; it tries again by itself".to_owned(),
+            "Rejected" | "WriteFailed" => "mend what refuses the write; it is tried again by itself. Webhooks that may: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations".to_owned(),
+            "Contended" => format!(
+                "find out who writes it all the time, and stop that: kubectl get events -n {namespace}, and --show-managed-fields of what the message names"
+            ),
+            "DefinitionOutdated" => "renew the definitions: kubectl canary install".to_owned(),
+            "Contested" => "stop the other controller; a Flagger is found by: kubectl get deployments -A -l app.kubernetes.io/name=flagger".to_owned(),
+            BASELINE_REPLACED => String::new(),
+            _ => return None,
+        })
+    }
+
+    /// Of all other conditions, which are bad while they are true.
+    fn other(&self, type_: &str, reason: &str) -> Option<String> {
+        let namespace = self.namespace;
+        Some(match type_ {
+            // The command that goes on is offered anyway.
+            PAUSED => String::new(),
+            HELD => format!("see until when: {}", self.verb("can-i release")),
+            HALTED => format!("see what was asked and answered: {}", self.verb("explain")),
+            NOT_OBSERVED => format!(
+                "look after the controller manager: kubectl get lease kube-controller-manager -n kube-system; meanwhile going back works: {}",
+                self.verb("rollback")
+            ),
+            SPEC_PENDING => format!(
+                "wait for the end of the release, or end it: {}",
+                self.verb("rollback")
+            ),
+            SELECTOR if reason == "FewerLabels" => {
+                "nothing: it ends with the next promotion".to_owned()
+            }
+            SELECTOR => format!(
+                "tell the two workloads apart by a label of their selectors, or accept it: {}",
+                self.annotate(names::ALLOW_SHARED_SELECTOR)
+            ),
+            DRIFT => format!("see who writes it, line `owners`: {}", self.verb("doctor")),
+            "AutoscalerAmbiguous" => format!("name one in spec.autoscalerRef: {}", self.edit()),
+            "OtherServices" => self.follow(),
+            "PrimaryUncovered" => format!(
+                "write one for the primary's pods: kubectl create poddisruptionbudget {} --selector=LABELS --max-unavailable=1 -n {namespace}",
+                self.canary.primary_name()
+            ),
+            _ => return None,
+        })
+    }
+
+    fn follow(&self) -> String {
+        format!(
+            "say what becomes of each: kubectl annotate service NAME {FOLLOW}=primary -n {}, or {FOLLOW}=ignore",
+            self.namespace
+        )
+    }
+
+    /// The message begins with kind and `name.namespace` of what stands in the way.
+    fn taken(&self, message: &str) -> String {
+        let mut words = message.split(' ');
+        let kind = words.next().unwrap_or_default().to_lowercase();
+        let suffix = format!(".{}", self.namespace);
+        let name = words.next().and_then(|name| name.strip_suffix(&suffix));
+        let namespace = self.namespace;
+        match name {
+            Some(name) => format!(
+                "hand it over: kubectl annotate {kind} {name} {}=true -n {namespace}; or delete it",
+                names::ADOPT
+            ),
+            None => format!("delete it, or annotate it {}=true", names::ADOPT),
+        }
+    }
+
+    /// Of a server that is newer than this plugin.
+    fn unknown(&self) -> String {
+        format!(
+            "it ends by itself once what it says is mended; its story: kubectl describe canary {} -n {}",
+            self.name, self.namespace
+        )
+    }
+}

@@ -1,0 +1,84 @@
+//! Why pods do not come: a quota that is used up, nodes without room. Pure.
+
+use kube::api::DynamicObject;
+
+use super::super::{Attention, Extra, Observed, PodReport, Role, Workload};
+use super::PODS;
+
+/// Reason of a pod that no node takes.
+const UNSCHEDULABLE: &str = "Unschedulable";
+
+/// What the Deployments say of pods that were refused, and the pods that found no node.
+pub(super) fn lacking(observed: &Observed, workloads: &[Workload]) -> Vec<Attention> {
+    let namespace = observed.canary.namespace_name();
+    let live = [
+        (Role::Primary, &observed.primary),
+        (Role::Canary, &observed.target),
+    ];
+    let mut found = Vec::new();
+    for workload in workloads {
+        let deployment = live.iter().find(|(role, _)| *role == workload.role);
+        if let Some((_, Extra::Found(deployment))) = deployment {
+            found.extend(refused(deployment, workload, namespace));
+        }
+        found.extend(unplaced(workload, namespace));
+    }
+    found
+}
+
+/// Another condition of the Deployment may stand before it, such as the end of its deadline.
+fn refused(live: &DynamicObject, workload: &Workload, namespace: &str) -> Option<Attention> {
+    let conditions = live.data.pointer("/status/conditions")?.as_array()?;
+    let failure = conditions
+        .iter()
+        .find(|it| it["type"] == "ReplicaFailure" && it["status"] == "True")?;
+    let text = |key: &str| failure[key].as_str().unwrap_or_default();
+    let message = text("message");
+    let hint = if message.contains("exceeded quota") {
+        format!("make room, or raise it: kubectl describe resourcequota -n {namespace}")
+    } else {
+        format!("kubectl get events -n {namespace} --field-selector reason=FailedCreate")
+    };
+    Some(attention(
+        text("reason"),
+        format!("Deployment {} gets no more pods: {message}", workload.name),
+        hint,
+    ))
+}
+
+fn unplaced(workload: &Workload, namespace: &str) -> Option<Attention> {
+    let pods = || workload.replica_sets.iter().flat_map(|set| &set.pods);
+    let waits = |pod: &&PodReport| pod.state.status == UNSCHEDULABLE;
+    let count = pods().filter(waits).count();
+    let first = pods().find(waits)?;
+    let why = match first.state.message.as_str() {
+        "" => "no node takes it",
+        why => why,
+    };
+    Some(attention(
+        "FailedScheduling",
+        format!(
+            "{count} of {} pods of Deployment {} find no node: {why}",
+            pods().count(),
+            workload.name
+        ),
+        format!(
+            "make room on the nodes, or ask for less: kubectl describe pod {} -n {namespace}",
+            first.name
+        ),
+    ))
+}
+
+fn attention(reason: &str, message: String, hint: String) -> Attention {
+    Attention {
+        type_: PODS.to_owned(),
+        reason: if reason.is_empty() {
+            "FailedCreate"
+        } else {
+            reason
+        }
+        .to_owned(),
+        message: crate::exit::one_line(&message),
+        hint: Some(hint),
+    }
+}

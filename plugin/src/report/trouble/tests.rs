@@ -1,0 +1,289 @@
+//! What wants attention, and that each trouble comes with what helps.
+
+#![allow(clippy::missing_panics_doc, reason = "these are tests")]
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::report::tests::{observed, progressing, report, status};
+use crate::report::workloads::tests::{deployment, pod, replica_set};
+use crate::report::{Below, Children, Listed};
+
+fn with_condition(mut status: Value, type_: &str, value: &str, reason: &str) -> Value {
+    status["conditions"] = json!([
+        {"type": "Promoted", "status": "Unknown", "reason": "Progressing", "message": "x"},
+        {"type": type_, "status": value, "reason": reason, "message": "Service a.test is odd"},
+    ]);
+    status
+}
+
+fn attention(type_: &str, value: &str, reason: &str) -> Vec<Attention> {
+    report(&with_condition(progressing(), type_, value, reason)).attention
+}
+
+#[test]
+fn every_condition_that_is_not_well_is_told_also_one_of_a_later_server() {
+    for (type_, value, told) in [
+        ("Ready", "False", true),
+        ("Ready", "Unknown", true),
+        ("Ready", "True", false),
+        ("NotObserved", "True", true),
+        ("OtherServices", "True", true),
+        ("OfTomorrow", "True", true),
+        ("OfTomorrow", "Unknown", true),
+        ("OfTomorrow", "False", false),
+    ] {
+        let found = attention(type_, value, "Because");
+        assert_eq!(!found.is_empty(), told, "{type_} {value}");
+        for it in found {
+            assert_eq!((it.type_.as_str(), it.reason.as_str()), (type_, "Because"));
+            let hint = it.hint.unwrap_or_default();
+            assert!(
+                hint.contains("kubectl describe canary podinfo -n test"),
+                "{type_}: {hint}"
+            );
+        }
+    }
+}
+
+#[test]
+fn each_reason_of_the_server_comes_with_the_command_or_edit_that_helps() {
+    let edit = "kubectl edit canary podinfo -n test";
+    for (type_, reason, helps) in [
+        ("Ready", "AutoscalerNotFound", edit),
+        ("Ready", "TargetNotFound", "apply Deployment podinfo again"),
+        (
+            "Ready",
+            "RouteInvalid",
+            "kubectl edit apisixroute podinfo -n test",
+        ),
+        (
+            "Ready",
+            "RoutePort",
+            "kubectl edit apisixroute podinfo -n test",
+        ),
+        ("Ready", "Invalid", edit),
+        (
+            "PrimaryUncovered",
+            "Refused",
+            "kubectl create poddisruptionbudget podinfo-primary",
+        ),
+        (
+            "Ready",
+            "TargetTaken",
+            "kubectl delete canary podinfo -n test",
+        ),
+        (
+            "Ready",
+            "NameTaken",
+            "kubectl annotate service a kubectl-canary.dev/adopt=true -n test",
+        ),
+        ("Ready", "ServiceNotOurs", edit),
+        (
+            "Ready",
+            "SelectorMissing",
+            "kubectl delete deployment podinfo -n test",
+        ),
+        (
+            "Ready",
+            "SelectorNotApart",
+            "kubectl delete deployment podinfo -n test",
+        ),
+        (
+            "Ready",
+            "SelectorDiffers",
+            "kubectl delete deployment podinfo-primary -n test",
+        ),
+        (
+            "Ready",
+            "StrategyRecreate",
+            "kubectl edit deployment podinfo -n test",
+        ),
+        (
+            "Ready",
+            "SharedSelector",
+            "kubectl-canary.dev/allow-shared-selector=true",
+        ),
+        (
+            "Ready",
+            "OtherServices",
+            "kubectl-canary.dev/follow=primary",
+        ),
+        ("Ready", "Forbidden", "kubectl canary install"),
+        (
+            "Ready",
+            "Rejected",
+            "kubectl get validatingwebhookconfigurations",
+        ),
+        ("Ready", "WriteFailed", "it is tried again by itself"),
+        ("Ready", "Contended", "--show-managed-fields"),
+        ("Ready", "DefinitionOutdated", "kubectl canary install"),
+        ("Ready", "Contested", "stop the other controller"),
+        (
+            "NotObserved",
+            "ControllerBehind",
+            "kubectl canary rollback podinfo -n test",
+        ),
+        (
+            "SpecPending",
+            "ReleaseRunning",
+            "kubectl canary rollback podinfo -n test",
+        ),
+        (
+            "SharedSelector",
+            "ForeignPods",
+            "kubectl-canary.dev/allow-shared-selector=true",
+        ),
+        ("SharedSelector", "FewerLabels", "the next promotion"),
+        ("AutoscalerAmbiguous", "Several", edit),
+        (
+            "OtherServices",
+            "WithoutPods",
+            "kubectl-canary.dev/follow=ignore",
+        ),
+        (
+            "Held",
+            "CanaryPolicy",
+            "kubectl canary can-i release podinfo -n test",
+        ),
+        (
+            "Halted",
+            "MetricFailed",
+            "kubectl canary explain podinfo -n test",
+        ),
+        ("Drift", "Scaled", "kubectl canary doctor podinfo -n test"),
+    ] {
+        let value = if type_ == "Ready" { "False" } else { "True" };
+        let found = attention(type_, value, reason);
+        let hint = found[0].hint.clone().unwrap_or_default();
+        assert!(hint.contains(helps), "{type_} {reason}: {hint}");
+    }
+}
+
+fn decided(weight: i64, hindered: bool) -> CanaryReport {
+    let over = json!({"outcome": "RolledBack", "message": "failed checks threshold reached 10"});
+    let status = status("Progressing", weight, 10, &over);
+    report(&if hindered {
+        with_condition(status, "Ready", "False", "WriteFailed")
+    } else {
+        status
+    })
+}
+
+#[test]
+fn a_rollback_that_is_decided_and_not_routed_is_told_and_no_other() {
+    let pending = decided(20, true);
+    assert_eq!(
+        pending.pending().unwrap().message,
+        "the rollback of release 2 is decided (failed checks threshold reached 10) and not routed yet: it is tried again by itself"
+    );
+    assert!(!pending.can_only_go_back(), "it is on its way already");
+    // Routed, and its connections drain; or nothing refuses it.
+    for report in [decided(0, true), decided(20, false)] {
+        assert_eq!(report.pending(), None);
+    }
+}
+
+#[test]
+fn what_hinders_a_release_leaves_it_the_way_back_unless_nothing_may_be_touched() {
+    let goes_back = |reason: &str| {
+        report(&with_condition(progressing(), "Ready", "False", reason)).can_only_go_back()
+    };
+    for reason in [
+        "AutoscalerNotFound",
+        "TargetNotFound",
+        "Invalid",
+        "OfTomorrow",
+    ] {
+        assert!(goes_back(reason), "{reason}");
+    }
+    for reason in ["Contested", "DefinitionOutdated"] {
+        assert!(!goes_back(reason), "{reason}");
+    }
+}
+
+/// The primary is being changed, and has no room for a pod more.
+fn without_room() -> Observed {
+    let mut observed = observed(&status("Promoting", 50, 0, &json!({})));
+    observed.primary = deployment("podinfo-primary", 2, (2, 2), "p:6.0.1");
+    if let Extra::Found(primary) = &mut observed.primary {
+        primary.data["status"]["conditions"] = json!([
+            {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"},
+            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+             "message": "pods \"podinfo-primary-x\" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=4, limited: pods=4"},
+        ]);
+    }
+    observed
+}
+
+#[test]
+fn a_quota_that_is_used_up_is_told_of_either_side_whatever_else_the_deployment_says() {
+    let report = without_room().report();
+    let [found] = report.attention.as_slice() else {
+        panic!("{:?}", report.attention)
+    };
+    assert_eq!(
+        (found.type_.as_str(), found.reason.as_str()),
+        (PODS, "FailedCreate")
+    );
+    assert!(
+        found
+            .message
+            .starts_with("Deployment podinfo-primary gets no more pods: ")
+            && found.message.contains("exceeded quota"),
+        "{}",
+        found.message
+    );
+    let hint = found.hint.as_deref().unwrap_or_default();
+    assert!(
+        hint.contains("kubectl describe resourcequota -n test"),
+        "{hint}"
+    );
+}
+
+#[test]
+fn pods_that_find_no_node_are_counted_and_say_why() {
+    let unplaced = json!({"phase": "Pending", "conditions": [{
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "0/3 nodes are available: 3 Insufficient cpu.",
+    }]});
+    let mut observed = observed(&status("Promoting", 50, 0, &json!({})));
+    observed.target = deployment("podinfo", 2, (1, 2), "p:6.0.1");
+    observed.below = Below {
+        canary: Children {
+            replica_sets: Listed::Found(vec![replica_set("podinfo", "7c9d", 2, (1, 2), "p:6.0.1")]),
+            pods: Listed::Found(vec![
+                pod("podinfo-7c9d", "a", &unplaced),
+                pod(
+                    "podinfo-7c9d",
+                    "b",
+                    &crate::report::workloads::tests::running(),
+                ),
+            ]),
+        },
+        ..Below::default()
+    };
+    let report = observed.report();
+    let found = &report.attention[0];
+    assert_eq!(
+        found.message,
+        "1 of 2 pods of Deployment podinfo find no node: 0/3 nodes are available: 3 Insufficient cpu."
+    );
+    let hint = found.hint.as_deref().unwrap_or_default();
+    assert!(
+        hint.contains("kubectl describe pod podinfo-7c9d-a -n test"),
+        "{hint}"
+    );
+}
+
+#[test]
+fn a_release_whose_spec_names_other_things_is_reported_by_the_names_in_force() {
+    let mut value = progressing();
+    value["inForce"] = json!({"provider": "apisix", "target": "podinfo", "service": "podinfo", "route": "podinfo"});
+    let mut canary = crate::report::tests::canary(&value);
+    canary.spec.target_ref.name = "other".to_owned();
+    assert_eq!(
+        Observed::alone(canary).report().target,
+        "deployment/podinfo"
+    );
+}
