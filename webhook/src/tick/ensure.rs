@@ -14,7 +14,7 @@ use crate::target::config::ConfigRef;
 use crate::target::generated::{may_take, names_as_owner};
 use crate::target::service::{self, Side};
 use crate::target::view::{Deployment, strings};
-use crate::tick::{Context, TickError, phase};
+use crate::tick::{Context, TickError, phase, ports};
 use crate::world::{World, problem};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Context {
         {
             return Err(other_selector(world));
         }
-        if let Some(problem) = self.port_problem_of_adoption(world) {
+        if let Some(problem) = ports::port_problem_of_adoption(world) {
             return Err(EnsureError::Taken(problem));
         }
         if let Some(route) = &world.route_generated
@@ -240,7 +240,7 @@ impl Context {
             .routes()
             .unwrap_or_else(|| Routes::to_canary(in_status));
         let written = self.write_route(world, weights).await?;
-        match self.port_problem(world) {
+        match ports::port_problem(world) {
             Some(problem) => Err(EnsureError::Taken(problem)),
             None => Ok(written && router.kind() == Kind::Route),
         }

@@ -125,42 +125,6 @@ impl Context {
         let drain = SignedDuration::try_from(self.options.drain).unwrap_or(SignedDuration::MAX);
         self.waits.passed(&world.key(), what, now, drain)
     }
-
-    /// The user's route names a port that the Services are not to have.
-    pub(super) fn port_problem(&self, world: &World) -> Option<Problem> {
-        let router = world.router?;
-        let spec = world.service(Side::Primary);
-        let source = router.source_ports(&world.canary, world.live());
-        let named = source.first()?;
-        if translated(world, &spec, named).is_some() {
-            return None;
-        }
-        let (route, _) = router.names(&world.canary).ok()?;
-        let generated = world.route_generated.as_deref();
-        let now = generated.and_then(|route| router.port(&world.canary, route));
-        let meanwhile = match now {
-            Some(now) => format!("requests go on to port {} until then", shown(&now)),
-            None => "nothing is routed until then".to_owned(),
-        };
-        let all: Vec<String> = ports_of(&spec)
-            .iter()
-            .map(|it| shown(&it["port"]))
-            .collect();
-        let text = format!(
-            "ApisixRoute {route}.{} names port {} of Service {}, and by spec.service of the Canary there is {}: change one of the two; {meanwhile}",
-            world.namespace,
-            shown(named),
-            world.canary.apex(),
-            all.join(", "),
-        );
-        Some(problem("RoutePort", text))
-    }
-
-    /// The same, before anything is generated that rests on it.
-    pub(super) fn port_problem_of_adoption(&self, world: &World) -> Option<Problem> {
-        let adopted = !matches!(phase(&world.canary), Phase::New | Phase::Initializing);
-        self.port_problem(world).filter(|_| !adopted)
-    }
 }
 
 // === impl Waits ===
@@ -215,6 +179,42 @@ impl Waits {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Wait>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The user's route names a port that the Services are not to have.
+pub(super) fn port_problem(world: &World) -> Option<Problem> {
+    let router = world.router?;
+    let spec = world.service(Side::Primary);
+    let source = router.source_ports(&world.canary, world.live());
+    let named = source.first()?;
+    if translated(world, &spec, named).is_some() {
+        return None;
+    }
+    let (route, _) = router.names(&world.canary).ok()?;
+    let generated = world.route_generated.as_deref();
+    let now = generated.and_then(|route| router.port(&world.canary, route));
+    let meanwhile = match now {
+        Some(now) => format!("requests go on to port {} until then", shown(&now)),
+        None => "nothing is routed until then".to_owned(),
+    };
+    let all: Vec<String> = ports_of(&spec)
+        .iter()
+        .map(|it| shown(&it["port"]))
+        .collect();
+    let text = format!(
+        "ApisixRoute {route}.{} names port {} of Service {}, and by spec.service of the Canary there is {}: change one of the two; {meanwhile}",
+        world.namespace,
+        shown(named),
+        world.canary.apex(),
+        all.join(", "),
+    );
+    Some(problem("RoutePort", text))
+}
+
+/// The same, before anything is generated that rests on it.
+pub(super) fn port_problem_of_adoption(world: &World) -> Option<Problem> {
+    let adopted = !matches!(phase(&world.canary), Phase::New | Phase::Initializing);
+    port_problem(world).filter(|_| !adopted)
 }
 
 fn translated(world: &World, spec: &Value, named: &Value) -> Option<Value> {

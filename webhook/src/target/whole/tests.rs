@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn service(spec: Value) -> Value {
+fn service(spec: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {
@@ -17,7 +17,7 @@ fn service(spec: Value) -> Value {
 }
 
 fn plain() -> Value {
-    service(json!({
+    service(&json!({
         "type": "ClusterIP", "selector": { "app": "podinfo" },
         "ports": [{ "name": "http", "protocol": "TCP", "port": 80, "targetPort": 9898 }],
     }))
@@ -131,7 +131,7 @@ fn what_the_api_server_allotted_and_what_others_set_is_kept() {
 
 #[test]
 fn a_service_that_was_a_name_elsewhere_gets_an_address() {
-    let live = service(json!({ "type": "ExternalName", "externalName": "a.example" }));
+    let live = service(&json!({ "type": "ExternalName", "externalName": "a.example" }));
     let after = replacement(&live, &plain());
     assert_eq!(after["spec"]["type"], "ClusterIP");
     assert!(after["spec"].get("externalName").is_none());
