@@ -53,8 +53,8 @@ pub struct Autoscaler {
 #[derive(Debug)]
 pub struct Disruption {
     labels: Labels,
-    /// The Canary that it was made for.
-    mark: Option<Box<str>>,
+    /// Canaries that it was made for, or that it names as owners.
+    canaries: Box<[Box<str>]>,
     /// Without its version, of which there is a new one for each pod that comes or goes.
     rest: Packed,
     version: Box<str>,
@@ -137,10 +137,7 @@ impl Disruption {
         }
         Self {
             labels: Self::labels(&object),
-            mark: object
-                .pointer("/metadata/labels")
-                .and_then(|all| all.get(names::GENERATED)?.as_str())
-                .map(Into::into),
+            canaries: generated::canaries(&object).map(Into::into).collect(),
             rest: Packed::of(&object),
             version: version.as_str().unwrap_or_default().into(),
         }
@@ -238,7 +235,7 @@ impl Caches {
     pub fn disruptions_of(&self, canary: &Canary, pods: &[&Labels]) -> Vec<Arc<Value>> {
         let uid = canary.metadata.uid.as_deref();
         let wanted = |_: &str, budget: &Disruption| {
-            let ours = budget.mark.is_some() && budget.mark.as_deref() == uid;
+            let ours = budget.canaries.iter().any(|one| Some(&**one) == uid);
             let may = ours || pods.iter().any(|pods| budget.may_cover(pods));
             may.then(|| budget.object())
         };

@@ -49,6 +49,14 @@ pub fn has_canary(object: &Value) -> bool {
     owners(object).iter().any(|owner| owner["kind"] == "Canary")
 }
 
+/// Uids of the Canaries that it was made for, as its mark says, or names as owners.
+pub fn canaries(object: &Value) -> impl Iterator<Item = &str> {
+    let owners = owners(object).iter();
+    let named = owners.filter(|owner| owner["kind"] == "Canary");
+    let named = named.filter_map(|owner| owner["uid"].as_str());
+    mark_of(object).into_iter().chain(named)
+}
+
 /// Names this Canary as an owner, whoever wrote that. Good enough to write to an object of a generated name
 /// (it is what Flagger left, or an older version of us), and for nothing else.
 pub fn names_as_owner(object: &Value, canary: &Canary) -> bool {

@@ -60,6 +60,12 @@ impl Context {
                 look(Kind::Autoscaler, name, &autoscaler);
             }
         }
+        for budget in caches.disruptions_of(canary, &[]) {
+            let name = budget["metadata"]["name"].as_str().unwrap_or_default();
+            if name.ends_with(names::PRIMARY_SUFFIX) {
+                look(Kind::Disruption, name, &budget);
+            }
+        }
         if let Some(deployment) = caches.deployments.get(namespace, &primary) {
             let unmarked = generated::marking(&deployment.ownership, canary).is_some();
             let version = Some(deployment.resource_version.as_str());
