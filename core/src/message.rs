@@ -278,27 +278,11 @@ impl Message {
                 AlertSeverity::Warn,
                 false,
             ),
-            Self::RollingBack(RollbackReason::Hook) => (
-                "Rolling back manual webhook invoked".to_owned(),
-                AlertSeverity::Warn,
-                false,
-            ),
-            Self::RollingBack(RollbackReason::Threshold(count)) => (
-                format!("Failed checks threshold reached {count}"),
-                AlertSeverity::Error,
-                false,
-            ),
-            Self::RollingBack(RollbackReason::TargetGone) => (
-                format!("{kind} was deleted during its release, rolled back"),
-                AlertSeverity::Error,
-                false,
-            ),
+            Self::RollingBack(reason) => {
+                let (text, severity) = rollback_alert(reason, kind)?;
+                (text, severity, false)
+            }
             Self::NotObserved { .. } => (self.text(canary), AlertSeverity::Warn, false),
-            Self::RollingBack(RollbackReason::Deadline(why)) => (
-                format!("Progress deadline exceeded {why}"),
-                AlertSeverity::Error,
-                false,
-            ),
             Self::PromotionCompleted => (
                 "Canary analysis completed successfully, promotion finished.".to_owned(),
                 AlertSeverity::Info,
@@ -322,6 +306,29 @@ impl Message {
             with_fields,
         })
     }
+}
+
+/// A person's own rollback, and a target that was set back, are no news to anybody.
+fn rollback_alert(reason: &RollbackReason, kind: &str) -> Option<(String, AlertSeverity)> {
+    Some(match reason {
+        RollbackReason::Hook => (
+            "Rolling back manual webhook invoked".to_owned(),
+            AlertSeverity::Warn,
+        ),
+        RollbackReason::Threshold(count) => (
+            format!("Failed checks threshold reached {count}"),
+            AlertSeverity::Error,
+        ),
+        RollbackReason::TargetGone => (
+            format!("{kind} was deleted during its release, rolled back"),
+            AlertSeverity::Error,
+        ),
+        RollbackReason::Deadline(why) => (
+            format!("Progress deadline exceeded {why}"),
+            AlertSeverity::Error,
+        ),
+        RollbackReason::Requested { .. } | RollbackReason::SetBack => return None,
+    })
 }
 
 fn approval_alert(approval: Approval) -> String {

@@ -88,59 +88,64 @@ pub struct Cluster {
 // === impl Kind ===
 
 impl Kind {
-    pub fn resource(self) -> ApiResource {
-        let (group, version, kind, plural) = match self {
-            Self::Canary => ("flagger.app", "v1beta1", "Canary", "canaries"),
-            Self::MetricTemplate => (
+    /// Group, version, kind and plural.
+    const fn names(self) -> [&'static str; 4] {
+        match self {
+            Self::Canary => ["flagger.app", "v1beta1", "Canary", "canaries"],
+            Self::MetricTemplate => [
                 "flagger.app",
                 "v1beta1",
                 "MetricTemplate",
                 "metrictemplates",
-            ),
-            Self::AlertProvider => ("flagger.app", "v1beta1", "AlertProvider", "alertproviders"),
-            Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
-            Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
-            Self::DaemonSet => ("apps", "v1", "DaemonSet", "daemonsets"),
-            Self::Job => ("batch", "v1", "Job", "jobs"),
-            Self::Revision => ("apps", "v1", "ControllerRevision", "controllerrevisions"),
-            Self::Service => ("", "v1", "Service", "services"),
-            Self::ConfigMap => ("", "v1", "ConfigMap", "configmaps"),
-            Self::Secret => ("", "v1", "Secret", "secrets"),
-            Self::Event => ("", "v1", "Event", "events"),
-            Self::EndpointSlice => ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
-            Self::Autoscaler => (
+            ],
+            Self::AlertProvider => ["flagger.app", "v1beta1", "AlertProvider", "alertproviders"],
+            Self::Deployment => ["apps", "v1", "Deployment", "deployments"],
+            Self::StatefulSet => ["apps", "v1", "StatefulSet", "statefulsets"],
+            Self::DaemonSet => ["apps", "v1", "DaemonSet", "daemonsets"],
+            Self::Job => ["batch", "v1", "Job", "jobs"],
+            Self::Revision => ["apps", "v1", "ControllerRevision", "controllerrevisions"],
+            Self::Service => ["", "v1", "Service", "services"],
+            Self::ConfigMap => ["", "v1", "ConfigMap", "configmaps"],
+            Self::Secret => ["", "v1", "Secret", "secrets"],
+            Self::Event => ["", "v1", "Event", "events"],
+            Self::EndpointSlice => ["discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"],
+            Self::Autoscaler => [
                 "autoscaling",
                 "v2",
                 "HorizontalPodAutoscaler",
                 "horizontalpodautoscalers",
-            ),
-            Self::Disruption => (
+            ],
+            Self::Disruption => [
                 "policy",
                 "v1",
                 "PodDisruptionBudget",
                 "poddisruptionbudgets",
-            ),
-            Self::Route => ("apisix.apache.org", "v2", "ApisixRoute", "apisixroutes"),
-            Self::Definition => (
+            ],
+            Self::Route => ["apisix.apache.org", "v2", "ApisixRoute", "apisixroutes"],
+            Self::Definition => [
                 "apiextensions.k8s.io",
                 "v1",
                 "CustomResourceDefinition",
                 "customresourcedefinitions",
-            ),
-            Self::Namespace => ("", "v1", "Namespace", "namespaces"),
-            Self::Policy => (
+            ],
+            Self::Namespace => ["", "v1", "Namespace", "namespaces"],
+            Self::Policy => [
                 "policy.kubectl-canary.dev",
                 "v1alpha1",
                 "CanaryPolicy",
                 "canarypolicies",
-            ),
-            Self::Enforcer => (
+            ],
+            Self::Enforcer => [
                 "admissionregistration.k8s.io",
                 "v1",
                 "ValidatingAdmissionPolicy",
                 "validatingadmissionpolicies",
-            ),
-        };
+            ],
+        }
+    }
+
+    pub fn resource(self) -> ApiResource {
+        let [group, version, kind, plural] = self.names();
         let api_version = if group.is_empty() {
             version.to_owned()
         } else {

@@ -112,7 +112,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t, env = "CANARY_OTHER_SERVICES")]
     pub other_services: OtherServices,
 
-    /// Whether CanaryPolicies apply: off for an installation without the right to read them
+    /// Whether `CanaryPolicies` apply: off for an installation without the right to read them
     #[arg(long, value_enum, default_value_t = Policies::On, env = "CANARY_POLICIES")]
     pub policies: Policies,
 

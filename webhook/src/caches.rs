@@ -231,13 +231,7 @@ impl Caches {
                 Autoscaler::of(&object),
                 written,
             ),
-            Kind::Disruption => {
-                let budget = Disruption::of(object);
-                // Its status changes with each pod, and is nobody's business here.
-                let known = self.disruptions.get_key(&key);
-                let same = known.is_some_and(|known| known.says_the_same(&budget));
-                put(&self.disruptions, key, &version, budget, written) && !same
-            }
+            Kind::Disruption => self.store_disruption(key, &version, object, written),
             Kind::Route => put(&self.routes, key, &version, Route::of(&object), written),
             Kind::ConfigMap | Kind::Secret => put(
                 self.configs(kind),
@@ -254,6 +248,14 @@ impl Caches {
             | Kind::DaemonSet
             | Kind::Job => false,
         })
+    }
+
+    /// Its status changes with each pod, and is nobody's business here.
+    fn store_disruption(&self, key: Key, version: &str, object: Value, written: bool) -> bool {
+        let budget = Disruption::of(object);
+        let known = self.disruptions.get_key(&key);
+        let same = known.is_some_and(|known| known.says_the_same(&budget));
+        put(&self.disruptions, key, version, budget, written) && !same
     }
 
     fn note_status_manager(&self, key: &Key, canary: &Value) {

@@ -137,7 +137,7 @@ impl Context {
             return Ok(Next::Gone);
         };
         let world = World::look(&canary, &self.caches, &self.options);
-        self.caches.interest(key, self.interests(&canary, &world));
+        self.caches.interest(key, Self::interests(&canary, &world));
         if canary.metadata.deletion_timestamp.is_none() {
             self.waits.begin(key);
             let next = self.act(key, &canary, world).await?;
@@ -156,7 +156,7 @@ impl Context {
     }
 
     /// What wakes it: the names that are in force, and those of the spec.
-    fn interests(&self, canary: &Canary, world: &World) -> HashSet<(Kind, Key)> {
+    fn interests(canary: &Canary, world: &World) -> HashSet<(Kind, Key)> {
         let mut all = interests(&world.canary, Some(&world.target));
         if !world.pending.is_empty() {
             all.extend(interests(canary, None));

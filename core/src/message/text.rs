@@ -204,22 +204,24 @@ impl Message {
                     "{target} changed while being promoted, routing all traffic to primary; the new revision follows as a release of its own"
                 )
             }
-            Self::NotObserved { primary } => {
-                let name = if *primary {
-                    canary.primary_name()
-                } else {
-                    canary.target_name().to_owned()
-                };
-                format!(
-                    "the Deployment controller has not looked at {name}.{} for more than a minute, no deadline runs meanwhile: check that kube-controller-manager runs and keeps up",
-                    canary.namespace_name()
-                )
-            }
+            Self::NotObserved { primary } => not_observed(canary, *primary),
             Self::Problem(text) => text.clone(),
             // Every other variant has its text above; the golden test proves that none is empty.
             _ => String::new(),
         }
     }
+}
+
+fn not_observed(canary: &Canary, primary: bool) -> String {
+    let name = if primary {
+        canary.primary_name()
+    } else {
+        canary.target_name().to_owned()
+    };
+    format!(
+        "the Deployment controller has not looked at {name}.{} for more than a minute, no deadline runs meanwhile: check that kube-controller-manager runs and keeps up",
+        canary.namespace_name()
+    )
 }
 
 pub(super) fn target_id(canary: &Canary) -> String {

@@ -33,8 +33,10 @@ const STAGES: usize = 8;
 /// Problems that one error tells.
 const TOLD: usize = 5;
 
+type Getter = fn(&QueryModel) -> &str;
+
 /// What a template can name, and where it is found.
-const NAMES: [(&str, fn(&QueryModel) -> &str); 7] = [
+const NAMES: [(&str, Getter); 7] = [
     ("name", |model| &model.name),
     ("namespace", |model| &model.namespace),
     ("target", |model| &model.target),
@@ -115,7 +117,7 @@ impl<'a> Template<'a> {
         if problems.is_empty() {
             Ok(Self(parts))
         } else {
-            Err(QueryError::of(problems))
+            Err(QueryError::of(&problems))
         }
     }
 
@@ -137,7 +139,7 @@ impl<'a> Template<'a> {
         if problems.is_empty() {
             Ok(())
         } else {
-            Err(QueryError::of(problems))
+            Err(QueryError::of(&problems))
         }
     }
 
@@ -255,7 +257,7 @@ fn group<'a, 't>(words: &'t [Token<'a>]) -> Result<(Operand<'a>, &'t [Token<'a>]
     }
 }
 
-fn name<'a>(word: &'a str) -> Option<Operand<'a>> {
+fn name(word: &str) -> Option<Operand<'_>> {
     if let Some((_, of)) = NAMES.iter().find(|(name, _)| *name == word) {
         return Some(Operand::Name(*of));
     }
@@ -296,7 +298,7 @@ impl What {
 // === impl QueryError ===
 
 impl QueryError {
-    fn of(problems: Vec<Problem>) -> Self {
+    fn of(problems: &[Problem]) -> Self {
         let left = problems.len().saturating_sub(TOLD);
         let about_names = problems
             .iter()

@@ -41,21 +41,21 @@ struct Held {
 
 /// Whether policies keep the release from it. Said once for a hold, and kept in `waitingFor`.
 pub fn is_held(d: &mut Draft<'_>, hold: Hold) -> bool {
-    let Some(held) = unread(d, hold).or_else(|| objected(d, hold)) else {
+    let Some(found) = unread(d, hold).or_else(|| objected(d, hold)) else {
         return false;
     };
-    if d.release().waiting_for.as_ref() != Some(&held.gate) {
-        d.say(if held.approval {
+    if d.release().waiting_for.as_ref() != Some(&found.gate) {
+        d.say(if found.approval {
             Message::WaitingForApproval {
                 approval: Approval::Promotion,
-                hook: held.gate.clone(),
+                hook: found.gate.clone(),
             }
         } else {
-            Message::Held(held.why.clone())
+            Message::Held(found.why.clone())
         });
     }
-    d.release().waiting_for = Some(held.gate);
-    d.condition(conditions::HELD, held.reason, &held.why);
+    d.release().waiting_for = Some(found.gate);
+    d.condition(conditions::HELD, found.reason, &found.why);
     wake(d);
     true
 }

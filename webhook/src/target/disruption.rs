@@ -1,4 +1,4 @@
-//! `<pdb>-primary`: the target's PodDisruptionBudget, for the primary's pods.
+//! `<pdb>-primary`: the target's `PodDisruptionBudget`, for the primary's pods.
 //!
 //! ```text
 //!  matches the target's pods   the primary's    ─► the primary has

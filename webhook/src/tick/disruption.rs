@@ -1,4 +1,4 @@
-//! The primary's PodDisruptionBudget. Whatever becomes of it hinders nothing else: it is said.
+//! The primary's `PodDisruptionBudget`. Whatever becomes of it hinders nothing else: it is said.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -51,7 +51,7 @@ impl Context {
         if world.target.locked_by != lock {
             annotations.insert(names::LOCKED_BY.to_owned(), Value::from(lock));
         }
-        if let Some(size) = self.size(world, !annotations.is_empty()) {
+        if let Some(size) = Self::size(world, !annotations.is_empty()) {
             annotations.insert(names::SIZE.to_owned(), Value::from(size.to_string()));
         }
         if world.target.managed && annotations.is_empty() {
@@ -104,7 +104,7 @@ impl Context {
 
     /// How many pods the primary has, if that is news. In mid-release it waits for another reason to write:
     /// the target's controller would have to look at it again.
-    fn size(&self, world: &World, writes: bool) -> Option<i32> {
+    fn size(world: &World, writes: bool) -> Option<i32> {
         if !world.sizes_itself() {
             return None;
         }

@@ -18,6 +18,14 @@ use crate::tick::ensure::EnsureError;
 use crate::tick::{Context, TickError};
 use crate::world::World;
 
+/// What a primary is rolled to.
+struct Roll<'a> {
+    revision: &'a str,
+    id: &'a Id,
+    /// As it stands; none if it is made.
+    live: Option<&'a Value>,
+}
+
 // === impl Context ===
 
 impl Context {
@@ -68,8 +76,13 @@ impl Context {
         let sized = world.sizes_itself() && !back;
         let replicas = sized.then(|| size_of(world, &plan.status, primary.replicas));
         let id = Id::next(&live, id, back);
+        let roll = Roll {
+            revision,
+            id: &id,
+            live: Some(&live),
+        };
         let object = self
-            .built(world, configs, revision, &id, Some(&live), |parts| {
+            .built(world, configs, &roll, |parts| {
                 primary::promote(&live, parts, replicas)
             })
             .await?;
@@ -111,8 +124,13 @@ impl Context {
             now: id,
             before: None,
         };
+        let roll = Roll {
+            revision,
+            id: &id,
+            live: None,
+        };
         let object = self
-            .built(world, configs, revision, &id, None, |parts| {
+            .built(world, configs, &roll, |parts| {
                 primary::create(parts, replicas)
             })
             .await?;
@@ -125,21 +143,18 @@ impl Context {
         &self,
         world: &World,
         configs: &BTreeMap<ConfigRef, String>,
-        revision: &str,
-        id: &Id,
-        primary: Option<&Value>,
+        roll: &Roll<'_>,
         build: impl FnOnce(&Parts<'_>) -> Value + Send,
     ) -> Result<Value, TickError> {
-        let canary = &world.canary;
+        let (canary, revision) = (&world.canary, roll.revision);
         // A primary that is put back has from its target what it got when it was promoted.
-        let target = match primary.filter(|_| world.target_gone) {
-            Some(primary) => primary.clone(),
-            None => {
-                let name = canary.target_name();
-                self.cluster
-                    .get(Kind::Deployment, &world.namespace, name)
-                    .await?
-            }
+        let target = if let Some(primary) = roll.live.filter(|_| world.target_gone) {
+            primary.clone()
+        } else {
+            let name = canary.target_name();
+            self.cluster
+                .get(Kind::Deployment, &world.namespace, name)
+                .await?
         };
         let kept = self
             .cluster
@@ -160,7 +175,7 @@ impl Context {
             revision,
             selector: &world.selector,
             configs: &copied,
-            id,
+            id: roll.id,
             label_prefixes: &self.options.label_prefixes,
         }))
     }

@@ -82,170 +82,172 @@ fn a_template_says_what_go_says() {
     }
 }
 
+/// Template, what is said of it, and whether what can be used is said too.
+const NOT_UNDERSTOOD: &[(&str, &str, bool)] = &[
+    (
+        "\n\n{{ toUpper namespace }}",
+        r#"line 3: function "toUpper" is not supported"#,
+        true,
+    ),
+    (
+        "{{ namespace | toUpper }}",
+        r#"line 1: function "toUpper" is not supported"#,
+        true,
+    ),
+    (
+        r#"{{ if eq namespace "a" }}x{{ end }}"#,
+        r#"line 1: function "if" is not supported; line 1: function "end" is not supported"#,
+        true,
+    ),
+    (
+        r#"{{ printf "%s" (toUpper name) }}"#,
+        r#"line 1: function "toUpper" is not supported"#,
+        true,
+    ),
+    ("{{ nmespace }}", "line 1: unknown variable nmespace", true),
+    (
+        "{{ b }}\n{{ name.a }}",
+        "line 1: unknown variable b; line 2: unknown variable name.a",
+        true,
+    ),
+    (
+        "{{ variables.kode }}\n{{ variables.code }}\n{{ index variables \"k-k\" }}",
+        "line 1: unknown variable variables.kode; line 3: unknown variable variables.k-k",
+        true,
+    ),
+    (
+        "{{ .namespace }}",
+        "line 1: a name has no dot in front: write {{ namespace }}",
+        false,
+    ),
+    (
+        "{{ $x := name }}",
+        "line 1: $ names a variable of the template, which a query has not: write the value where it is needed",
+        false,
+    ),
+    (
+        "{{ variables.my-key }}",
+        "line 1: a key with - in it is written as: index variables \"KEY\"",
+        false,
+    ),
+    (
+        "{{ variables }}",
+        "line 1: variables needs a key: variables.KEY, or index variables \"KEY\"",
+        false,
+    ),
+    (
+        "{{ index variables name }}",
+        "line 1: index is written as: index variables \"KEY\"",
+        false,
+    ),
+    (
+        "{{ name target }}",
+        "line 1: a name or a text takes no value: only printf does",
+        false,
+    ),
+    (
+        "{{ name | target }}",
+        "line 1: a name or a text takes no value: only printf does",
+        false,
+    ),
+    (
+        "{{ printf name }}",
+        "line 1: printf needs a format in quotes: printf \"%s-canary\" target",
+        false,
+    ),
+    (
+        "{{ printf \"%s-%s\" name }}",
+        "line 1: printf has 2 places for 1 values",
+        false,
+    ),
+    (
+        "{{ printf \"x\" name }}",
+        "line 1: printf has 0 places for 1 values",
+        false,
+    ),
+    (
+        "{{ printf \"%5s\" name }}",
+        "line 1: printf has no %5: use %s, %v, %q, %d or %%",
+        false,
+    ),
+    (
+        "{{ printf \"%[1]s\" name }}",
+        "line 1: printf has no %[: use %s, %v, %q, %d or %%",
+        false,
+    ),
+    (
+        "{{ printf \"%\" }}",
+        "line 1: printf: a % at the end is written as %%",
+        false,
+    ),
+    (
+        "{{ printf \"%d\" name }}",
+        "line 1: printf: %d is for numbers: use %s",
+        false,
+    ),
+    (
+        "{{ printf \"%s\" 5 }}",
+        "line 1: printf: %s is for texts: use %d",
+        false,
+    ),
+    (
+        "{{ printf \"%s\" ((name)) }}",
+        "line 1: parentheses hold nothing but: index variables \"KEY\"",
+        false,
+    ),
+    (
+        "{{ printf \"%s\" name) }}",
+        "line 1: a ) has no ( before it",
+        false,
+    ),
+    (
+        "{{ }}",
+        "line 1: a name is missing between {{ and }}, or beside a |",
+        false,
+    ),
+    (
+        "{{ | name }}",
+        "line 1: a name is missing between {{ and }}, or beside a |",
+        false,
+    ),
+    ("a\n{{ namespace", "line 2: {{ is not closed by }}", false),
+    (
+        "{{ \"a",
+        "line 1: a text in quotes is not closed on its line",
+        false,
+    ),
+    ("{{ \"\\z\" }}", "line 1: \\z is no escape of Go's", false),
+    ("{{ `a", "line 1: a text in ` is not closed", false),
+    ("{{/* a", "line 1: the comment is not closed by */}}", false),
+    (
+        "{{/* a */ }}",
+        "line 1: a comment ends with */}} or */ -}}",
+        false,
+    ),
+    ("{{ 1.5 }}", "line 1: \"1.5\" is no whole number", false),
+    (
+        "{{ 1~1 }}",
+        "line 1: '~' is not understood between {{ and }}",
+        false,
+    ),
+    (
+        "{{ \"a\" * 99999999 }}",
+        "line 1: '*' is not understood between {{ and }}",
+        false,
+    ),
+    (
+        "{{-name-}}",
+        "line 1: '-' is not understood between {{ and }}",
+        false,
+    ),
+];
+
 #[test]
 fn what_is_not_understood_is_named_with_its_line() {
     let hint = "; a query can use name, namespace, target, service, ingress, route, interval, \
                 variables.KEY with a key of templateVariables, index and printf";
-    let table = [
-        (
-            "\n\n{{ toUpper namespace }}",
-            r#"line 3: function "toUpper" is not supported"#,
-            true,
-        ),
-        (
-            "{{ namespace | toUpper }}",
-            r#"line 1: function "toUpper" is not supported"#,
-            true,
-        ),
-        (
-            r#"{{ if eq namespace "a" }}x{{ end }}"#,
-            r#"line 1: function "if" is not supported; line 1: function "end" is not supported"#,
-            true,
-        ),
-        (
-            r#"{{ printf "%s" (toUpper name) }}"#,
-            r#"line 1: function "toUpper" is not supported"#,
-            true,
-        ),
-        ("{{ nmespace }}", "line 1: unknown variable nmespace", true),
-        (
-            "{{ b }}\n{{ name.a }}",
-            "line 1: unknown variable b; line 2: unknown variable name.a",
-            true,
-        ),
-        (
-            "{{ variables.kode }}\n{{ variables.code }}\n{{ index variables \"k-k\" }}",
-            "line 1: unknown variable variables.kode; line 3: unknown variable variables.k-k",
-            true,
-        ),
-        (
-            "{{ .namespace }}",
-            "line 1: a name has no dot in front: write {{ namespace }}",
-            false,
-        ),
-        (
-            "{{ $x := name }}",
-            "line 1: $ names a variable of the template, which a query has not: write the value where it is needed",
-            false,
-        ),
-        (
-            "{{ variables.my-key }}",
-            "line 1: a key with - in it is written as: index variables \"KEY\"",
-            false,
-        ),
-        (
-            "{{ variables }}",
-            "line 1: variables needs a key: variables.KEY, or index variables \"KEY\"",
-            false,
-        ),
-        (
-            "{{ index variables name }}",
-            "line 1: index is written as: index variables \"KEY\"",
-            false,
-        ),
-        (
-            "{{ name target }}",
-            "line 1: a name or a text takes no value: only printf does",
-            false,
-        ),
-        (
-            "{{ name | target }}",
-            "line 1: a name or a text takes no value: only printf does",
-            false,
-        ),
-        (
-            "{{ printf name }}",
-            "line 1: printf needs a format in quotes: printf \"%s-canary\" target",
-            false,
-        ),
-        (
-            "{{ printf \"%s-%s\" name }}",
-            "line 1: printf has 2 places for 1 values",
-            false,
-        ),
-        (
-            "{{ printf \"x\" name }}",
-            "line 1: printf has 0 places for 1 values",
-            false,
-        ),
-        (
-            "{{ printf \"%5s\" name }}",
-            "line 1: printf has no %5: use %s, %v, %q, %d or %%",
-            false,
-        ),
-        (
-            "{{ printf \"%[1]s\" name }}",
-            "line 1: printf has no %[: use %s, %v, %q, %d or %%",
-            false,
-        ),
-        (
-            "{{ printf \"%\" }}",
-            "line 1: printf: a % at the end is written as %%",
-            false,
-        ),
-        (
-            "{{ printf \"%d\" name }}",
-            "line 1: printf: %d is for numbers: use %s",
-            false,
-        ),
-        (
-            "{{ printf \"%s\" 5 }}",
-            "line 1: printf: %s is for texts: use %d",
-            false,
-        ),
-        (
-            "{{ printf \"%s\" ((name)) }}",
-            "line 1: parentheses hold nothing but: index variables \"KEY\"",
-            false,
-        ),
-        (
-            "{{ printf \"%s\" name) }}",
-            "line 1: a ) has no ( before it",
-            false,
-        ),
-        (
-            "{{ }}",
-            "line 1: a name is missing between {{ and }}, or beside a |",
-            false,
-        ),
-        (
-            "{{ | name }}",
-            "line 1: a name is missing between {{ and }}, or beside a |",
-            false,
-        ),
-        ("a\n{{ namespace", "line 2: {{ is not closed by }}", false),
-        (
-            "{{ \"a",
-            "line 1: a text in quotes is not closed on its line",
-            false,
-        ),
-        ("{{ \"\\z\" }}", "line 1: \\z is no escape of Go's", false),
-        ("{{ `a", "line 1: a text in ` is not closed", false),
-        ("{{/* a", "line 1: the comment is not closed by */}}", false),
-        (
-            "{{/* a */ }}",
-            "line 1: a comment ends with */}} or */ -}}",
-            false,
-        ),
-        ("{{ 1.5 }}", "line 1: \"1.5\" is no whole number", false),
-        (
-            "{{ 1~1 }}",
-            "line 1: '~' is not understood between {{ and }}",
-            false,
-        ),
-        (
-            "{{ \"a\" * 99999999 }}",
-            "line 1: '*' is not understood between {{ and }}",
-            false,
-        ),
-        (
-            "{{-name-}}",
-            "line 1: '-' is not understood between {{ and }}",
-            false,
-        ),
-    ];
-    for (template, expected, hinted) in table {
-        let hint = if hinted { hint } else { "" };
+    for (template, expected, hinted) in NOT_UNDERSTOOD {
+        let hint = if *hinted { hint } else { "" };
         assert_eq!(error(template), format!("{expected}{hint}"), "{template}");
     }
 }

@@ -216,9 +216,13 @@ fn crash_anywhere(world: &World, actions: usize) -> TestCaseResult {
 /// The longest drain of a history.
 const END_OF_DRAIN: i64 = 3;
 
-/// The generation may have been looked at before or after the target was scaled.
+/// The generation may have been looked at before or after the target was scaled, and the primary's pods
+/// before or after a lost primary was made anew.
 fn settled(world: &World) -> CanaryStatus {
     let mut status = world.status();
+    if let Some(release) = &mut status.release {
+        release.primary_pods = None;
+    }
     if let Some(target) = &mut status.target {
         target.generation = 0;
     }

@@ -69,9 +69,8 @@ impl Sim {
             Health::Enough { ready }
             | Health::Unavailable { ready }
             | Health::Unobserved { ready } => ready.min(self.replicas),
-            Health::Dead => 0,
             Health::Rolling | Health::Stuck if self.surges => self.replicas,
-            Health::Rolling | Health::Stuck => 0,
+            Health::Rolling | Health::Stuck | Health::Dead => 0,
         }
     }
 

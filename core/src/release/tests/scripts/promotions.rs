@@ -169,7 +169,7 @@ fn a_controller_that_looks_within_its_usual_time_costs_no_write() {
     ] {
         world.fresh = fresh;
         world.run(10);
-        world.now = world.now + SignedDuration::from_millis(500);
+        world.now += SignedDuration::from_millis(500);
         world.set_primary_health(Health::Rolling);
         world.settle();
         world.set_primary_health(Health::Ready);
