@@ -268,7 +268,11 @@ fn put_back(d: &mut Draft<'_>, outcome: Outcome) {
 pub fn recover(d: &mut Draft<'_>) {
     let (promoted, served) = (d.promoted().to_owned(), d.served());
     keep_unanalysed_away(d);
-    let home = send_home(d) && d.facts.serving.primary > 0;
+    let sent = send_home(d);
+    if sent {
+        routed_home(d);
+    }
+    let home = sent && d.facts.serving.primary > 0;
     if !d.has_passed(RESTORED) {
         d.act(Action::Promote(promoted));
         let now = d.now();
@@ -328,9 +332,7 @@ pub fn go_back(d: &mut Draft<'_>, outcome: Outcome) {
         }
         return;
     }
-    if let Some(request) = &mut d.status.last_request {
-        request.pending = false;
-    }
+    routed_home(d);
     // The decision is stored before pods go: without them it could not be made again.
     if d.status.drain.is_none() {
         return d.drain(served, AfterDrain::Failed);
@@ -346,6 +348,13 @@ pub fn go_back(d: &mut Draft<'_>, outcome: Outcome) {
     d.status.canary_weight = 0;
     d.status.iterations = 0;
     failed(d, outcome);
+}
+
+/// What a person asked for is done once everybody is on the primary.
+fn routed_home(d: &mut Draft<'_>) {
+    if let Some(request) = &mut d.status.last_request {
+        request.pending = false;
+    }
 }
 
 /// At rest with traffic on the canary: a newer revision cut a rollback short, and was then taken

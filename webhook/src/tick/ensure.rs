@@ -103,11 +103,7 @@ impl Context {
         if let Some(route) = &world.route_generated
             && !may_take(route, canary)
         {
-            return Err(taken(
-                "ApisixRoute",
-                &canary.canary_route().unwrap_or_default(),
-                world,
-            ));
+            return Err(route_taken(world));
         }
         Ok(())
     }
@@ -252,6 +248,7 @@ impl Context {
             .write(&world.canary, world.live(), to)
             .map_err(|error| EnsureError::Taken(problem("RouteInvalid", error.to_string())))?;
         let object = match &world.route_generated {
+            Some(live) if !may_take(live, &world.canary) => return Err(route_taken(world)),
             Some(live) if is_generated(live, &world.canary) && same_rules(live, &desired) => {
                 return Ok(false);
             }
@@ -324,6 +321,11 @@ fn foreign_apex(world: &World) -> EnsureError {
         world.canary.target_name(),
     );
     EnsureError::Taken(problem("ServiceNotOurs", text))
+}
+
+fn route_taken(world: &World) -> EnsureError {
+    let name = world.canary.canary_route().unwrap_or_default();
+    taken("ApisixRoute", &name, world)
 }
 
 fn taken(kind: &str, name: &str, world: &World) -> EnsureError {
