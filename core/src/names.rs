@@ -13,6 +13,12 @@ pub const GENERATED: &str = "kubectl-canary.dev/generated";
 
 /// On the primary: the revision that it was promoted to.
 pub const REVISION: &str = "kubectl-canary.dev/revision";
+/// On each object that is written whole: what was written last, so that what is taken out of its source is a
+/// difference.
+pub const APPLIED: &str = "kubectl-canary.dev/applied";
+/// On the target: the revision that the server saw when it wrote a mark on it. Another template with it was made
+/// by another webhook on that write.
+pub const SEEN_REVISION: &str = "kubectl-canary.dev/seen-revision";
 /// On the Canary: what a person asks for, in the form of [`crate::request::Request`].
 pub const REQUEST: &str = "kubectl-canary.dev/request";
 /// On the Canary: why, after the id of the request that it is for.

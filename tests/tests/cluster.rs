@@ -45,8 +45,14 @@ mod policies;
 mod policy;
 #[path = "cluster/policy_server.rs"]
 mod policy_server;
+#[path = "cluster/ports.rs"]
+mod ports;
+#[path = "cluster/removals.rs"]
+mod removals;
 #[path = "cluster/replaced.rs"]
 mod replaced;
+#[path = "cluster/rewritten.rs"]
+mod rewritten;
 #[path = "cluster/selectors.rs"]
 mod selectors;
 #[path = "cluster/server.rs"]

@@ -15,7 +15,7 @@ use tracing::warn;
 use crate::lease::Fence;
 use crate::target::generated::{self, Generated};
 
-/// Field manager of everything that we apply.
+/// Field manager of everything that we write.
 pub const MANAGER: &str = canary_core::names::FIELD_MANAGER;
 
 /// The kinds that the controller works with.
@@ -274,17 +274,6 @@ impl Cluster {
             object.0.inspect_err(said).ok()
         });
         Ok(read.map(into_value).collect())
-    }
-
-    /// Applies all fields of an object that is wholly ours. With `metadata.resourceVersion` it
-    /// fails if the object is not the one that was read.
-    pub async fn apply(&self, kind: Kind, object: &Value) -> Result<Value, ApiError> {
-        self.pass_whole(kind, object)?;
-        let (namespace, name) = names(object);
-        let params = PatchParams::apply(MANAGER).force();
-        let api = self.api(kind, namespace);
-        let patched = api.patch(name, &params, &Patch::Apply(object)).await;
-        answered(patched, "patch", kind, (namespace, name))
     }
 
     pub async fn create(&self, kind: Kind, object: &Value) -> Result<Value, ApiError> {

@@ -51,6 +51,8 @@ pub struct ConfigMeta {
 pub struct Slice {
     pub service: String,
     pub ready: Vec<String>,
+    /// Names of the ports that these addresses have.
+    pub ports: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -124,6 +126,15 @@ impl Caches {
         ready.sort_unstable();
         ready.dedup();
         ready
+    }
+
+    /// Whether every ready address behind a Service is known to have the port of that name.
+    pub fn has_port(&self, namespace: &str, service: &str, name: &str) -> bool {
+        let slices = self.slices.in_namespace(namespace);
+        let mut of_service = slices
+            .iter()
+            .filter(|slice| slice.service == service && !slice.ready.is_empty());
+        of_service.all(|slice| slice.ports.iter().any(|port| port == name))
     }
 
     /// What a write of ours was answered with.
@@ -462,8 +473,11 @@ fn slice(object: &Value) -> Slice {
     let addresses = ready
         .filter_map(|endpoint| endpoint["addresses"].as_array())
         .flatten();
+    let ports = object["ports"].as_array().into_iter().flatten();
+    let ports = ports.map(|port| text(port, "/name"));
     Slice {
         service: text(object, "/metadata/labels/kubernetes.io~1service-name"),
+        ports: ports.collect(),
         ready: addresses
             .filter_map(Value::as_str)
             .map(str::to_owned)

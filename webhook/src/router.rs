@@ -44,6 +44,12 @@ pub trait Router: Sync {
     fn read(&self, canary: &Canary, live: Live<'_>) -> Option<Routes>;
     /// The generated object with these weights.
     fn write(&self, canary: &Canary, live: Live<'_>, to: Routes) -> Result<Value, RouteError>;
+    /// Ports of the apex Service that the user's route names; first that of the rule that is copied.
+    fn source_ports(&self, canary: &Canary, live: Live<'_>) -> Vec<Value>;
+    /// The port of the generated Services that a generated route names.
+    fn port(&self, canary: &Canary, generated: &Value) -> Option<Value>;
+    /// Lets a generated route name that port of the generated Services.
+    fn set_port(&self, generated: &mut Value, port: &Value);
     /// The generated object as it stands, with other weights: for when its source cannot be followed. None
     /// where it has no place for them.
     fn reweigh(&self, canary: &Canary, generated: &Value, to: Routes) -> Option<Value>;

@@ -25,7 +25,7 @@ use crate::lease::{Election, Fence};
 use crate::notify::{EventWriter, Reporter};
 use crate::policies;
 use crate::telemetry::{self, CountRequests, Metrics};
-use crate::tick::{Checksums, Contest, Context, Places, Repairs, Troubles};
+use crate::tick::{Answered, Checksums, Contest, Context, Places, Repairs, Troubles, Waits};
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
 
@@ -162,6 +162,8 @@ fn context(
         checksums: Checksums::default(),
         contest: Contest::default(),
         repairs: Repairs::default(),
+        answered: Answered::default(),
+        waits: Waits::default(),
         places: Places::default(),
         generating: Troubles::default(),
         deciding: Troubles::default(),

@@ -3,6 +3,8 @@
 //!
 //! ```text
 //!  generated  the mark and the owner of what is generated; what may be written, and what may be deleted
+//!  whole      what we would write against what is there and what was written last: the one comparison
+//!  ports      ports of Services and routes while they change
 //!  view       a Deployment as the caches keep it
 //!  recorded   a template as a ControllerRevision keeps it: what was analysed is what is promoted
 //!  primary    recorded ─► `<target>-primary`
@@ -18,10 +20,12 @@ pub mod config;
 pub mod generated;
 pub mod kept;
 pub mod placement;
+pub mod ports;
 pub mod primary;
 pub mod recorded;
 pub mod service;
 pub mod view;
+pub mod whole;
 
 use serde_json::{Map, Value};
 

@@ -14,7 +14,9 @@ mod foreign;
 mod generated;
 mod kept;
 mod marks;
+mod owned;
 mod policy;
+mod ports;
 mod prepare;
 mod promote;
 mod record;
@@ -51,7 +53,9 @@ use trouble::Failure;
 
 pub use configs::Checksums;
 pub use contest::Contest;
+pub use owned::Answered;
 pub use policy::Places;
+pub use ports::Waits;
 pub use repairs::Repairs;
 pub(crate) use status::difference;
 pub use trouble::Troubles;
@@ -77,6 +81,8 @@ pub struct Context {
     pub checksums: Checksums,
     pub contest: Contest,
     pub repairs: Repairs,
+    pub answered: Answered,
+    pub waits: Waits,
     pub places: Places,
     /// Writes of what must exist that fail.
     pub generating: Troubles,
@@ -126,7 +132,13 @@ impl Context {
         let world = World::look(&canary, &self.caches, &self.options);
         self.caches.interest(key, self.interests(&canary, &world));
         if canary.metadata.deletion_timestamp.is_none() {
-            return self.act(key, &canary, world).await;
+            self.waits.begin(key);
+            let next = self.act(key, &canary, world).await?;
+            let again = self.waits.again(key);
+            return Ok(match next {
+                Next::Wait(at) => Next::Wait(at.into_iter().chain(again).min()),
+                next => next,
+            });
         }
         match self.leave(&canary, world).await {
             Err(error @ TickError::Api(ApiError::Forbidden { .. } | ApiError::Rejected { .. })) => {

@@ -235,13 +235,16 @@ pub fn withdraw(d: &mut Draft<'_>, reason: RollbackReason) {
 /// Percentage of the traffic that the primary carries while it is changed: all of it with as many ready
 /// pods as served before the change, and with any where the canary has none.
 fn share(d: &Draft<'_>) -> i64 {
-    let ready = d.facts.primary.as_ref().map_or(0, |primary| primary.ready);
+    let primary = d.facts.primary.as_ref();
+    let (ready, wanted) = primary.map_or((0, 0), |primary| (primary.ready, primary.replicas));
+    // It may have fewer by now, for its autoscaler or because it was made anew: more never come.
     let before = d
         .status
         .release
         .as_ref()
         .and_then(|release| release.primary_pods)
-        .unwrap_or(1);
+        .unwrap_or(1)
+        .min(wanted);
     if ready == 0 {
         return 0;
     }

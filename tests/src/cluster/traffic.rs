@@ -19,6 +19,7 @@ const LAG: Duration = Duration::from_secs(1);
 /// ready addresses; two applications answer for the pods of primary and canary.
 #[derive(Debug)]
 pub struct Traffic {
+    lag: Duration,
     // Dropped in this order: each uses what follows.
     load: Load,
     _gateway: Gateway,
@@ -30,16 +31,21 @@ impl Traffic {
     /// Starts it for that host, which no other namespace of the cluster may have. The route has to be
     /// there: what is asked before the gateway has seen it is lost.
     pub async fn start(test: &Namespace<'_>, host: &str) -> Result<Self> {
+        Self::behind(test, host, LAG).await
+    }
+
+    /// The same through a gateway whose view of the cluster is so old.
+    pub async fn behind(test: &Namespace<'_>, host: &str, lag: Duration) -> Result<Self> {
         let (primary, canary) = (App::start("primary").await?, App::start("canary").await?);
         let mut gateway = Gateway::start(Config {
-            lag: LAG,
+            lag,
             redirects: Redirects::of_release(&test.name, &primary, &canary),
             ..Config::default()
         })
         .await?;
         gateway.follow(test.plane.client().await?);
         // Until it has listed everything, and a moment more.
-        tokio::time::sleep(2 * LAG).await;
+        tokio::time::sleep(2 * lag).await;
         let load = Load::start(Plan {
             address: gateway.address().to_string(),
             host: host.to_owned(),
@@ -48,6 +54,7 @@ impl Traffic {
             timeout: Duration::from_secs(10),
         });
         Ok(Self {
+            lag,
             load,
             _gateway: gateway,
             _primary: primary,
@@ -57,7 +64,7 @@ impl Traffic {
 
     /// Ends it once the gateway has seen what was last changed, and says what became of the requests.
     pub async fn stop(self) -> Report {
-        tokio::time::sleep(2 * LAG).await;
+        tokio::time::sleep(2 * self.lag).await;
         self.load.stop().await
     }
 }

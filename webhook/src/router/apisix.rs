@@ -83,6 +83,33 @@ impl Router for Apisix {
         Ok(generated::own(object, canary))
     }
 
+    fn source_ports(&self, canary: &Canary, live: Live<'_>) -> Vec<Value> {
+        let rules = live.source.map(rules).unwrap_or_default().iter();
+        let backends = rules.flat_map(backends);
+        let apex = backends.filter(|backend| backend["serviceName"] == canary.apex());
+        let mut ports: Vec<Value> = apex.map(|backend| backend["servicePort"].clone()).collect();
+        ports.retain(|port| !port.is_null());
+        ports
+    }
+
+    fn port(&self, canary: &Canary, generated: &Value) -> Option<Value> {
+        let mut backends = rules(generated).iter().flat_map(backends);
+        let primary = canary.primary_service();
+        let found = backends.find(|backend| backend["serviceName"] == primary.as_str())?;
+        found.get("servicePort").cloned()
+    }
+
+    fn set_port(&self, generated: &mut Value, port: &Value) {
+        let rules = generated.pointer_mut("/spec/http");
+        let rules = rules.and_then(Value::as_array_mut).into_iter().flatten();
+        for rule in rules {
+            let backends = rule["backends"].as_array_mut();
+            for backend in backends.into_iter().flatten() {
+                backend["servicePort"] = port.clone();
+            }
+        }
+    }
+
     fn reweigh(&self, canary: &Canary, generated: &Value, to: Routes) -> Option<Value> {
         let mut route = generated.clone();
         route["apiVersion"] = json!("apisix.apache.org/v2");
@@ -120,6 +147,10 @@ fn rules(route: &Value) -> &[Value] {
         .map_or(&[], Vec::as_slice)
 }
 
+fn backends(rule: &Value) -> &[Value] {
+    rule["backends"].as_array().map_or(&[], Vec::as_slice)
+}
+
 /// The first rule that sends traffic to the apex Service, which must be its only backend.
 fn find_rule<'a>(
     canary: &Canary,
@@ -130,7 +161,6 @@ fn find_rule<'a>(
     if rules.is_empty() {
         return Err(RouteError::NoRules { route });
     }
-    let backends = |rule: &'a Value| rule["backends"].as_array().map_or(&[][..], Vec::as_slice);
     let apex = canary.apex();
     let found = rules.iter().find(|rule| {
         backends(rule)

@@ -9,7 +9,7 @@
 //! A reference alone proves nothing: whoever may edit an object may write one.
 
 use canary_core::canary::Canary;
-use canary_core::names::{ADOPT, GENERATED};
+use canary_core::names::{ADOPT, APPLIED, GENERATED};
 use serde_json::{Map, Value, json};
 
 /// An object that this Canary generated, as it was read.
@@ -105,6 +105,7 @@ pub fn freed(live: &Value, canary: &Canary) -> Value {
     json!({
         "resourceVersion": live["metadata"]["resourceVersion"],
         "labels": { GENERATED: null },
+        "annotations": { APPLIED: null },
         "ownerReferences": others,
     })
 }

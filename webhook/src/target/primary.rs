@@ -132,8 +132,14 @@ fn fill(object: &mut Value, parts: &Parts<'_>) {
     object["metadata"]["labels"] = Value::Object(labels);
     object["metadata"]["annotations"] = Value::Object(annotations);
     for field in ROLLOUT_FIELDS {
-        if let Some(value) = parts.target["spec"].get(field) {
-            object["spec"][field] = value.clone();
+        // What the target lost, the primary loses.
+        match (
+            parts.target["spec"].get(field),
+            object["spec"].as_object_mut(),
+        ) {
+            (Some(value), Some(spec)) => drop(spec.insert(field.to_owned(), value.clone())),
+            (None, Some(spec)) => drop(spec.remove(field)),
+            (_, None) => {}
         }
     }
     object["spec"]["strategy"] = strategy(&parts.target["spec"]["strategy"]);

@@ -7,8 +7,8 @@ use canary_core::names;
 use canary_core::selector::{Labels, Selector, selects};
 use serde_json::{Map, Value, json};
 
+use crate::target::generated;
 use crate::target::view::{Port, strings};
-use crate::target::{covers, generated};
 
 /// Sidecars whose ports are not the application's.
 const SIDECARS: [&str; 2] = ["istio-proxy", "envoy"];
@@ -118,18 +118,6 @@ fn service_ports(canary: &Canary, discovered: &[Port]) -> Vec<Value> {
     ports
 }
 
-/// An existing Service needs writing: a field differs, or it selects by more than we say.
-pub fn differs(live: &Value, desired: &Value) -> bool {
-    // Of a listed object the kind is not repeated.
-    let mut desired = json!({ "metadata": desired["metadata"], "spec": desired["spec"] });
-    if let Some(spec) = desired["spec"].as_object_mut() {
-        // A Service cannot become headless afterwards: the field counts at creation only.
-        spec.remove("clusterIP");
-        spec.remove("type");
-    }
-    live["spec"]["selector"] != desired["spec"]["selector"] || !covers(live, &desired)
-}
-
 /// A user's own apex Service, taken over: its selector becomes the primary's, a port that it lacks is
 /// added, and what it was before is kept to be put back one day. None if it is so already.
 pub fn takeover_patch(live: &Value, desired: &Value) -> Option<Value> {
@@ -158,22 +146,6 @@ pub fn takeover_patch(live: &Value, desired: &Value) -> Option<Value> {
         metadata["annotations"] = json!({ names::ORIGINAL_SERVICE: original.to_string() });
     }
     Some(json!({ "metadata": metadata, "spec": spec }))
-}
-
-/// A Service of a generated name that its owner handed over: ours from now on, with nothing left of its
-/// own selector and ports. An apply would keep the ports that others wrote.
-pub fn handover_patch(live: &Value, desired: &Value) -> Value {
-    json!({
-        "metadata": {
-            "resourceVersion": live["metadata"]["resourceVersion"],
-            "labels": { names::GENERATED: desired["metadata"]["labels"][names::GENERATED] },
-            "ownerReferences": desired["metadata"]["ownerReferences"],
-        },
-        "spec": {
-            "selector": replaced(&live["spec"]["selector"], &desired["spec"]["selector"]),
-            "ports": desired["spec"]["ports"],
-        },
-    })
 }
 
 /// A merge patch replaces a map only if it names what is to go.

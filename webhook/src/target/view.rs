@@ -25,6 +25,8 @@ pub struct Deployment {
     /// What it notes of the promoted revision's images.
     pub promoted_images: Option<String>,
     pub locked_by: Option<String>,
+    /// The revision that we saw when we wrote on it last, if nobody wrote on it since.
+    pub seen: Option<String>,
     pub replicas: i32,
     pub replicas_manager: String,
     pub strategy: String,
@@ -81,6 +83,7 @@ impl Deployment {
             break_glass: annotation(names::BREAK_GLASS),
             promoted_images: annotation(names::PROMOTED_IMAGES),
             locked_by: annotation(names::LOCKED_BY),
+            seen: annotation(names::SEEN_REVISION).filter(|_| is_ours_last(object)),
             triggered: annotation(names::TRIGGERED_REVISION).zip(annotation(names::TRIGGERED_BY)),
             replicas: number(object, "/spec/replicas").unwrap_or(1),
             replicas_manager: replicas_manager(object),
@@ -184,6 +187,21 @@ fn replicas_manager(object: &Value) -> String {
         .to_owned()
 }
 
+/// Whether the object itself was written by us after everybody else. Of two in one second the other is taken for
+/// the later: what a person did must not be taken for ours.
+fn is_ours_last(object: &Value) -> bool {
+    let entries = object
+        .pointer("/metadata/managedFields")
+        .and_then(Value::as_array);
+    let whole = |entry: &&Value| entry["subresource"].as_str().is_none_or(str::is_empty);
+    let newest = |ours: bool| {
+        let of = |entry: &&Value| (entry["manager"] == names::FIELD_MANAGER) == ours;
+        let entries = entries.into_iter().flatten().filter(whole).filter(of);
+        entries.filter_map(|entry| entry["time"].as_str()).max()
+    };
+    newest(true) > newest(false)
+}
+
 fn ports(template: &Value) -> Vec<Port> {
     let containers = template
         .pointer("/spec/containers")
@@ -250,6 +268,23 @@ mod tests {
             Deployment::from_raw(&deployment()).replicas_manager,
             "argocd"
         );
+    }
+
+    #[test]
+    fn what_we_saw_counts_until_somebody_else_writes() {
+        let seen = |others: &str| {
+            let mut object = deployment();
+            object["metadata"]["annotations"][names::SEEN_REVISION] = json!("v1-a");
+            object["metadata"]["managedFields"] = json!([
+                { "manager": "kubectl-canary", "time": "2026-01-02T00:00:00Z" },
+                { "manager": "kube-controller-manager", "subresource": "status", "time": "2026-01-04T00:00:00Z" },
+                { "manager": "kubectl", "time": others },
+            ]);
+            Deployment::from_raw(&object).seen
+        };
+        assert_eq!(seen("2026-01-01T00:00:00Z").as_deref(), Some("v1-a"));
+        assert_eq!(seen("2026-01-03T00:00:00Z"), None);
+        assert_eq!(seen("2026-01-02T00:00:00Z"), None, "in one second");
     }
 
     #[test]

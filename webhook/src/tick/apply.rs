@@ -153,7 +153,11 @@ impl Context {
         }
         let patch = json!({ "metadata": {
             "labels": { names::MANAGED_LABEL: null },
-            "annotations": { names::PROMOTED_IMAGES: null, names::LOCKED_BY: null },
+            "annotations": {
+                names::PROMOTED_IMAGES: null,
+                names::LOCKED_BY: null,
+                names::SEEN_REVISION: null,
+            },
         } });
         let stored = self
             .cluster

@@ -9,11 +9,11 @@ use canary_core::{names, selector};
 use serde_json::{Value, json};
 
 use crate::api::{ApiError, Kind};
+use crate::target::autoscaler;
 use crate::target::config::ConfigRef;
-use crate::target::generated::{is_generated, may_take, names_as_owner};
+use crate::target::generated::{may_take, names_as_owner};
 use crate::target::service::{self, Side};
 use crate::target::view::{Deployment, strings};
-use crate::target::{autoscaler, covers};
 use crate::tick::{Context, TickError, phase};
 use crate::world::{World, problem};
 
@@ -100,6 +100,9 @@ impl Context {
         {
             return Err(other_selector(world));
         }
+        if let Some(problem) = self.port_problem_of_adoption(world) {
+            return Err(EnsureError::Taken(problem));
+        }
         if let Some(route) = &world.route_generated
             && !may_take(route, canary)
         {
@@ -145,31 +148,15 @@ impl Context {
         let live = self
             .caches
             .service(&world.namespace, &side.name(&world.canary));
-        let Some(live) = live else {
-            let created = self.cluster.apply(Kind::Service, &desired).await?;
-            self.caches.written(Kind::Service, created);
-            return Ok(true);
-        };
-        if side == Side::Apex && !names_as_owner(&live, &world.canary) {
-            return self.adopt_apex(world, &live, &desired).await;
+        if let Some(live) = &live
+            && side == Side::Apex
+            && !names_as_owner(live, &world.canary)
+        {
+            return self.adopt_apex(world, live, &desired).await;
         }
-        if !names_as_owner(&live, &world.canary) {
-            let patch = service::handover_patch(&live, &desired);
-            let name = side.name(&world.canary);
-            let merged = self
-                .cluster
-                .merge(Kind::Service, &world.namespace, &name, &patch)
-                .await?;
-            return Ok(self.took(Kind::Service, Some(&live), merged));
-        }
-        if !service::differs(&live, &desired) {
-            return Ok(false);
-        }
-        let applied = self
-            .cluster
-            .apply(Kind::Service, &fenced(desired, &live))
-            .await?;
-        Ok(self.took(Kind::Service, Some(&live), applied))
+        let desired = self.with_ports_in_use(world, live.as_deref(), desired);
+        let written = self.own(Kind::Service, live.as_deref(), &desired).await?;
+        Ok(written)
     }
 
     async fn adopt_apex(
@@ -204,21 +191,15 @@ impl Context {
             .unwrap_or_default()
             .to_owned();
         let live = self.caches.autoscaler(&world.namespace, &name);
-        if let Some(live) = &live {
-            if !may_take(live, &world.canary) {
-                return Err(taken("HorizontalPodAutoscaler", &name, world));
-            }
-            let ours = is_generated(live, &world.canary);
-            if ours && covers(&live["spec"], &desired["spec"]) {
-                return Ok(false);
-            }
+        if let Some(live) = &live
+            && !may_take(live, &world.canary)
+        {
+            return Err(taken("HorizontalPodAutoscaler", &name, world));
         }
-        let object = match &live {
-            Some(live) => fenced(desired, live),
-            None => desired,
-        };
-        let applied = self.cluster.apply(Kind::Autoscaler, &object).await?;
-        Ok(self.took(Kind::Autoscaler, live.as_deref(), applied))
+        let written = self
+            .own(Kind::Autoscaler, live.as_deref(), &desired)
+            .await?;
+        Ok(written)
     }
 
     /// The generated route follows the user's, and keeps the weights that it has.
@@ -234,9 +215,11 @@ impl Context {
         let weights = world
             .routes()
             .unwrap_or_else(|| Routes::to_canary(in_status));
-        self.write_route(world, weights)
-            .await
-            .map(|written| written && router.kind() == Kind::Route)
+        let written = self.write_route(world, weights).await?;
+        match self.port_problem(world) {
+            Some(problem) => Err(EnsureError::Taken(problem)),
+            None => Ok(written && router.kind() == Kind::Route),
+        }
     }
 
     /// Writes the generated route unless it is so already.
@@ -244,19 +227,17 @@ impl Context {
         let Some(router) = world.router else {
             return Ok(false);
         };
-        let desired = router
+        let live = world.route_generated.as_deref();
+        if live.is_some_and(|live| !may_take(live, &world.canary)) {
+            return Err(route_taken(world));
+        }
+        let mut desired = router
             .write(&world.canary, world.live(), to)
             .map_err(|error| EnsureError::Taken(problem("RouteInvalid", error.to_string())))?;
-        let object = match &world.route_generated {
-            Some(live) if !may_take(live, &world.canary) => return Err(route_taken(world)),
-            Some(live) if is_generated(live, &world.canary) && same_rules(live, &desired) => {
-                return Ok(false);
-            }
-            Some(live) => fenced(desired, live),
-            None => desired,
-        };
-        let applied = self.cluster.apply(router.kind(), &object).await?;
-        Ok(self.took(router.kind(), world.route_generated.as_deref(), applied))
+        if let Some(port) = self.port_of_route(world, router) {
+            router.set_port(&mut desired, &port);
+        }
+        Ok(self.own(router.kind(), live, &desired).await?)
     }
 
     /// Keeps what a write was answered with. True if it changed anything: what the API server drops
@@ -267,10 +248,6 @@ impl Context {
         self.caches.written(kind, after);
         changed
     }
-}
-
-fn same_rules(live: &Value, desired: &Value) -> bool {
-    covers(&live["spec"], &desired["spec"])
 }
 
 /// Does the user's Service select the target's pods?
@@ -335,12 +312,6 @@ fn taken(kind: &str, name: &str, world: &World) -> EnsureError {
         names::ADOPT,
     );
     EnsureError::Taken(problem("NameTaken", text))
-}
-
-/// Fails if the object is not the one that was read.
-pub(super) fn fenced(mut desired: Value, live: &Value) -> Value {
-    desired["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
-    desired
 }
 
 /// Phases in which users are served through what is generated.

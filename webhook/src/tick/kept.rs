@@ -122,13 +122,14 @@ impl Context {
         copy: &Value,
         live: Option<&Value>,
     ) -> Result<(), TickError> {
-        if let Some(live) = live.filter(|live| live["immutable"] == json!(true)) {
-            let taken = self.taken_copy(world, kind, copy, live).await?;
-            let gone = taken.as_ref().unwrap_or(live);
+        let mut live = live;
+        if let Some(immutable) = live.filter(|live| live["immutable"] == json!(true)) {
+            let taken = self.taken_copy(world, kind, copy, immutable).await?;
+            let gone = taken.as_ref().unwrap_or(immutable);
             self.delete_generated(&world.canary, kind, gone).await?;
+            live = None;
         }
-        let applied = self.cluster.apply(kind, copy).await?;
-        self.caches.written(kind, applied);
+        self.own(kind, live, copy).await?;
         Ok(())
     }
 

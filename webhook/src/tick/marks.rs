@@ -1,11 +1,18 @@
 //! What is written on the target beside its spec: marks that admission reads while we are down.
+//!
+//! Another webhook (a tag becomes a digest, a sidecar is injected) may rewrite the template on such a write. That
+//! is nobody's release: the rewritten template takes the place of the one that was known. It is seen by the
+//! answer, as a write of ours is refused if the target is not the one that was read; and after a crash by an
+//! annotation of the same write, with the revision that we saw.
 
 use canary_core::names;
 use canary_core::status::{CanaryStatus, Phase};
 use serde_json::{Map, Value, json};
+use tracing::info;
 
-use crate::api::{ApiError, Kind};
-use crate::tick::Context;
+use crate::api::Kind;
+use crate::target::view::Deployment;
+use crate::tick::{Context, TickError};
 use crate::world::World;
 
 // === impl Context ===
@@ -13,7 +20,10 @@ use crate::world::World;
 impl Context {
     /// The label that webhooks select by, the images that are a rollback, and the lock of a promotion.
     /// One write, and none if all is so already.
-    pub(super) async fn ensure_marks(&self, world: &World) -> Result<bool, ApiError> {
+    pub(super) async fn ensure_marks(&self, world: &World) -> Result<bool, TickError> {
+        if let Some(seen) = &world.target.seen {
+            self.follow_rewriting(world, seen, &world.target).await?;
+        }
         let mut annotations = Map::new();
         if let Some(images) = promoted_images(world)
             && world.target.promoted_images.as_ref() != Some(&images)
@@ -27,6 +37,10 @@ impl Context {
         if world.target.managed && annotations.is_empty() {
             return Ok(false);
         }
+        annotations.insert(
+            names::SEEN_REVISION.to_owned(),
+            json!(world.target.revision),
+        );
         let patch = json!({ "metadata": {
             "resourceVersion": world.target.resource_version,
             "labels": { names::MANAGED_LABEL: names::MANAGED_VALUE },
@@ -37,8 +51,35 @@ impl Context {
             .cluster
             .merge(Kind::Deployment, &world.namespace, name, &patch)
             .await?;
+        let answer = Deployment::from_raw(&stored);
         self.caches.written(Kind::Deployment, stored);
+        self.follow_rewriting(world, &world.target.revision, &answer)
+            .await?;
         Ok(true)
+    }
+
+    /// `now` is what a write of ours made of a target that had the template `seen`. What was decided on is stale
+    /// if that is another.
+    async fn follow_rewriting(
+        &self,
+        world: &World,
+        seen: &str,
+        now: &Deployment,
+    ) -> Result<(), TickError> {
+        let status = world.canary.status.as_ref();
+        let Some(status) = status.and_then(|status| renamed(status, seen, now)) else {
+            return Ok(());
+        };
+        let name = world.canary.target_name();
+        info!(
+            canary = world.canary.id(),
+            "another webhook rewrote the template of deployment {name} on a write of ours: {seen} is {} from now on, and no release",
+            now.revision,
+        );
+        self.store_status(&world.canary, &status).await?;
+        Err(TickError::Stale(format!(
+            "another webhook rewrote deployment {name}"
+        )))
     }
 
     /// Status says Promoting before the primary is given anything, so the lock is there by then.
@@ -57,6 +98,31 @@ impl Context {
     }
 }
 
+/// The status in which the template that the target has now stands for the one that it had. None if that is so
+/// already, or if nothing is known of the old one: then it is a change like any other.
+fn renamed(status: &CanaryStatus, seen: &str, now: &Deployment) -> Option<CanaryStatus> {
+    if now.revision == seen {
+        return None;
+    }
+    let mut status = status.clone();
+    let waiting = status.phase == Phase::Waiting;
+    if let Some(target) = &mut status.target
+        && target.uid == now.uid
+        && target.revision == seen
+        && target.generation != now.generation
+    {
+        // Another revision of one generation is the same template under another name: the rules rename it
+        // everywhere.
+        target.generation = now.generation;
+        return Some(status);
+    }
+    // A release that waits to start is not the target's last known template yet.
+    let release = status.release.as_mut().filter(|_| waiting)?;
+    let known = release.revision == seen;
+    known.then(|| release.revision.clone_from(&now.revision))?;
+    Some(status)
+}
+
 /// What the primary runs; none while it is given something else.
 fn promoted_images(world: &World) -> Option<String> {
     let status: &CanaryStatus = world.canary.status.as_ref()?;
@@ -68,4 +134,62 @@ fn promoted_images(world: &World) -> Option<String> {
         None => return None,
     };
     serde_json::to_string(images).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use canary_core::status::{ObservedTarget, Release};
+
+    use super::*;
+
+    fn target(revision: &str, generation: i64) -> Deployment {
+        Deployment {
+            uid: "d1".to_owned(),
+            revision: revision.to_owned(),
+            generation,
+            ..Deployment::default()
+        }
+    }
+
+    fn status(phase: Phase) -> CanaryStatus {
+        CanaryStatus {
+            phase,
+            target: Some(ObservedTarget {
+                uid: "d1".to_owned(),
+                generation: 3,
+                revision: "v1-a".to_owned(),
+            }),
+            release: Some(Release {
+                revision: "v1-w".to_owned(),
+                ..Release::default()
+            }),
+            ..CanaryStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_template_that_was_rewritten_on_our_write_is_the_known_one_of_a_new_generation() {
+        let status = status(Phase::Succeeded);
+        let renamed = |seen: &str, now: &Deployment| renamed(&status, seen, now);
+        let found = renamed("v1-a", &target("v1-b", 5)).unwrap().target.unwrap();
+        assert_eq!((found.generation, found.revision.as_str()), (5, "v1-a"));
+        assert_eq!(renamed("v1-a", &target("v1-a", 4)), None, "not rewritten");
+        assert_eq!(renamed("v1-a", &target("v1-b", 3)), None, "renamed already");
+        assert_eq!(
+            renamed("v1-c", &target("v1-b", 5)),
+            None,
+            "a release that is due"
+        );
+        let mut other = target("v1-b", 5);
+        other.uid = "d2".to_owned();
+        assert_eq!(renamed("v1-a", &other), None, "another Deployment");
+    }
+
+    #[test]
+    fn a_release_that_waits_is_that_of_the_rewritten_template() {
+        let of = |phase| renamed(&status(phase), "v1-w", &target("v1-x", 5));
+        let release = of(Phase::Waiting).unwrap().release.unwrap();
+        assert_eq!(release.revision, "v1-x");
+        assert_eq!(of(Phase::Succeeded), None);
+    }
 }

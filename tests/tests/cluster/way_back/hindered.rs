@@ -65,14 +65,14 @@ async fn a_spec_that_is_not_valid_closes_only_the_way_forward() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_provider_that_nobody_knows_closes_only_the_way_forward() -> Result<()> {
+async fn another_provider_that_is_not_supported_closes_only_the_way_forward() -> Result<()> {
     let harm = Harm {
         name: "provider",
         reason: "Invalid",
-        told: "nonsense",
+        told: "istio",
     };
     harm.closes_only_the_way_forward(
-        async |test| spec(test, &json!({"provider": "nonsense"})).await,
+        async |test| spec(test, &json!({"provider": "istio"})).await,
         async |test| spec(test, &json!({"provider": "apisix"})).await,
     )
     .await
@@ -215,13 +215,13 @@ async fn with_everything_missing_at_once_a_person_rolls_back() -> Result<()> {
     test.delete("apisixroutes/podinfo").await?;
     let recreate = json!({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": null}}});
     test.patch("deployments/podinfo", &recreate).await?;
-    spec(&test, &json!({"service": {"port": 0}, "provider": "nonsense"})).await?;
+    spec(&test, &json!({"service": {"port": 0}, "provider": "istio"})).await?;
     let parts = [
         "HorizontalPodAutoscaler scaler.",
         "APISIX route podinfo.",
         "strategy Recreate",
         "spec.service.port",
-        "nonsense",
+        "istio",
     ];
     test.until("canaries/podinfo", |canary| {
         let text = condition(canary, "Ready").unwrap_or_default();

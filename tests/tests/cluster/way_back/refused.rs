@@ -161,6 +161,14 @@ async fn pending_until_routed(test: &Namespace<'_>) -> Result<()> {
         told_of_the_webhook(test).await?;
         assert_eq!(test.weights().await?, weights);
         broken.goes(test).await?;
+        test.until("apisixroutes/podinfo-podinfo-canary", |route| {
+            route["spec"]["http"][0]["backends"][0]["weight"] == 100
+        })
+        .await?;
+        test.until("canaries/podinfo", |canary| {
+            canary["status"]["canaryWeight"] == 0
+        })
+        .await?;
         failed(test).await
     };
     let (answered, meanwhile) =

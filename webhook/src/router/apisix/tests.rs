@@ -164,3 +164,32 @@ fn a_canary_without_a_route_reference_is_refused() {
     canary.spec.route_ref = None;
     assert_eq!(Apisix.names(&canary), Err(RouteError::NoReference));
 }
+
+#[test]
+fn ports_are_read_by_number_and_by_name_and_one_is_set_for_both_sides() {
+    let mut source = source();
+    let port = |live: Live<'_>| Apisix.source_ports(&canary(), live);
+    let of = |source: &Value| {
+        port(Live {
+            source: Some(source),
+            generated: None,
+        })
+    };
+    assert_eq!(of(&source), [80]);
+    assert_eq!(port(Live::default()), Vec::<Value>::new());
+    source["spec"]["http"][1]["backends"][0]["servicePort"] = json!("web");
+    let second =
+        json!({ "name": "s", "backends": [{ "serviceName": "podinfo", "servicePort": 81 }] });
+    let rules = source["spec"]["http"].as_array_mut().unwrap();
+    rules.push(second);
+    assert_eq!(of(&source), [json!("web"), json!(81)]);
+
+    let mut route = write(&source, Routes::ALL_PRIMARY).unwrap();
+    assert_eq!(Apisix.port(&canary(), &route), Some(json!("web")));
+    Apisix.set_port(&mut route, &json!(8080));
+    let backends = &route["spec"]["http"][0]["backends"];
+    for side in 0..2 {
+        assert_eq!(backends[side]["servicePort"], 8080);
+    }
+    assert_eq!(Apisix.port(&canary(), &json!({})), None);
+}

@@ -267,3 +267,45 @@ fn a_template_of_flaggers_primary_is_mapped_back_to_the_targets() {
     assert_eq!(back["metadata"]["labels"], template["metadata"]["labels"]);
     assert_eq!(back, *template);
 }
+
+#[test]
+fn what_the_target_lost_beside_its_template_leaves_the_primary_at_the_next_promotion() {
+    let (canary, configs, selector) = (canary(), tracked(), by_app());
+    let template = template_of("6.0.0");
+    let prefixes = ["team".to_owned()];
+    let make = |target: &Value, live: Option<&Value>| {
+        let parts = Parts {
+            canary: &canary,
+            target,
+            template: &template,
+            revision: "v1-1",
+            selector: &selector,
+            configs: &configs,
+            flagger_id: "id-1",
+            label_prefixes: &prefixes,
+        };
+        match live {
+            Some(live) => promote(live, &parts, None),
+            None => create(&parts, 3),
+        }
+    };
+    let live = make(&target(), None);
+    assert_eq!(live["metadata"]["labels"]["team"], "web");
+    assert_eq!(live["metadata"]["annotations"]["owner"], "web");
+    assert_eq!(live["spec"]["minReadySeconds"], 5);
+
+    let mut bare = target();
+    for (at, field) in [
+        ("/metadata/labels", "team"),
+        ("/metadata/annotations", "owner"),
+        ("/spec", "minReadySeconds"),
+    ] {
+        let map = bare.pointer_mut(at).and_then(Value::as_object_mut);
+        map.unwrap().remove(field);
+    }
+    let promoted = make(&bare, Some(&live));
+    assert!(promoted["metadata"]["labels"].get("team").is_none());
+    assert!(promoted["metadata"]["annotations"].get("owner").is_none());
+    assert!(promoted["spec"].get("minReadySeconds").is_none());
+    assert_eq!(promoted["spec"]["progressDeadlineSeconds"], 60);
+}

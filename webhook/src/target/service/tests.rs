@@ -1,4 +1,5 @@
 use super::*;
+use crate::target::whole;
 
 fn canary(service: &Value) -> Canary {
     serde_json::from_value(json!({
@@ -80,24 +81,6 @@ fn ports_of_the_application_are_discovered_and_those_of_sidecars_are_not() {
         .map(|port| port["name"].clone())
         .collect();
     assert_eq!(names, ["http", "grpc", "tcp-podinfod-2"]);
-}
-
-#[test]
-fn a_service_as_the_api_server_stores_it_does_not_differ() {
-    let wanted = desired(Side::Primary, &plain(), &by_app(), &[]);
-    let mut live = wanted.clone();
-    live["metadata"]["resourceVersion"] = json!("12");
-    live["spec"]["clusterIP"] = json!("10.96.0.7");
-    live["spec"]["sessionAffinity"] = json!("None");
-    assert!(!differs(&live, &wanted));
-    live.as_object_mut().unwrap().remove("kind");
-    live.as_object_mut().unwrap().remove("apiVersion");
-    assert!(
-        !differs(&live, &wanted),
-        "an object of a list names no kind"
-    );
-    live["spec"]["selector"]["version"] = json!("v1");
-    assert!(differs(&live, &wanted), "it selects by more than it should");
 }
 
 fn users_own() -> Value {
@@ -185,28 +168,6 @@ fn a_generated_apex_service_is_handed_to_the_target() {
 }
 
 #[test]
-fn of_a_service_that_was_handed_over_nothing_stays_but_the_service() {
-    let wanted = desired(Side::Canary, &plain(), &by_app(), &[]);
-    let mut live = json!({
-        "metadata": { "name": "podinfo-canary", "resourceVersion": "7" },
-        "spec": { "selector": { "app": "other", "tier": "web" }, "ports": [{ "port": 81 }] },
-    });
-    let patch = handover_patch(&live, &wanted);
-    json_patch::merge(&mut live, &patch);
-    assert_eq!(live["spec"]["selector"], wanted["spec"]["selector"]);
-    assert_eq!(live["spec"]["ports"], wanted["spec"]["ports"]);
-    assert_eq!(
-        live["metadata"]["ownerReferences"],
-        wanted["metadata"]["ownerReferences"]
-    );
-    assert!(generated::is_generated(&live, &plain()));
-    assert_eq!(
-        live["metadata"]["resourceVersion"], "7",
-        "no other write is undone"
-    );
-}
-
-#[test]
 fn only_a_selector_that_somebody_changed_points_elsewhere() {
     let canary = plain();
     let (target, primary) = (
@@ -261,4 +222,30 @@ fn a_users_service_is_not_put_back_onto_labels_that_the_target_has_no_more() {
     json_patch::merge(&mut live, &back);
     assert_eq!(live["spec"]["selector"], json!({ "app": "storefront" }));
     assert_eq!(live["spec"]["ports"], users_own()["spec"]["ports"]);
+}
+
+#[test]
+fn of_a_service_that_was_handed_over_nothing_stays_but_the_service() {
+    let wanted = desired(Side::Canary, &plain(), &by_app(), &[]);
+    let live = json!({
+        "metadata": {
+            "name": "podinfo-canary", "resourceVersion": "7",
+            "ownerReferences": [{ "kind": "Other", "uid": "o", "controller": true }],
+        },
+        "spec": {
+            "clusterIP": "10.96.0.7", "publishNotReadyAddresses": true,
+            "selector": { "app": "other", "tier": "web" }, "ports": [{ "port": 81 }],
+        },
+    });
+    let after = whole::replacement(&live, &wanted);
+    for field in ["selector", "ports"] {
+        assert_eq!(after["spec"][field], wanted["spec"][field]);
+    }
+    assert!(after["spec"].get("publishNotReadyAddresses").is_none());
+    assert_eq!(after["spec"]["clusterIP"], "10.96.0.7");
+    assert!(generated::is_generated(&after, &plain()));
+    assert_eq!(
+        after["metadata"]["resourceVersion"], "7",
+        "no other write is undone"
+    );
 }

@@ -369,6 +369,19 @@ fn a_promotion_that_is_withdrawn_and_cannot_be_routed_is_withdrawn_once_and_pend
 }
 
 #[test]
+fn a_primary_that_is_smaller_than_before_its_promotion_gets_everybody_back() {
+    let mut world = World::at_weight(&two_steps(), 40);
+    world.primary.as_mut().unwrap().replicas = 6;
+    world.run(10);
+    assert_eq!(world.phase(), Phase::Promoting);
+    assert_eq!(world.status().release.unwrap().primary_pods, Some(6));
+    world.primary.as_mut().unwrap().replicas = 2;
+    world.ask(Verb::Rollback, "r1");
+    world.settle();
+    assert_eq!((world.phase(), world.weight()), (Phase::Failed, 0));
+}
+
+#[test]
 fn a_step_that_cannot_be_routed_is_not_remembered_as_taken() {
     let mut world = World::at_weight(&two_steps(), 20);
     world.now = world.wake.unwrap();

@@ -1,0 +1,73 @@
+//! The one path by which every object that is ours whole is written: generated Services, the copy of an
+//! autoscaler, the generated route, copies of configuration. The comparison is in `target/whole.rs`.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+
+use crate::api::{ApiError, Kind};
+use crate::cache::Key;
+use crate::target::whole;
+use crate::tick::Context;
+
+/// Writes that the API server answered with something else than was asked for: it dropped a field that it does
+/// not know, or another webhook changed one. The same is not asked for again until something has changed.
+#[derive(Debug, Default)]
+pub struct Answered(Mutex<HashMap<(Kind, Key), String>>);
+
+// === impl Context ===
+
+impl Context {
+    /// Makes an object as it should be: a POST if it is not there, a PUT if it is not so, and nothing else. True
+    /// if it changed anything.
+    pub(super) async fn own(
+        &self,
+        kind: Kind,
+        live: Option<&Value>,
+        desired: &Value,
+    ) -> Result<bool, ApiError> {
+        let Some(live) = live else {
+            let object = whole::noted(desired.clone());
+            let stored = self.cluster.create(kind, &object).await?;
+            self.answered.note(kind, &stored, desired);
+            self.caches.written(kind, stored);
+            return Ok(true);
+        };
+        if whole::is_so(live, desired) || self.answered.knows(kind, live, desired) {
+            return Ok(false);
+        }
+        let object = whole::replacement(live, desired);
+        let stored = self.cluster.replace(kind, &object).await?;
+        self.answered.note(kind, &stored, desired);
+        let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+        let changed = version(live) != version(&stored);
+        self.caches.written(kind, stored);
+        Ok(changed)
+    }
+}
+
+// === impl Answered ===
+
+impl Answered {
+    fn note(&self, kind: Kind, stored: &Value, desired: &Value) {
+        let mut answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (kind, key_of(stored));
+        if whole::is_so(stored, desired) {
+            answered.remove(&key);
+        } else {
+            answered.insert(key, whole::fingerprint(stored, desired));
+        }
+    }
+
+    fn knows(&self, kind: Kind, live: &Value, desired: &Value) -> bool {
+        let answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = answered.get(&(kind, key_of(live)));
+        known.is_some_and(|known| *known == whole::fingerprint(live, desired))
+    }
+}
+
+fn key_of(object: &Value) -> Key {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    Key::new(text("namespace"), text("name"))
+}
