@@ -115,8 +115,10 @@ async fn until_copied(test: &Namespace<'_>) -> Result<()> {
 /// Checks pass from now on, and one has.
 async fn until_checks_pass(test: &Namespace<'_>) -> Result<()> {
     success_rate(test, 100.0);
-    test.until("canaries/podinfo", |canary| condition(canary, "Halted").is_none())
-        .await?;
+    test.until("canaries/podinfo", |canary| {
+        condition(canary, "Halted").is_none()
+    })
+    .await?;
     Ok(())
 }
 
@@ -133,7 +135,10 @@ async fn only_forward_is_closed(test: &Namespace<'_>, reason: &str, part: &str) 
     assert!(text.contains(part), "{text}");
     until_checks_pass(test).await?;
     assert_eq!(test.weights().await?, (80, 20));
-    assert_eq!(test.get("canaries/podinfo").await?["status"]["phase"], "Progressing");
+    assert_eq!(
+        test.get("canaries/podinfo").await?["status"]["phase"],
+        "Progressing"
+    );
     Ok(())
 }
 
@@ -164,7 +169,9 @@ async fn told(test: &Namespace<'_>, part: &str) -> Result<i64> {
     let events = test.list("events").await?;
     let those = events.iter().filter(|event| {
         event["involvedObject"]["kind"] == "Canary"
-            && event["message"].as_str().is_some_and(|text| text.contains(part))
+            && event["message"]
+                .as_str()
+                .is_some_and(|text| text.contains(part))
     });
     Ok(those.filter_map(|event| event["count"].as_i64()).sum())
 }

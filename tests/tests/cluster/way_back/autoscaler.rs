@@ -30,8 +30,11 @@ async fn scaled_at_first_step(name: &str) -> Result<Namespace<'static>> {
     let reference = json!({
         "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "scaler",
     });
-    test.patch("canaries/podinfo", &json!({"spec": {"autoscalerRef": reference}}))
-        .await?;
+    test.patch(
+        "canaries/podinfo",
+        &json!({"spec": {"autoscalerRef": reference}}),
+    )
+    .await?;
     test.until("horizontalpodautoscalers/scaler-primary", |_| true)
         .await?;
     release_to_first_step(&test).await?;
@@ -60,8 +63,11 @@ async fn without_its_autoscaler_checks_go_on_and_the_threshold_rolls_back() -> R
     .await?;
     assert_eq!(test.weights().await?, (80, 20));
 
-    test.patch("canaries/podinfo", &json!({"spec": {"analysis": {"threshold": 1}}}))
-        .await?;
+    test.patch(
+        "canaries/podinfo",
+        &json!({"spec": {"analysis": {"threshold": 1}}}),
+    )
+    .await?;
     test.event("failed checks threshold reached").await?;
     failed(&test).await?;
     let still = test.condition("Ready", "False", "AutoscalerNotFound");
@@ -78,7 +84,9 @@ async fn without_its_autoscaler_a_person_rolls_back_at_once() -> Result<()> {
     assert_ne!(promoted.code, Some(0), "{promoted:?}");
     assert!(
         (promoted.stderr.clone() + &promoted.stdout).contains("AutoscalerNotFound")
-            || promoted.stderr.contains("not found, named by spec.autoscalerRef"),
+            || promoted
+                .stderr
+                .contains("not found, named by spec.autoscalerRef"),
         "{promoted:?}"
     );
     bob_rolls_back(&test).await
@@ -110,9 +118,14 @@ async fn an_autoscaler_that_is_renamed_while_its_canary_is_paused_is_followed() 
     test.until("horizontalpodautoscalers/renamed-primary", |_| true)
         .await?;
     let canary = test
-        .until("canaries/podinfo", |canary| condition(canary, "Ready").is_none())
+        .until("canaries/podinfo", |canary| {
+            condition(canary, "Ready").is_none()
+        })
         .await?;
-    assert!(canary["status"]["release"]["paused"].is_object(), "{canary:#}");
+    assert!(
+        canary["status"]["release"]["paused"].is_object(),
+        "{canary:#}"
+    );
     super::success_rate(&test, 100.0);
     test.plugin(BOB, &["resume", "podinfo"]).await?.ok()?;
     test.phase("Succeeded").await?;

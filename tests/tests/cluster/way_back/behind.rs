@@ -48,7 +48,9 @@ async fn waits_unobserved(test: &Namespace<'_>) -> Result<Value> {
     let what = format!("{} to be told", test.name);
     eventually(&what, TOLD_LATE, async || {
         let canary = test.get("canaries/podinfo").await?;
-        Ok(condition(&canary, "NotObserved").is_some().then_some(canary))
+        Ok(condition(&canary, "NotObserved")
+            .is_some()
+            .then_some(canary))
     })
     .await
 }

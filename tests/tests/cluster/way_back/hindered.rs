@@ -104,7 +104,10 @@ async fn a_route_of_somebody_else_in_place_of_the_generated_one_is_left_alone() 
     foreign["spec"]["http"][0]["match"]["hosts"] = json!(["other.example.com"]);
     taken(&test, "apisixroutes/podinfo-podinfo-canary", &foreign).await?;
     let text = test.condition("Ready", "False", "NameTaken").await?;
-    assert!(text.contains("ApisixRoute podinfo-podinfo-canary."), "{text}");
+    assert!(
+        text.contains("ApisixRoute podinfo-podinfo-canary."),
+        "{text}"
+    );
     let before = test.get("apisixroutes/podinfo-podinfo-canary").await?;
 
     // Nothing of ours sends anybody to the canary: going back has nothing to write.

@@ -65,7 +65,11 @@ impl Broken {
         let object = format!("{resource}/podinfo");
         eventually("the broken webhook", LIMIT, async || {
             let annotate = [
-                "annotate", &object, "probe=probe", "--overwrite", "--dry-run=server",
+                "annotate",
+                &object,
+                "probe=probe",
+                "--overwrite",
+                "--dry-run=server",
             ];
             let answer = test.kubectl(ALICE, &annotate).await?;
             let refused = answer.stderr.contains("failed calling webhook");
@@ -171,13 +175,20 @@ async fn pending_until_routed(test: &Namespace<'_>) -> Result<()> {
         .await?;
         failed(test).await
     };
-    let (answered, meanwhile) =
-        tokio::join!(test.plugin(BOB, &["rollback", "podinfo"]), meanwhile);
+    let (answered, meanwhile) = tokio::join!(test.plugin(BOB, &["rollback", "podinfo"]), meanwhile);
     answered?;
     meanwhile?;
     let canary = test.get("canaries/podinfo").await?;
-    assert_ne!(canary["status"]["lastRequest"]["pending"], true, "{canary:#}");
-    assert_eq!(told(test, "Rolling back").await?, 1, "{:?}", test.events().await?);
+    assert_ne!(
+        canary["status"]["lastRequest"]["pending"], true,
+        "{canary:#}"
+    );
+    assert_eq!(
+        told(test, "Rolling back").await?,
+        1,
+        "{:?}",
+        test.events().await?
+    );
     Ok(())
 }
 
@@ -227,7 +238,9 @@ async fn a_rollback_is_routed_at_once_while_services_cannot_be_written() -> Resu
 
     broken.goes(&test).await?;
     test.until("services/podinfo-canary", |_| true).await?;
-    test.until("canaries/podinfo", |canary| condition(canary, "Ready").is_none())
-        .await?;
+    test.until("canaries/podinfo", |canary| {
+        condition(canary, "Ready").is_none()
+    })
+    .await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use canary_tests::cluster::{LIMIT, Namespace};
 use canary_tests::control_plane::ControlPlane;
 use serde_json::{Value, json};
 
-use super::{at_first_step, bob_rolls_back, condition, only_forward_is_closed};
+use super::{at_first_step, bob_rolls_back, condition, failed, only_forward_is_closed, told};
 use crate::alone::Alone;
 
 const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/canary-webhook-workloads";
@@ -29,8 +29,10 @@ async fn take_writes(plane: &ControlPlane, resource: &str) -> Result<()> {
     client.request::<Value>(put).await?;
     // Bindings are known a moment after they are stored.
     let account = "--as=system:serviceaccount:canary-system:canary-webhook";
+    let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
+    let part = format!("--subresource={part}");
     eventually("the right to be gone", LIMIT, async || {
-        let asked = ["auth", "can-i", "patch", resource, "-A", account];
+        let asked = ["auth", "can-i", "patch", resource, &part, "-A", account];
         let answer = plane.kubectl(&asked).await?;
         Ok((answer.stdout.trim() == "no").then_some(()))
     })
@@ -94,4 +96,34 @@ async fn without_the_right_on_autoscalers_only_the_way_forward_is_closed() -> Re
         Ok(())
     };
     closes_only_the_way_forward(&alone, "horizontalpodautoscalers", [&back, &on], needs_it).await
+}
+
+#[tokio::test]
+async fn a_canary_that_cannot_be_scaled_away_gets_no_traffic_and_is_told_of_once() -> Result<()> {
+    let alone = Alone::turn().await?;
+    let _server = alone.server("leading").await?;
+    let test = at_first_step(alone.plane, "no-scale").await?;
+    take_writes(alone.plane, "deployments/scale").await?;
+    let before = alone.requests()?.len();
+    let threshold = json!({"spec": {"analysis": {"threshold": 1}}});
+    test.patch("canaries/podinfo", &threshold).await?;
+    let text = test.condition("Ready", "False", "Forbidden").await?;
+    assert!(text.contains("deployments/scale"), "{text}");
+    assert_eq!(test.weights().await?, (100, 0));
+    eventually("more tries", LIMIT, async || {
+        let tries = alone.requests()?.into_iter().skip(before);
+        let scales = tries.filter(|it| it.verb == "patch" && it.object == "deployments/podinfo");
+        Ok((scales.count() >= 5).then_some(()))
+    })
+    .await?;
+    give_back(alone.plane).await?;
+    failed(&test).await?;
+    test.until("deployments/podinfo", |target| {
+        target["spec"]["replicas"] == 0
+    })
+    .await?;
+    for part in ["Rolling back", "Canary failed!"] {
+        assert_eq!(told(&test, part).await?, 1, "{:?}", test.events().await?);
+    }
+    Ok(())
 }

@@ -100,7 +100,10 @@ async fn a_promotion_without_room_for_another_pod_goes_back_without_one() -> Res
     test.event("failed, primary not ready").await?;
     assert_as_before(&test, &before).await?;
     let status = test.get("canaries/podinfo").await?["status"].clone();
-    assert_eq!(status["release"]["outcome"], "PromotionFailed", "{status:#}");
+    assert_eq!(
+        status["release"]["outcome"], "PromotionFailed",
+        "{status:#}"
+    );
     Ok(())
 }
 

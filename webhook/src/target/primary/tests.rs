@@ -273,6 +273,10 @@ fn what_the_target_lost_beside_its_template_leaves_the_primary_at_the_next_promo
     let (canary, configs, selector) = (canary(), tracked(), by_app());
     let template = template_of("6.0.0");
     let prefixes = ["team".to_owned()];
+    let id = Id {
+        now: "id-1".to_owned(),
+        before: None,
+    };
     let make = |target: &Value, live: Option<&Value>| {
         let parts = Parts {
             canary: &canary,
@@ -281,7 +285,7 @@ fn what_the_target_lost_beside_its_template_leaves_the_primary_at_the_next_promo
             revision: "v1-1",
             selector: &selector,
             configs: &configs,
-            flagger_id: "id-1",
+            id: &id,
             label_prefixes: &prefixes,
         };
         match live {

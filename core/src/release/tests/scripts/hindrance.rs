@@ -372,6 +372,7 @@ fn a_promotion_that_is_withdrawn_and_cannot_be_routed_is_withdrawn_once_and_pend
 fn a_primary_that_is_smaller_than_before_its_promotion_gets_everybody_back() {
     let mut world = World::at_weight(&two_steps(), 40);
     world.primary.as_mut().unwrap().replicas = 6;
+    world.fresh = Health::Rolling;
     world.run(10);
     assert_eq!(world.phase(), Phase::Promoting);
     assert_eq!(world.status().release.unwrap().primary_pods, Some(6));
