@@ -23,6 +23,7 @@ pub mod request;
 pub mod revision;
 mod schema;
 pub mod selector;
+pub mod size;
 pub mod status;
 pub mod template;
 pub mod url;

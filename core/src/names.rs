@@ -29,8 +29,14 @@ pub const REQUESTED_BY: &str = "kubectl-canary.dev/requested-by";
 pub const ADOPT: &str = "kubectl-canary.dev/adopt";
 /// On what a promotion replaced in the primary's configuration: which Canary and release did.
 pub const KEPT: &str = "kubectl-canary.dev/kept";
-/// On an adopted apex Service: what it was before, to be restored on deletion.
+/// On a Service of the user's that leads to the primary: what it was before, to be restored on deletion.
 pub const ORIGINAL_SERVICE: &str = "kubectl-canary.dev/original-service";
+/// On another Service that leads to the target's pods: what becomes of it.
+pub const FOLLOW: &str = "kubectl-canary.dev/follow";
+/// A value of [`FOLLOW`]: it is pointed at the primary.
+pub const FOLLOW_PRIMARY: &str = "primary";
+/// A value of [`FOLLOW`]: it is left alone.
+pub const FOLLOW_IGNORE: &str = "ignore";
 /// On the target: who changed its template, as admission saw it.
 pub const TRIGGERED_BY: &str = "kubectl-canary.dev/triggered-by";
 /// On the target: the revision that [`TRIGGERED_BY`] speaks of; it attributes nothing else.
@@ -44,6 +50,9 @@ pub const BREAK_GLASS: &str = "kubectl-canary.dev/break-glass";
 pub const PROMOTED_IMAGES: &str = "kubectl-canary.dev/promoted-images";
 /// On the target while a promotion must not be changed under way: `<canary> <revision>`.
 pub const LOCKED_BY: &str = "kubectl-canary.dev/locked-by";
+
+/// On the target: how many pods its primary has, for one that is made anew.
+pub const SIZE: &str = "kubectl-canary.dev/replicas";
 
 /// On a `CanaryPolicy`: its enforcement. This and the next three are set by admission, from the spec.
 pub const POLICY_ENFORCEMENT: &str = "policy.kubectl-canary.dev/enforcement";

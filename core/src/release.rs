@@ -39,6 +39,7 @@ mod promotion;
 mod providers;
 pub mod readiness;
 mod requests;
+mod sizes;
 mod stranded;
 mod strategy;
 mod takeover;
@@ -71,6 +72,7 @@ pub fn decide(canary: &Canary, facts: &Facts) -> Result<Plan, Question> {
     gates::forget_urls(&mut d);
     look(&mut d)?;
     holds::remember_glass(&mut d);
+    sizes::note(&mut d);
     Ok(d.finish())
 }
 

@@ -191,6 +191,44 @@ pub fn labels_of(selector: Option<&Value>) -> Labels {
     labels
 }
 
+/// Whether a `LabelSelector` finds pods with these labels. One without anything in it finds all, and none at
+/// all finds none.
+pub fn matches(selector: &Value, pods: &Labels) -> bool {
+    let Some(parts) = selector.as_object() else {
+        return false;
+    };
+    let labels = plain(parts.get("matchLabels"));
+    let expressions = parts.get("matchExpressions").and_then(Value::as_array);
+    let mut expressions = expressions.into_iter().flatten();
+    labels
+        .iter()
+        .all(|(key, value)| pods.get(key) == Some(value))
+        && expressions.all(|expression| holds(expression, pods))
+}
+
+fn holds(expression: &Value, pods: &Labels) -> bool {
+    let value = pods.get(expression["key"].as_str().unwrap_or_default());
+    let listed = || {
+        let values = expression["values"].as_array();
+        let mut values = values.into_iter().flatten().filter_map(Value::as_str);
+        value.is_some_and(|value| values.any(|one| one == value))
+    };
+    match expression["operator"].as_str() {
+        Some("In") => listed(),
+        Some("NotIn") => !listed(),
+        Some("Exists") => value.is_some(),
+        Some("DoesNotExist") => value.is_none(),
+        _ => false,
+    }
+}
+
+fn plain(map: Option<&Value>) -> Labels {
+    let entries = map.and_then(Value::as_object).into_iter().flatten();
+    entries
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
 /// As kubectl writes a selector: `app=web,tier=front`.
 pub fn shown(labels: &Labels) -> String {
     let all: Vec<String> = labels

@@ -237,6 +237,9 @@ pub struct Release {
     /// everybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary_pods: Option<i32>,
+    /// Pods that somebody wanted the application to have when `replicas` of the target was theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
     /// The last check of each metric, in the order of the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<MetricCheck>,

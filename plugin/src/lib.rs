@@ -7,6 +7,7 @@
 //! ```
 
 pub mod args;
+mod beside;
 pub mod client;
 pub mod command;
 pub mod complete;

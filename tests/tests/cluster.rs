@@ -19,6 +19,8 @@ mod configs;
 mod control_plane;
 #[path = "cluster/crash.rs"]
 mod crash;
+#[path = "cluster/disruptions.rs"]
+mod disruptions;
 #[path = "cluster/drift.rs"]
 mod drift;
 #[path = "cluster/gates.rs"]
@@ -37,6 +39,10 @@ mod lifecycle;
 mod manifests;
 #[path = "cluster/migration.rs"]
 mod migration;
+#[path = "cluster/names.rs"]
+mod names;
+#[path = "cluster/others.rs"]
+mod others;
 #[path = "cluster/people.rs"]
 mod people;
 #[path = "cluster/policies.rs"]
@@ -59,6 +65,8 @@ mod selectors;
 mod server;
 #[path = "cluster/setup.rs"]
 mod setup;
+#[path = "cluster/sizes.rs"]
+mod sizes;
 #[path = "cluster/strategies.rs"]
 mod strategies;
 #[path = "cluster/tools.rs"]

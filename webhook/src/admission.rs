@@ -66,6 +66,8 @@ pub trait View: Send + Sync + 'static {
     fn is_served(&self, namespace: &str, labels: &Labels) -> bool;
     /// Why the Services of a Canary that nobody has adopted yet would select the pods of others, if they would.
     fn shared_selector(&self, namespace: &str, canary: &Canary) -> Option<String>;
+    /// What the adoption of a Canary that nobody has adopted yet would do to other Services of its target.
+    fn other_services(&self, namespace: &str, canary: &Canary) -> Option<String>;
     fn now(&self) -> Timestamp;
     /// Whether every cache has been filled once.
     fn synced(&self) -> bool;

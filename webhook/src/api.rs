@@ -26,6 +26,8 @@ pub enum Kind {
     Service,
     EndpointSlice,
     Autoscaler,
+    /// A `PodDisruptionBudget`.
+    Disruption,
     Route,
     ConfigMap,
     Secret,
@@ -111,6 +113,12 @@ impl Kind {
                 "v2",
                 "HorizontalPodAutoscaler",
                 "horizontalpodautoscalers",
+            ),
+            Self::Disruption => (
+                "policy",
+                "v1",
+                "PodDisruptionBudget",
+                "poddisruptionbudgets",
             ),
             Self::Route => ("apisix.apache.org", "v2", "ApisixRoute", "apisixroutes"),
             Self::Definition => (

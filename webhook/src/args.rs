@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand};
 
+use crate::others::OtherServices;
 use crate::telemetry::{Format, Level};
 use crate::transport::Resolve;
 
@@ -106,6 +107,10 @@ pub struct Args {
     /// Prefixes of labels that generated workloads and configuration keep; * for all
     #[arg(long, value_delimiter = ',', default_value = "")]
     pub include_label_prefix: Vec<String>,
+
+    /// An adoption that leaves other Services of the target without pods
+    #[arg(long, value_enum, default_value_t, env = "CANARY_OTHER_SERVICES")]
+    pub other_services: OtherServices,
 
     /// Whether CanaryPolicies apply: off for an installation without the right to read them
     #[arg(long, value_enum, default_value_t = Policies::On, env = "CANARY_POLICIES")]

@@ -8,6 +8,7 @@ mod condition;
 mod interest;
 mod packed;
 mod policies;
+mod selecting;
 mod targets;
 mod watch;
 
@@ -30,8 +31,10 @@ use crate::target::view::{Deployment, strings};
 
 use condition::Conditions;
 use interest::Interests;
-pub use packed::{Autoscaler, Packed, Service};
+pub use packed::{Autoscaler, Disruption, Packed, Route, Service};
 pub use policies::{Labels, Stated};
+use selecting::Selecting;
+pub use selecting::label_key;
 use targets::Targets;
 pub use watch::watch;
 
@@ -62,7 +65,8 @@ pub struct Caches {
     services: Cache<Service>,
     pub slices: Cache<Slice>,
     autoscalers: Cache<Autoscaler>,
-    routes: Cache<Packed>,
+    disruptions: Cache<Disruption>,
+    routes: Cache<Route>,
     pub config_maps: Cache<ConfigMeta>,
     pub secrets: Cache<ConfigMeta>,
     pub templates: Cache<MetricTemplate>,
@@ -78,6 +82,7 @@ pub struct Caches {
     interests: Mutex<Interests>,
     conditions: Conditions,
     targets: Targets,
+    selecting: Selecting,
     /// Who wrote the status of a Canary last.
     status_managers: Mutex<HashMap<Key, String>>,
     /// A Canary came or went.
@@ -93,6 +98,7 @@ impl Caches {
             && self.services.synced()
             && self.slices.synced()
             && self.autoscalers.synced()
+            && (self.disruptions.synced() || self.is_given_up(Kind::Disruption))
             && self.routes.synced()
             && self.config_maps.synced()
             && self.secrets.synced()
@@ -212,7 +218,12 @@ impl Caches {
                 written,
             ),
             Kind::EndpointSlice => put(&self.slices, key, &version, slice(&object), written),
-            Kind::Service => put(&self.services, key, &version, Service::of(&object), written),
+            Kind::Service => {
+                let service = Service::of(&object);
+                let news = put(&self.services, key.clone(), &version, service, written);
+                self.selecting.update(&key, self);
+                news
+            }
             Kind::Autoscaler => put(
                 &self.autoscalers,
                 key,
@@ -220,7 +231,14 @@ impl Caches {
                 Autoscaler::of(&object),
                 written,
             ),
-            Kind::Route => put(&self.routes, key, &version, Packed::of(&object), written),
+            Kind::Disruption => {
+                let budget = Disruption::of(object);
+                // Its status changes with each pod, and is nobody's business here.
+                let known = self.disruptions.get_key(&key);
+                let same = known.is_some_and(|known| known.says_the_same(&budget));
+                put(&self.disruptions, key, &version, budget, written) && !same
+            }
+            Kind::Route => put(&self.routes, key, &version, Route::of(&object), written),
             Kind::ConfigMap | Kind::Secret => put(
                 self.configs(kind),
                 key,
@@ -315,8 +333,12 @@ impl Caches {
             Kind::MetricTemplate => self.templates.remove(key),
             Kind::Deployment => self.deployments.remove(key),
             Kind::EndpointSlice => self.slices.remove(key),
-            Kind::Service => self.services.remove(key),
+            Kind::Service => {
+                self.services.remove(key);
+                self.selecting.update(key, self);
+            }
             Kind::Autoscaler => self.autoscalers.remove(key),
+            Kind::Disruption => self.disruptions.remove(key),
             Kind::Route => self.routes.remove(key),
             Kind::ConfigMap | Kind::Secret => self.configs(kind).remove(key),
             Kind::Definition => self.schema.store(false, Ordering::Release),
@@ -353,6 +375,7 @@ impl Caches {
             Kind::EndpointSlice => self.slices.retain_listed(listed),
             Kind::Service => self.services.retain_listed(listed),
             Kind::Autoscaler => self.autoscalers.retain_listed(listed),
+            Kind::Disruption => self.disruptions.retain_listed(listed),
             Kind::Route => self.routes.retain_listed(listed),
             Kind::ConfigMap | Kind::Secret => self.configs(kind).retain_listed(listed),
             Kind::Definition => {
@@ -369,6 +392,9 @@ impl Caches {
             | Kind::DaemonSet
             | Kind::Job => Vec::new(),
         };
+        for key in gone.iter().filter(|_| kind == Kind::Service) {
+            self.selecting.update(key, self);
+        }
         if kind == Kind::Canary {
             for key in &gone {
                 self.targets.update(key, &self.canaries);
@@ -397,7 +423,7 @@ impl Caches {
     }
 
     /// Keys under which an object is known before it changes: a slice by its Service, an
-    /// autoscaler by what it scales.
+    /// autoscaler by what it scales, a Service by a label that it selects by.
     fn wakes_before(&self, kind: Kind, key: &Key) -> Vec<Key> {
         match kind {
             Kind::EndpointSlice => {
@@ -412,6 +438,15 @@ impl Caches {
                 old.map(|old| Key::new(&key.namespace, &old.target))
                     .into_iter()
                     .collect()
+            }
+            Kind::Service => {
+                let old = self.services.get_key(key);
+                let known = old.and_then(|old| selecting::known_by(&key.namespace, &old.selector));
+                known.into_iter().collect()
+            }
+            Kind::Disruption => {
+                let old = self.disruptions.get_key(key);
+                old.map(|old| old.key(&key.namespace)).into_iter().collect()
             }
             _ => Vec::new(),
         }
@@ -458,6 +493,12 @@ fn wakes(kind: Kind, object: &Value) -> Vec<Key> {
     match kind {
         Kind::EndpointSlice => vec![Key::new(&key.namespace, slice(object).service)],
         Kind::Autoscaler => vec![Key::new(&key.namespace, autoscaler::scales(object).1), key],
+        Kind::Disruption => vec![Disruption::known_by(&key.namespace, object), key],
+        Kind::Service => {
+            let selector = strings(object.pointer("/spec/selector"));
+            let known = selecting::known_by(&key.namespace, &selector);
+            known.into_iter().chain([key]).collect()
+        }
         _ => vec![key],
     }
 }

@@ -140,8 +140,10 @@ fn forget(context: &Context, key: &Key) {
     context.contest.forget(key);
     context.repairs.forget(key);
     context.waits.forget(key);
+    context.refused.forget(key);
     context.generating.over(key);
     context.deciding.over(key);
+    context.sweeps.forget(key);
     context.metrics.forget(&Workload {
         name: key.name.to_string(),
         namespace: key.namespace.to_string(),

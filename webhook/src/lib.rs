@@ -22,6 +22,7 @@ pub mod health;
 pub mod hook;
 pub mod lease;
 pub mod notify;
+pub mod others;
 pub mod policies;
 pub mod provider;
 pub mod rights;

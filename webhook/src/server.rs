@@ -25,7 +25,9 @@ use crate::lease::{Election, Fence};
 use crate::notify::{EventWriter, Reporter};
 use crate::policies;
 use crate::telemetry::{self, CountRequests, Metrics};
-use crate::tick::{Answered, Checksums, Contest, Context, Places, Repairs, Troubles, Waits};
+use crate::tick::{
+    Answered, Checksums, Contest, Context, Places, Refused, Repairs, Sweeps, Troubles, Waits,
+};
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
 
@@ -132,6 +134,7 @@ fn context(
             selector_labels: args.selector_labels.clone(),
             label_prefixes: args.include_label_prefix.clone(),
             config_tracking: args.enable_config_tracking,
+            other_services: args.other_services,
             min_interval: args.min_interval,
             drain: args.drain,
         },
@@ -164,7 +167,9 @@ fn context(
         repairs: Repairs::default(),
         answered: Answered::default(),
         waits: Waits::default(),
+        refused: Refused::default(),
         places: Places::default(),
+        sweeps: Sweeps::default(),
         generating: Troubles::default(),
         deciding: Troubles::default(),
     })

@@ -13,10 +13,12 @@
 //!  kept       what a promotion replaces of these copies, until it has ended
 //!  service    apex, `-primary` and `-canary` Services
 //!  autoscaler `<hpa>-primary`
+//!  disruption `<pdb>-primary`
 //! ```
 
 pub mod autoscaler;
 pub mod config;
+pub mod disruption;
 pub mod generated;
 pub mod kept;
 pub mod placement;

@@ -9,11 +9,13 @@ mod apply;
 mod ask;
 mod configs;
 mod contest;
+mod disruption;
 mod ensure;
 mod foreign;
 mod generated;
 mod kept;
 mod marks;
+mod others;
 mod owned;
 mod policy;
 mod ports;
@@ -23,6 +25,7 @@ mod record;
 mod repairs;
 mod say;
 mod status;
+mod sweep;
 mod takeover;
 mod trouble;
 
@@ -53,11 +56,13 @@ use trouble::Failure;
 
 pub use configs::Checksums;
 pub use contest::Contest;
+pub use disruption::Refused;
 pub use owned::Answered;
 pub use policy::Places;
 pub use ports::Waits;
 pub use repairs::Repairs;
 pub(crate) use status::difference;
+pub use sweep::Sweeps;
 pub use trouble::Troubles;
 
 /// What is missing is looked for again after it, where no watch tells.
@@ -83,7 +88,9 @@ pub struct Context {
     pub repairs: Repairs,
     pub answered: Answered,
     pub waits: Waits,
+    pub refused: Refused,
     pub places: Places,
+    pub sweeps: Sweeps,
     /// Writes of what must exist that fail.
     pub generating: Troubles,
     /// Writes of what was decided that fail.
@@ -183,11 +190,18 @@ impl Context {
         facts.serving.contested = self.repairs.contested(key, self.clock.now());
         let mut plan = self.decided(&world, &mut facts).await;
         self.note_selector(&world, prepared.warnings, &mut plan);
+        self.note_others(&world, &mut plan);
+        self.note_disruption(&world, &mut plan);
         self.note_autoscalers(&world, &mut plan);
         self.note_names(&world, &mut plan);
         let next = self.carry_out(key, &world, &configs, plan).await?;
         // Most of what is missing is watched; what is not (rights, a metric server) is tried again.
-        let again = (!world.problems.is_empty()).then(|| LOOK_AGAIN.min(prepared.again));
+        let missing = !world.problems.is_empty();
+        let again = if missing {
+            Some(LOOK_AGAIN.min(prepared.again))
+        } else {
+            Some(prepared.again).filter(|again| *again < Duration::MAX)
+        };
         Ok(match (next, again) {
             (Next::Wait(at), Some(again)) => {
                 let again = self.clock.after(again);

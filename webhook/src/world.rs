@@ -11,13 +11,14 @@ use canary_core::release::{
     Answers, Facts, Governance, Problem, Routes, Serving, Settings, Wish, Workload,
 };
 use canary_core::selector::{Selector, Trouble};
-use canary_core::{names, request};
+use canary_core::{names, request, size};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::api::Kind;
 use crate::cache::Key;
-use crate::caches::Caches;
+use crate::caches::{Caches, label_key};
+use crate::others::OtherServices;
 use crate::router::{Live, RouteError, Router, router};
 use crate::target::autoscaler::{self, Choice};
 use crate::target::config::ConfigRef;
@@ -32,6 +33,7 @@ pub struct Options {
     pub selector_labels: Vec<String>,
     pub label_prefixes: Vec<String>,
     pub config_tracking: bool,
+    pub other_services: OtherServices,
     pub min_interval: std::time::Duration,
     pub drain: std::time::Duration,
 }
@@ -93,6 +95,15 @@ pub fn interests(canary: &Canary, target: Option<&Deployment>) -> HashSet<(Kind,
     ] {
         set.insert((Kind::Service, key(&service)));
         set.insert((Kind::EndpointSlice, key(&service)));
+    }
+    set.insert((Kind::Disruption, key("")));
+    for (name, value) in target.iter().flat_map(|target| &target.pod_labels) {
+        let namespace = canary.namespace_name();
+        let of_target = label_key(namespace, (name, value));
+        let of_primary = label_key(namespace, (name, &names::primary_value(value)));
+        set.insert((Kind::Service, of_target.clone()));
+        set.insert((Kind::Disruption, of_target));
+        set.insert((Kind::Disruption, of_primary));
     }
     if let Some(reference) = &canary.spec.autoscaler_ref {
         set.insert((Kind::Autoscaler, key(&reference.name)));
@@ -193,6 +204,13 @@ impl World {
             world.problems.push(problem);
         }
         world
+    }
+
+    /// Another target was adopted, and no release keeps it in force: what is there was made for that one.
+    pub fn is_retargeted(&self) -> bool {
+        let status = self.canary.status.as_ref();
+        let adopted = status.and_then(|status| status.in_force.as_ref());
+        adopted.is_some_and(|names| names.target != self.canary.target_name())
     }
 
     /// Nothing is generated for a Canary that is refused.
@@ -328,6 +346,7 @@ impl World {
             images: target.images.clone(),
             labels: target.match_labels.clone(),
             replicas_manager: target.replicas_manager.clone(),
+            wanted: size::wanted(target.replicas, target.wish).filter(|_| self.sizes_itself()),
             changed_by: target
                 .triggered
                 .as_ref()
@@ -349,6 +368,7 @@ impl World {
             images: primary.images.clone(),
             labels: primary.match_labels.clone(),
             replicas_manager: primary.replicas_manager.clone(),
+            wanted: None,
             changed_by: None,
             break_glass: None,
         }
@@ -358,18 +378,33 @@ impl World {
     pub fn scale_primary_to(&self) -> i32 {
         match &self.autoscaler {
             Some(autoscaler) if self.target.replicas == 0 => autoscaler::min_replicas(autoscaler),
-            _ => self.target.replicas.max(1),
+            Some(_) => self.target.replicas,
+            None => {
+                let target = &self.target;
+                size::of_new_primary(target.replicas, target.wish, target.remembered)
+            }
         }
     }
 
+    /// Nothing else says how many pods the primary has.
+    pub const fn sizes_itself(&self) -> bool {
+        self.autoscaler.is_none()
+            && !self.autoscaler_missing
+            && self.ambiguous_autoscalers.is_empty()
+    }
+
     fn scale_up_to(&self) -> i32 {
-        if self.target.replicas > 0 {
-            return self.target.replicas;
-        }
-        match (&self.autoscaler, &self.primary) {
-            (Some(autoscaler), _) => autoscaler::min_replicas(autoscaler),
-            (None, Some(primary)) => primary.replicas.max(1),
-            (None, None) => 1,
+        let target = &self.target;
+        let status = self.canary.status.as_ref();
+        let release = status.and_then(|status| status.release.as_ref());
+        let wanted = release
+            .filter(|release| release.revision == target.revision)
+            .and_then(|release| release.replicas);
+        let primary = self.primary.as_ref().map(|primary| primary.replicas);
+        match &self.autoscaler {
+            Some(autoscaler) if target.replicas == 0 => autoscaler::min_replicas(autoscaler),
+            Some(_) => target.replicas,
+            None => size::of_canary(target.replicas, target.wish, wanted, primary),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::release::holds;
 use crate::release::plan::Action;
 use crate::release::weights::Routes;
 use crate::release::{metrics, promotion, stranded, strategy};
-use crate::status::Outcome;
+use crate::status::{Outcome, Release};
 
 pub fn progressing(d: &mut Draft<'_>) -> Result<(), Question> {
     if let Some(outcome) = d.release().outcome {
@@ -55,7 +55,7 @@ pub fn progressing(d: &mut Draft<'_>) -> Result<(), Question> {
     if keep_traffic_on_ready_pods(d) {
         return Ok(());
     }
-    if d.target().replicas == 0 {
+    if d.target().replicas == 0 || is_default_sized(d) {
         // Somebody scaled it away: a release without pods proves nothing.
         if !d.is_hindered() {
             d.act(Action::Scale(d.facts.scale_up_to));
@@ -70,6 +70,13 @@ pub fn progressing(d: &mut Draft<'_>) -> Result<(), Question> {
     } else {
         checks(d)
     }
+}
+
+/// Before anybody is sent to it: its `replicas` were left out of a manifest, and a 1 was filled in.
+fn is_default_sized(d: &Draft<'_>) -> bool {
+    let begun = |release: &Release| release.step_since.is_some() || release.paused.is_some();
+    let begun = d.status.release.as_ref().is_some_and(begun);
+    !begun && !d.is_hindered() && d.target().replicas < d.facts.scale_up_to
 }
 
 /// Metrics measure the canary by the addresses that it had within their window.

@@ -9,7 +9,7 @@ use crate::release::facts::Question;
 use crate::release::holds::{self, Hold};
 use crate::release::plan::Action;
 use crate::release::weights::Routes;
-use crate::release::{drift, gates, in_force, promotion, providers, stranded};
+use crate::release::{drift, gates, in_force, initialize, promotion, providers, stranded};
 use crate::revision::changed_images;
 use crate::status::{AfterDrain, ImageChange, Outcome, Phase, Release};
 
@@ -25,6 +25,9 @@ pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
     }
     if d.is_hindered() {
         promotion::go_back_late(d);
+        return Ok(());
+    }
+    if initialize::another_target(d)? {
         return Ok(());
     }
     d.observe_generation();
@@ -71,7 +74,10 @@ pub fn start(d: &mut Draft<'_>) -> Result<(), Question> {
 
 /// The failed revision once more, as a release of its own.
 pub fn retry(d: &mut Draft<'_>) -> Result<(), Question> {
+    // The target was scaled away since: what somebody wanted is not in it any more.
+    let wanted = d.release().replicas;
     open_release(d);
+    d.release().replicas = wanted;
     d.pass(RETRIED);
     through_the_gates(d)
 }

@@ -20,6 +20,10 @@ pub const DRIFT: &str = "Drift";
 pub const HELD: &str = "Held";
 /// True while Services of the Canary select pods that are not the application's, or might.
 pub const SELECTOR: &str = "SharedSelector";
+/// True while other Services of the target have no pods, because it is at rest.
+pub const OTHERS: &str = "OtherServices";
+/// True while the primary's pods have no disruption budget although the target's have.
+pub const UNCOVERED: &str = "PrimaryUncovered";
 /// True from a check that did not pass, or a metric server that did not answer, until one does: why,
 /// in the words of the Event.
 pub const HALTED: &str = "Halted";

@@ -30,7 +30,7 @@ pub struct Facts {
     pub serving: Serving,
     /// `configmap/<name>` or `secret/<name>` that the target refers to → checksum of its data.
     pub configs: BTreeMap<String, String>,
-    /// Replicas that the target is started with.
+    /// Replicas that a release starts its canary with, and raises a default to.
     pub scale_up_to: i32,
     pub request: Option<Wish>,
     pub policy: Governance,
@@ -71,6 +71,8 @@ pub struct Workload {
     pub labels: BTreeMap<String, String>,
     /// Field manager that owns `spec.replicas`.
     pub replicas_manager: String,
+    /// Of the target: the size that somebody wants it to have.
+    pub wanted: Option<i32>,
     /// Who admission saw changing the template to `revision`.
     pub changed_by: Option<String>,
     /// Of the target: its break-glass annotation.

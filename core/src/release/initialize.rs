@@ -12,8 +12,8 @@ use crate::release::conditions::{self, BASELINE_REPLACED};
 use crate::release::draft::Draft;
 use crate::release::facts::{Question, Readiness};
 use crate::release::plan::Action;
-use crate::release::providers;
-use crate::status::{AfterDrain, Phase};
+use crate::release::{in_force, providers};
+use crate::status::{AfterDrain, CanaryStatus, Phase};
 
 /// First sight: the template as it stands is the baseline.
 pub fn adopt(d: &mut Draft<'_>) -> Result<(), Question> {
@@ -23,8 +23,28 @@ pub fn adopt(d: &mut Draft<'_>) -> Result<(), Question> {
     Ok(())
 }
 
+/// The spec names another target than the one that was adopted: it is adopted in its place. Whoever is
+/// served now goes on being served by the old primary until the new one is ready.
+pub fn another_target(d: &mut Draft<'_>) -> Result<bool, Question> {
+    let adopted = d.status.in_force.as_ref().map(|names| &names.target);
+    if adopted.is_none_or(|adopted| adopted == d.canary.target_name()) {
+        return Ok(false);
+    }
+    d.status = CanaryStatus {
+        events: d.status.events.clone(),
+        history: d.status.history.clone(),
+        last_request: d.status.last_request.clone(),
+        release: d.status.release.clone(),
+        conditions: d.status.conditions.clone(),
+        ..CanaryStatus::default()
+    };
+    adopt(d)?;
+    Ok(true)
+}
+
 fn baseline(d: &mut Draft<'_>) {
     let revision = d.target().revision.clone();
+    d.status.in_force = Some(in_force::of(d.canary, &d.target().labels));
     d.act(Action::Record(revision.clone()));
     d.status.last_applied_spec = Some(revision.clone());
     d.status.last_promoted_spec = Some(revision);

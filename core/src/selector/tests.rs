@@ -137,3 +137,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_label_selector_finds_pods_as_kubernetes_does() {
+    let pods = labels([("app", "web"), ("tier", "front")]);
+    let expression = |key: &str, operator: &str, values: &[&str]| {
+        serde_json::json!({ "matchExpressions": [
+            { "key": key, "operator": operator, "values": values },
+        ] })
+    };
+    for (selector, found) in [
+        (serde_json::json!({}), true),
+        (serde_json::json!(null), false),
+        (serde_json::json!({ "matchLabels": { "app": "web" } }), true),
+        (
+            serde_json::json!({ "matchLabels": { "app": "api" } }),
+            false,
+        ),
+        (expression("app", "In", &["api", "web"]), true),
+        (expression("app", "In", &["api"]), false),
+        (expression("track", "In", &["a"]), false),
+        (expression("app", "NotIn", &["web"]), false),
+        (expression("track", "NotIn", &["a"]), true),
+        (expression("app", "Exists", &[]), true),
+        (expression("track", "Exists", &[]), false),
+        (expression("track", "DoesNotExist", &[]), true),
+        (expression("app", "Unheard", &[]), false),
+    ] {
+        assert_eq!(matches(&selector, &pods), found, "{selector}");
+    }
+}

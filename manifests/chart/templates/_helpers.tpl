@@ -63,6 +63,9 @@ namespace and account and with its labels. The templates change what values say,
 {{- if not .Values.policies.enabled -}}
 {{- $args = append $args "--policies=off" -}}
 {{- end -}}
+{{- if ne .Values.otherServices "hold" -}}
+{{- $args = append $args (printf "--other-services=%s" .Values.otherServices) -}}
+{{- end -}}
 {{- with .Values.eventWebhook -}}
 {{- $args = append $args (printf "--event-webhook=%s" .) -}}
 {{- end -}}

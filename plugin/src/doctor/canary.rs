@@ -7,6 +7,7 @@ use canary_core::validate::validate;
 use serde_json::Value;
 
 use super::Check;
+use crate::beside::Sides;
 
 /// Whether it can be run, and whether the controller is content with it.
 pub fn canary(canary: &Canary, provider: &str) -> Vec<Check> {
@@ -25,7 +26,15 @@ pub fn canary(canary: &Canary, provider: &str) -> Vec<Check> {
         let said = format!("{}: {}", condition.reason, condition.message);
         match (condition.type_.as_str(), condition.status.as_str()) {
             ("Ready", "False") => checks.push(Check::fail(name, said)),
-            ("Drift" | "Contested" | "Held" | conditions::SELECTOR, "True") => {
+            (
+                "Drift"
+                | "Contested"
+                | "Held"
+                | conditions::SELECTOR
+                | conditions::OTHERS
+                | conditions::UNCOVERED,
+                "True",
+            ) => {
                 checks.push(Check::warn(name, format!("{}: {said}", condition.type_)));
             }
             _ => {}
@@ -152,6 +161,18 @@ pub fn service(canary: &Canary, live: Option<&Value>) -> Check {
         )
         .hint("correct spec.service.port")
     }
+}
+
+/// What else finds the target's pods, and not the primary's.
+pub fn beside(sides: &Sides<'_>, kind: &str, live: Vec<Value>) -> Vec<Check> {
+    let troubles = live.into_iter().flat_map(|mut object| {
+        // Of a listed object the kind is not repeated.
+        object["kind"] = Value::from(kind);
+        sides.trouble(&object)
+    });
+    troubles
+        .map(|trouble| Check::warn("beside", trouble.message).hint(trouble.hint))
+        .collect()
 }
 
 /// The autoscalers of the target.

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::rules::typed;
 use super::{Check, Finding, Manifest, Severity};
+use crate::beside::{KINDS, Sides, Trouble};
 
 const FLAGGER: &str = "flagger.app";
 
@@ -40,6 +41,7 @@ pub fn check(all: &[Manifest]) -> Vec<Finding> {
             around.service();
             around.metrics();
             around.alerts();
+            around.beside();
             found.append(&mut around.found);
         }
     }
@@ -281,6 +283,42 @@ impl<'a> Around<'a> {
             let message = format!("MetricTemplate {}: {error}", template.name());
             let path = format!("spec.analysis.metrics[{index}].templateVariables");
             self.say(self.manifest, Severity::Error, &path, message);
+        }
+    }
+
+    /// What finds the target's pods, and will not find the primary's.
+    fn beside(&mut self) {
+        let target = self.all.iter().find(|it| {
+            it.is("apps", "Deployment")
+                && it.name() == self.canary.target_name()
+                && together(it.namespace(), self.manifest.namespace())
+        });
+        let Some(target) = target else { return };
+        let namespace = self.manifest.namespace().to_owned();
+        let mut found = Vec::new();
+        if let Some(sides) = Sides::of(&self.canary, target.value(), None) {
+            for manifest in self.all {
+                let looked_at = KINDS
+                    .iter()
+                    .any(|(group, _, kind)| manifest.is(group, kind))
+                    || manifest.is("", "Service");
+                if looked_at && together(manifest.namespace(), &namespace) {
+                    let troubles = sides.trouble(manifest.value());
+                    found.extend(troubles.into_iter().map(|trouble| (manifest, trouble)));
+                }
+            }
+        }
+        for (
+            manifest,
+            Trouble {
+                path,
+                message,
+                hint,
+            },
+        ) in found
+        {
+            let message = format!("{message}: {hint}");
+            self.say(manifest, Severity::Warning, path, message);
         }
     }
 

@@ -246,6 +246,42 @@ fn a_service_is_asked_for_the_port_and_two_canaries_for_their_target() {
 }
 
 #[test]
+fn what_finds_the_targets_pods_alone_is_named_with_what_to_add() {
+    let selecting = GOOD.replacen(
+        "spec:\n  template:\n    spec:",
+        "spec:\n  selector: {matchLabels: {app: podinfo}}\n  template:\n    metadata: {labels: {app: podinfo}}\n    spec:",
+        1,
+    );
+    let others = "---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: allow, namespace: test}
+spec: {podSelector: {matchLabels: {app: podinfo}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: podinfo-grpc, namespace: test}
+spec: {selector: {app: podinfo}, ports: [{port: 9999}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: elsewhere, namespace: prod}
+spec: {podSelector: {matchLabels: {app: podinfo}}}
+";
+    let found = said(&format!("{selecting}{others}"));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].contains("NetworkPolicy allow is for the pods of podinfo and not those of podinfo-primary: select both"),
+        "{found:#?}"
+    );
+    assert!(
+        found[1].contains("Service podinfo-grpc leads to the pods of podinfo alone")
+            && found[1].contains("kubectl-canary.dev/follow=primary"),
+        "{found:#?}"
+    );
+}
+
+#[test]
 fn a_policy_is_read_as_the_server_reads_it() {
     let policy = "\
 apiVersion: policy.kubectl-canary.dev/v1alpha1

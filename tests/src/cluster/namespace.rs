@@ -38,6 +38,7 @@ pub fn group_of(resource: &str) -> &'static str {
         "canaries" | "metrictemplates" | "alertproviders" => "apis/flagger.app/v1beta1",
         "apisixroutes" => "apis/apisix.apache.org/v2",
         "horizontalpodautoscalers" => "apis/autoscaling/v2",
+        "poddisruptionbudgets" => "apis/policy/v1",
         "endpointslices" => "apis/discovery.k8s.io/v1",
         "roles" | "rolebindings" => "apis/rbac.authorization.k8s.io/v1",
         _ => "api/v1",

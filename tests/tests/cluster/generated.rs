@@ -18,12 +18,13 @@ const MARK: &str = "kubectl-canary.dev/generated";
 const BY: &str = "kubectl-canary.dev/triggered-by";
 
 /// Resources of which a Canary generates some.
-const RESOURCES: [&str; 7] = [
+const RESOURCES: [&str; 8] = [
     "deployments",
     "services",
     "configmaps",
     "secrets",
     "horizontalpodautoscalers",
+    "poddisruptionbudgets",
     "apisixroutes",
     "controllerrevisions",
 ];
@@ -48,6 +49,10 @@ async fn of_every_kind(test: &Namespace<'_>) -> Result<()> {
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "b"}}),
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"}, "data": {"a": "Yg=="}}),
         autoscaler,
+        json!({
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "podinfo"},
+            "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "podinfo"}}},
+        }),
         target,
         route(),
         test.canary(),

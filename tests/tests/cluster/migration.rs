@@ -8,6 +8,9 @@ mod back;
 #[path = "migration/labels.rs"]
 mod labels;
 
+#[path = "migration/others.rs"]
+mod others;
+
 use anyhow::{Context, Result};
 use canary_tests::clock::eventually;
 use canary_tests::cluster::{BOB, LIMIT, Namespace, QUICK, Recorder, install};

@@ -70,6 +70,10 @@ impl View for World {
         (!accepts && canary.target_name() == "shared").then(|| "it is shared".to_owned())
     }
 
+    fn other_services(&self, _namespace: &str, canary: &Canary) -> Option<String> {
+        (canary.target_name() == "served").then(|| "another Service leads to it".to_owned())
+    }
+
     fn now(&self) -> Timestamp {
         NOW.parse().unwrap()
     }

@@ -43,6 +43,8 @@ struct World {
     policies: Vec<Arc<Stated>>,
     /// Why nobody may adopt yet.
     shared: Option<String>,
+    /// What is to be said of other Services.
+    stranded: Option<String>,
     /// Labels that a Service selects.
     served: Option<Labels>,
     synced: bool,
@@ -86,6 +88,10 @@ impl View for World {
 
     fn shared_selector(&self, _namespace: &str, _canary: &Canary) -> Option<String> {
         self.shared.clone()
+    }
+
+    fn other_services(&self, _namespace: &str, _canary: &Canary) -> Option<String> {
+        self.stranded.clone()
     }
 
     fn now(&self) -> Timestamp {

@@ -36,6 +36,19 @@ fn on_canary(request: &Request, view: &dyn View, config: &Config) -> Answer {
         return on_delete(request);
     }
     refuse_new(request, |object| violations(object, request, view, config))
+        .warn(other_services(request, view))
+}
+
+/// Its adoption waits for them, or takes their pods away.
+fn other_services(request: &Request, view: &dyn View) -> Option<String> {
+    let new = request.object.as_ref()?;
+    if new.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let canary: Canary = new.clone().try_parse().ok()?;
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let text = view.other_services(namespace, &canary)?;
+    Some(sentence::fit(&text))
 }
 
 fn on_template(request: &Request) -> Answer {

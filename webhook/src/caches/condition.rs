@@ -140,7 +140,7 @@ impl Caches {
         );
         let long = now.saturating_sub(since) > RELIED_ON;
         let hopeless = error.is_forbidden() || long;
-        standing.given_up |= of_policies(kind) && !standing.filled && hopeless;
+        standing.given_up |= is_dispensable(kind) && !standing.filled && hopeless;
         standing.trouble = Some(Trouble { since, code, why });
     }
 
@@ -220,6 +220,11 @@ impl Inner {
         found.sort_unstable();
         found
     }
+}
+
+/// All else goes on without it.
+const fn is_dispensable(kind: Kind) -> bool {
+    of_policies(kind) || matches!(kind, Kind::Disruption)
 }
 
 /// What tells which policies there are, and for whom.

@@ -19,12 +19,13 @@ use crate::caches::condition::of_policies;
 use crate::clock::Clock;
 use crate::watch::{Seen, Source};
 
-const WATCHED: [Kind; 9] = [
+const WATCHED: [Kind; 10] = [
     Kind::Canary,
     Kind::Deployment,
     Kind::Service,
     Kind::EndpointSlice,
     Kind::Autoscaler,
+    Kind::Disruption,
     Kind::Route,
     Kind::MetricTemplate,
     Kind::Definition,

@@ -18,6 +18,7 @@ use crate::clock::{Clock, Cpu};
 use crate::foreign;
 use crate::health::Health;
 use crate::lease::Fence;
+use crate::others;
 use crate::rights::ApiRights;
 use crate::tls::{
     CertificateMetrics, Follower, Keeper, Kept, Limits, Lives, Place, SECRET, Served,
@@ -228,6 +229,12 @@ impl View for CacheView {
         let mut canary = canary.clone();
         canary.metadata.namespace = Some(namespace.to_owned());
         foreign::refusal(&canary, &self.selector_labels, &self.caches)
+    }
+
+    fn other_services(&self, namespace: &str, canary: &Canary) -> Option<String> {
+        let mut canary = canary.clone();
+        canary.metadata.namespace = Some(namespace.to_owned());
+        others::warning(&canary, &self.selector_labels, &self.caches)
     }
 
     fn now(&self) -> Timestamp {

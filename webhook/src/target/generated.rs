@@ -44,6 +44,11 @@ pub fn is_marked(object: &Value) -> bool {
     mark_of(object).is_some()
 }
 
+/// Names any Canary as an owner, whoever wrote that.
+pub fn has_canary(object: &Value) -> bool {
+    owners(object).iter().any(|owner| owner["kind"] == "Canary")
+}
+
 /// Names this Canary as an owner, whoever wrote that. Good enough to write to an object of a generated name
 /// (it is what Flagger left, or an older version of us), and for nothing else.
 pub fn names_as_owner(object: &Value, canary: &Canary) -> bool {
@@ -136,7 +141,8 @@ fn owners(object: &Value) -> &[Value] {
     owners.map(Vec::as_slice).unwrap_or_default()
 }
 
-fn mark_of(object: &Value) -> Option<&str> {
+/// The mark of the Canary that generated it.
+pub fn mark_of(object: &Value) -> Option<&str> {
     object.pointer("/metadata/labels")?.get(GENERATED)?.as_str()
 }
 
@@ -148,7 +154,7 @@ fn put_mark(object: &mut Value, canary: &Canary) {
     metadata["labels"][GENERATED] = json!(uid(canary));
 }
 
-fn uid(canary: &Canary) -> &str {
+pub fn uid(canary: &Canary) -> &str {
     canary.metadata.uid.as_deref().unwrap_or_default()
 }
 

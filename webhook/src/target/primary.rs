@@ -131,15 +131,12 @@ fn fill(object: &mut Value, parts: &Parts<'_>) {
     }
     object["metadata"]["labels"] = Value::Object(labels);
     object["metadata"]["annotations"] = Value::Object(annotations);
-    for field in ROLLOUT_FIELDS {
-        // What the target lost, the primary loses.
-        match (
-            parts.target["spec"].get(field),
-            object["spec"].as_object_mut(),
-        ) {
-            (Some(value), Some(spec)) => drop(spec.insert(field.to_owned(), value.clone())),
-            (None, Some(spec)) => drop(spec.remove(field)),
-            (_, None) => {}
+    // What the target lost, the primary loses.
+    if let Some(spec) = object["spec"].as_object_mut() {
+        for field in ROLLOUT_FIELDS {
+            spec.remove(field);
+            let value = parts.target["spec"].get(field);
+            spec.extend(value.map(|value| (field.to_owned(), value.clone())));
         }
     }
     object["spec"]["strategy"] = strategy(&parts.target["spec"]["strategy"]);

@@ -121,7 +121,6 @@ fn service_ports(canary: &Canary, discovered: &[Port]) -> Vec<Value> {
 /// A user's own apex Service, taken over: its selector becomes the primary's, a port that it lacks is
 /// added, and what it was before is kept to be put back one day. None if it is so already.
 pub fn takeover_patch(live: &Value, desired: &Value) -> Option<Value> {
-    let version = &live["metadata"]["resourceVersion"];
     let ports = with_missing_ports(&live["spec"]["ports"], &desired["spec"]["ports"]);
     let same_ports = ports.as_ref() == live["spec"]["ports"].as_array();
     if live["spec"]["selector"] == desired["spec"]["selector"] && same_ports {
@@ -135,17 +134,46 @@ pub fn takeover_patch(live: &Value, desired: &Value) -> Option<Value> {
     if let Some(ports) = ports {
         spec.insert("ports".to_owned(), json!(ports));
     }
-    let mut metadata = json!({ "resourceVersion": version });
-    if live
-        .pointer("/metadata/annotations")
-        .and_then(|all| all.get(names::ORIGINAL_SERVICE))
-        .is_none()
-    {
-        let original =
-            json!({ "selector": live["spec"]["selector"], "ports": live["spec"]["ports"] });
-        metadata["annotations"] = json!({ names::ORIGINAL_SERVICE: original.to_string() });
+    let original = json!({ "selector": live["spec"]["selector"], "ports": live["spec"]["ports"] });
+    Some(json!({ "metadata": remembering(live, original), "spec": spec }))
+}
+
+/// Another Service of the user's, which is to follow the primary: its selector becomes the primary's, and its
+/// ports are its own. None if it is so already.
+pub fn follow_patch(live: &Value, selector: &Labels) -> Option<Value> {
+    let wanted = json!(selector);
+    (live["spec"]["selector"] != wanted).then(|| {
+        let original = json!({ "selector": live["spec"]["selector"] });
+        json!({
+            "metadata": remembering(live, original),
+            "spec": { "selector": replaced(&live["spec"]["selector"], &wanted) },
+        })
+    })
+}
+
+/// Metadata of a Service that is taken over: what it was, and that Flux and Helm are to leave it alone.
+fn remembering(live: &Value, mut original: Value) -> Value {
+    let mut metadata = json!({ "resourceVersion": live["metadata"]["resourceVersion"] });
+    if is_taken_over(live) {
+        return metadata;
     }
-    Some(json!({ "metadata": metadata, "spec": spec }))
+    let mut annotations = Map::new();
+    let mut before = Map::new();
+    for (key, value) in [names::FLUX_RECONCILE, names::FLUX_DRIFT_DETECTION] {
+        before.insert(key.to_owned(), live["metadata"]["annotations"][key].clone());
+        annotations.insert(key.to_owned(), json!(value));
+    }
+    original["annotations"] = Value::Object(before);
+    let original = json!(original.to_string());
+    annotations.insert(names::ORIGINAL_SERVICE.to_owned(), original);
+    metadata["annotations"] = Value::Object(annotations);
+    metadata
+}
+
+/// A Service of the user's that was pointed at the primary, and remembers what it was.
+pub fn is_taken_over(live: &Value) -> bool {
+    let annotations = live.pointer("/metadata/annotations");
+    annotations.is_some_and(|all| all.get(names::ORIGINAL_SERVICE).is_some())
 }
 
 /// A merge patch replaces a map only if it names what is to go.
@@ -187,9 +215,8 @@ fn with_missing_ports(live: &Value, desired: &Value) -> Option<Vec<Value>> {
 /// Canary's own spec asks for (another port), or more or fewer labels of the primary's pods, is no such
 /// change.
 pub fn was_pointed_elsewhere(live: &Value, selector: &Selector, canary: &Canary) -> bool {
-    let annotations = live.pointer("/metadata/annotations");
-    let adopted = annotations.is_some_and(|all| all.get(names::ORIGINAL_SERVICE).is_some());
-    (adopted || generated::is_generated(live, canary)) && !leads_to_primary(live, selector)
+    (is_taken_over(live) || generated::is_generated(live, canary))
+        && !leads_to_primary(live, selector)
 }
 
 /// Whether a Service sends requests to the primary, and to nobody else.
@@ -197,40 +224,53 @@ pub fn leads_to_primary(live: &Value, selector: &Selector) -> bool {
     selector.is_of_primary(&strings(live.pointer("/spec/selector")))
 }
 
-/// Puts an adopted Service back as it was.
-pub fn restore_patch(live: &Value) -> Option<Value> {
+/// Puts a Service of the user's back as it was.
+fn restore_patch(live: &Value) -> Option<Value> {
     let original = live
         .pointer("/metadata/annotations")?
         .get(names::ORIGINAL_SERVICE)?
         .as_str()?;
     let original: Value = serde_json::from_str(original).ok()?;
-    Some(json!({
+    // An older version did not touch them, and says nothing of them.
+    let mut annotations = original["annotations"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+    annotations.insert(names::ORIGINAL_SERVICE.to_owned(), Value::Null);
+    let mut patch = json!({
         "metadata": {
             "resourceVersion": live["metadata"]["resourceVersion"],
-            "annotations": { names::ORIGINAL_SERVICE: null },
+            "annotations": annotations,
         },
-        "spec": {
-            "selector": replaced(&live["spec"]["selector"], &original["selector"]),
-            "ports": original["ports"],
-        },
-    }))
+        "spec": { "selector": replaced(&live["spec"]["selector"], &original["selector"]) },
+    });
+    if original["ports"].is_array() {
+        patch["spec"]["ports"] = original["ports"].clone();
+    }
+    Some(patch)
 }
 
-/// The apex Service goes back to the target's pods, which have these labels, before the Canary goes. What
-/// it was before is no way back if the target has other labels since. None if it is back already.
+/// Gives a Service of the user's back. What it was before is no way back if the target's pods, which have
+/// these labels, have others since. None if it was not taken over.
+pub fn give_back_patch(live: &Value, selector: &Selector, pods: &Labels) -> Option<Value> {
+    let mut patch = restore_patch(live)?;
+    let mut restored = strings(patch.pointer("/spec/selector"));
+    restored.retain(|key, _| !patch["spec"]["selector"][key].is_null());
+    if !restored.is_empty() && !selects(&restored, pods) {
+        patch["spec"]["selector"] = replaced(&live["spec"]["selector"], &json!(selector.target()));
+    }
+    Some(patch)
+}
+
+/// The apex Service goes back to the target's pods, which have these labels, before the Canary goes. None
+/// if it is back already.
 pub fn release_patch(
     live: &Value,
     canary: &Canary,
     selector: &Selector,
     pods: &Labels,
 ) -> Option<Value> {
-    if let Some(mut patch) = restore_patch(live) {
-        let mut restored = strings(patch.pointer("/spec/selector"));
-        restored.retain(|key, _| !patch["spec"]["selector"][key].is_null());
-        if !restored.is_empty() && !selects(&restored, pods) {
-            patch["spec"]["selector"] =
-                replaced(&live["spec"]["selector"], &json!(selector.target()));
-        }
+    if let Some(patch) = give_back_patch(live, selector, pods) {
         return Some(patch);
     }
     let ours = generated::names_as_owner(live, canary);

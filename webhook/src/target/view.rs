@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use canary_core::names;
 use canary_core::release::readiness::Counts;
+use canary_core::size::{self, Owner, Wish};
 use canary_core::{revision, selector};
 use serde_json::Value;
 
@@ -29,6 +30,10 @@ pub struct Deployment {
     pub seen: Option<String>,
     pub replicas: i32,
     pub replicas_manager: String,
+    /// Whose number `replicas` is.
+    pub wish: Wish,
+    /// Pods that the primary had when that was noted last.
+    pub remembered: Option<i32>,
     pub strategy: String,
     /// The labels that it selects by.
     pub match_labels: BTreeMap<String, String>,
@@ -87,6 +92,10 @@ impl Deployment {
             triggered: annotation(names::TRIGGERED_REVISION).zip(annotation(names::TRIGGERED_BY)),
             replicas: number(object, "/spec/replicas").unwrap_or(1),
             replicas_manager: replicas_manager(object),
+            wish: wish(object),
+            remembered: annotation(names::SIZE)
+                .and_then(|text| text.parse().ok())
+                .filter(|size| *size > 0),
             strategy: text("/spec/strategy/type"),
             match_labels: selector::labels_of(object.pointer("/spec/selector")),
             pod_labels: strings(template.pointer("/metadata/labels")),
@@ -172,15 +181,40 @@ fn counts(object: &Value) -> Counts {
     }
 }
 
-/// The newest field manager that owns `spec.replicas`.
-fn replicas_manager(object: &Value) -> String {
+/// Entries of the managed fields that own `spec.replicas`.
+fn owners_of_replicas(object: &Value) -> impl Iterator<Item = &Value> {
     let entries = object
         .pointer("/metadata/managedFields")
         .and_then(Value::as_array);
-    entries
-        .into_iter()
-        .flatten()
-        .filter(|entry| entry.pointer("/fieldsV1/f:spec/f:replicas").is_some())
+    let owns = |entry: &&Value| entry.pointer("/fieldsV1/f:spec/f:replicas").is_some();
+    entries.into_iter().flatten().filter(owns)
+}
+
+fn wish(object: &Value) -> Wish {
+    let owners: Vec<Owner<'_>> = owners_of_replicas(object)
+        .map(|entry| Owner {
+            manager: entry["manager"].as_str().unwrap_or_default(),
+            applied: entry["operation"] == "Apply",
+            scaled: entry["subresource"] == "scale",
+        })
+        .collect();
+    let replicas = number(object, "/spec/replicas").unwrap_or(1);
+    // Read only where it decides.
+    let declared = (replicas == 1).then(|| declared_replicas(object)).flatten();
+    size::wish(replicas, &owners, declared)
+}
+
+/// What `kubectl apply` noted that the manifest says.
+fn declared_replicas(object: &Value) -> Option<i32> {
+    let annotations = object.pointer("/metadata/annotations")?;
+    let noted = annotations.get("kubectl.kubernetes.io/last-applied-configuration")?;
+    let noted: Value = serde_json::from_str(noted.as_str()?).ok()?;
+    number(&noted, "/spec/replicas")
+}
+
+/// The newest field manager that owns `spec.replicas`.
+fn replicas_manager(object: &Value) -> String {
+    owners_of_replicas(object)
         .max_by_key(|entry| entry["time"].as_str().unwrap_or_default().to_owned())
         .and_then(|entry| entry["manager"].as_str())
         .unwrap_or_default()
@@ -315,6 +349,38 @@ mod tests {
         );
         assert!(view.counts.deadline_exceeded && view.managed);
         assert_eq!(view.images["podinfod"], "podinfo:6.0.0");
+    }
+
+    #[test]
+    fn a_default_of_a_manifest_that_was_applied_is_no_wish() {
+        let created = |noted: &str| {
+            let mut object = deployment();
+            object["spec"]["replicas"] = json!(1);
+            object["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] =
+                json!(noted);
+            Deployment::from_raw(&object).wish
+        };
+        assert_eq!(created("{\"spec\":{}}"), Wish::Default);
+        assert_eq!(created("{\"spec\":{\"replicas\":1}}"), Wish::Somebody);
+        assert_eq!(created("no json"), Wish::Default);
+        assert_eq!(
+            Deployment::from_raw(&deployment()).wish,
+            Wish::Somebody,
+            "2 is no default"
+        );
+    }
+
+    #[test]
+    fn a_size_that_is_none_is_not_remembered() {
+        let remembered = |size: &str| {
+            let mut object = deployment();
+            object["metadata"]["annotations"][names::SIZE] = json!(size);
+            Deployment::from_raw(&object).remembered
+        };
+        assert_eq!(remembered("4"), Some(4));
+        for size in ["0", "-1", "many", "99999999999"] {
+            assert_eq!(remembered(size), None, "{size}");
+        }
     }
 
     #[test]

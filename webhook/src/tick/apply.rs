@@ -16,7 +16,7 @@ use crate::target::generated::names_as_owner;
 use crate::target::service::{self, Side};
 use crate::target::view::Deployment;
 use crate::tick::ensure::EnsureError;
-use crate::tick::{Context, TickError};
+use crate::tick::{Context, TickError, marks};
 use crate::world::World;
 
 // === impl Context ===
@@ -91,7 +91,11 @@ impl Context {
     }
 
     async fn point(&self, world: &World) -> Result<(), TickError> {
-        match self.ensure_service(world, Side::Apex).await {
+        let pointed = match self.ensure_service(world, Side::Apex).await {
+            Ok(_) => self.ensure_followers(world).await,
+            Err(error) => Err(error),
+        };
+        match pointed {
             Ok(_) => self.route(world, Routes::ALL_PRIMARY).await,
             Err(EnsureError::Taken(problem)) => Err(TickError::Stale(problem.message)),
             Err(EnsureError::Tick(error)) => Err(error),
@@ -139,6 +143,7 @@ impl Context {
                 .await?;
             self.caches.written(Kind::Service, stored);
         }
+        self.give_back_followers(world).await?;
         if let (Some(router), Some(route)) = (world.router, &world.route_generated) {
             // Read anew: the gateway writes a route's status, and only what was read last is deleted.
             let name = route["metadata"]["name"].as_str().unwrap_or_default();
@@ -151,14 +156,7 @@ impl Context {
                 Err(error) => return Err(error.into()),
             }
         }
-        let patch = json!({ "metadata": {
-            "labels": { names::MANAGED_LABEL: null },
-            "annotations": {
-                names::PROMOTED_IMAGES: null,
-                names::LOCKED_BY: null,
-                names::SEEN_REVISION: null,
-            },
-        } });
+        let patch = marks::none(None);
         let stored = self
             .cluster
             .merge(

@@ -50,19 +50,23 @@ impl Context {
         let mut wrote = self.ensure_finalizer(world).await?;
         wrote |= self.ensure_marks(world).await?;
         for side in [Side::Canary, Side::Primary] {
-            wrote |= self.ensure_service(world, side).await?;
+            if !self.would_strand(world, side) {
+                wrote |= self.ensure_service(world, side).await?;
+            }
         }
         wrote |= match &world.primary {
             None => self.create_primary(world, configs).await?,
             Some(primary) => self.take_over(world, primary, configs).await?,
         };
         wrote |= self.ensure_autoscaler(world).await?;
+        wrote |= self.ensure_disruption(world).await?;
         if serving(phase(&world.canary)) {
             let written = self.ensure_service(world, Side::Apex).await?;
             if written && pointed_elsewhere(world) {
                 self.repairs.repaired(&world.key(), self.clock.now());
             }
             wrote |= written;
+            wrote |= self.ensure_followers(world).await?;
             // A route that cannot be written is a problem already.
             let routable = world.problems.iter().all(|it| it.reason != "RouteInvalid");
             if routable {
@@ -111,6 +115,18 @@ impl Context {
         Ok(())
     }
 
+    /// A Service of the primary with ready pods is never pointed at one that has none: another target was
+    /// named, and its primary is still to come.
+    fn would_strand(&self, world: &World, side: Side) -> bool {
+        let service = side.name(&world.canary);
+        let ready = |primary: &Deployment| primary.counts.ready > 0;
+        let live = self.caches.service(&world.namespace, &service);
+        side == Side::Primary
+            && !world.primary.as_deref().is_some_and(ready)
+            && live.is_some_and(|live| !service::leads_to_primary(&live, &world.selector))
+            && !self.caches.addresses(&world.namespace, &service).is_empty()
+    }
+
     async fn ensure_finalizer(&self, world: &World) -> Result<bool, EnsureError> {
         let canary = &world.canary;
         let mut finalizers = canary.metadata.finalizers.clone().unwrap_or_default();
@@ -154,7 +170,11 @@ impl Context {
         {
             return self.adopt_apex(world, live, &desired).await;
         }
-        let desired = self.with_ports_in_use(world, live.as_deref(), desired);
+        // Of one that was handed over nothing is in use.
+        let ours = live
+            .as_deref()
+            .filter(|live| names_as_owner(live, &world.canary));
+        let desired = self.with_ports_in_use(world, ours, desired);
         let written = self.own(Kind::Service, live.as_deref(), &desired).await?;
         Ok(written)
     }

@@ -12,8 +12,25 @@ use tracing::info;
 
 use crate::api::Kind;
 use crate::target::view::Deployment;
-use crate::tick::{Context, TickError};
+use crate::tick::{Context, TickError, phase};
 use crate::world::World;
+
+/// A patch that takes them off.
+pub(super) fn none(version: Option<&str>) -> Value {
+    let mut metadata = json!({
+        "labels": { names::MANAGED_LABEL: null },
+        "annotations": {
+            names::PROMOTED_IMAGES: null,
+            names::LOCKED_BY: null,
+            names::SEEN_REVISION: null,
+            names::SIZE: null,
+        },
+    });
+    if let Some(version) = version {
+        metadata["resourceVersion"] = json!(version);
+    }
+    json!({ "metadata": metadata })
+}
 
 // === impl Context ===
 
@@ -33,6 +50,9 @@ impl Context {
         let lock = self.lock(world);
         if world.target.locked_by != lock {
             annotations.insert(names::LOCKED_BY.to_owned(), Value::from(lock));
+        }
+        if let Some(size) = self.size(world, !annotations.is_empty()) {
+            annotations.insert(names::SIZE.to_owned(), Value::from(size.to_string()));
         }
         if world.target.managed && annotations.is_empty() {
             return Ok(false);
@@ -80,6 +100,24 @@ impl Context {
         Err(TickError::Stale(format!(
             "another webhook rewrote deployment {name}"
         )))
+    }
+
+    /// How many pods the primary has, if that is news. In mid-release it waits for another reason to write:
+    /// the target's controller would have to look at it again.
+    fn size(&self, world: &World, writes: bool) -> Option<i32> {
+        if !world.sizes_itself() {
+            return None;
+        }
+        let resting = matches!(
+            phase(&world.canary),
+            Phase::Initializing | Phase::Initialized | Phase::Succeeded | Phase::Failed
+        );
+        let size = match &world.primary {
+            Some(primary) => primary.replicas,
+            None => world.scale_primary_to(),
+        };
+        let news = size > 0 && world.target.remembered != Some(size);
+        (news && (resting || writes || !world.target.managed)).then_some(size)
     }
 
     /// Status says Promoting before the primary is given anything, so the lock is there by then.

@@ -10,6 +10,7 @@ use crate::api::ApiError;
 use crate::cache::Key;
 use crate::target::config::ConfigRef;
 use crate::tick::ensure::{Done, EnsureError, serving};
+use crate::tick::sweep::Swept;
 use crate::tick::trouble::{self, Failure};
 use crate::tick::{Context, TickError, phase};
 use crate::world::World;
@@ -92,16 +93,25 @@ impl Context {
         let foreign = self.foreign(world).await?;
         prepared.warnings = foreign.warnings;
         world.problems.extend(foreign.held);
+        world.problems.extend(self.others_hold(world));
         prepared.configs = self.checksums.of(self, world).await?;
         let adopts = !serving(phase(&world.canary));
         let held = adopts && !world.problems.is_empty();
-        if phase(&world.canary) == Phase::New || held {
+        if phase(&world.canary) == Phase::New || held || world.is_retargeted() {
             return Ok(());
         }
         match self.ensure(world, &prepared.configs).await {
             Ok(done) => prepared.wrote = done == Done::Wrote,
             Err(EnsureError::Taken(problem)) => world.problems.push(problem),
             Err(EnsureError::Tick(error)) => return Err(error),
+        }
+        if prepared.wrote || adopts || !world.problems.is_empty() {
+            return Ok(());
+        }
+        match self.sweep(world).await? {
+            Swept::Nothing => {}
+            Swept::Wrote => prepared.wrote = true,
+            Swept::Wait(left) => prepared.again = left,
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use canary_core::release::Plan;
 use canary_core::status::{CanaryStatus, Phase};
-use canary_core::{names, revision};
+use canary_core::{names, revision, size};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -65,12 +65,8 @@ impl Context {
             if back { "back" } else { "on" },
             &revision::checksum(&json!(plan.status.tracked_configs)),
         ]);
-        let scaled = world.autoscaler.is_some() || world.autoscaler_missing;
-        let replicas = if scaled || back {
-            None
-        } else {
-            Some(world.target.replicas.max(1))
-        };
+        let sized = world.sizes_itself() && !back;
+        let replicas = sized.then(|| size_of(world, &plan.status, primary.replicas));
         let id = Id::next(&live, id, back);
         let object = self
             .built(world, configs, revision, &id, Some(&live), |parts| {
@@ -225,6 +221,21 @@ impl Context {
             .await?;
         self.caches.written(Kind::Deployment, stored);
         Ok(())
+    }
+}
+
+/// What a primary that is given a template gets. At rest, and when it is put back, it has its size already.
+fn size_of(world: &World, status: &CanaryStatus, primary: i32) -> i32 {
+    let target = &world.target;
+    match (status.phase, &status.release) {
+        (Phase::Initializing, _) => {
+            let wanted = size::wanted(target.replicas, target.wish);
+            size::of_primary(wanted, primary, target.replicas)
+        }
+        (Phase::Promoting | Phase::Finalising, Some(release)) => {
+            size::of_primary(release.replicas, primary, 0)
+        }
+        _ => size::of_primary(None, primary, 0),
     }
 }
 

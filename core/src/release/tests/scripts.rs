@@ -14,6 +14,7 @@ mod pauses;
 mod promotions;
 mod requests;
 mod seed;
+mod sizes;
 mod story;
 mod stranded;
 mod takeover;

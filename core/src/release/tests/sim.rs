@@ -39,6 +39,8 @@ pub struct Sim {
     pub surges: bool,
     pub manager: String,
     pub changed_by: Option<String>,
+    /// The size that somebody wants.
+    pub wanted: Option<i32>,
     pub break_glass: Option<String>,
 }
 
@@ -56,6 +58,7 @@ impl Sim {
             surges: false,
             manager: "kubectl".to_owned(),
             changed_by: None,
+            wanted: None,
             break_glass: None,
         }
     }
@@ -106,6 +109,7 @@ impl Sim {
             images: BTreeMap::from([("podinfod".to_owned(), format!("podinfo:{}", self.revision))]),
             labels: BTreeMap::from([("app".to_owned(), self.name.to_owned())]),
             replicas_manager: self.manager.clone(),
+            wanted: self.wanted,
             changed_by: self.changed_by.clone(),
             break_glass: self.break_glass.clone(),
         }

@@ -42,6 +42,8 @@ pub struct World {
     /// Configuration that the primary has copies of.
     pub copied: BTreeMap<String, String>,
     pub scale_up_to: i32,
+    /// The 1 of the target was filled in.
+    pub default_sized: bool,
     pub first_address: i32,
     pub request: Option<Wish>,
     /// What `CanaryPolicies` say.
@@ -95,6 +97,7 @@ impl World {
             configs: BTreeMap::new(),
             copied: BTreeMap::new(),
             scale_up_to: 1,
+            default_sized: false,
             first_address: 0,
             request: None,
             policy: Governance::default(),
@@ -163,7 +166,12 @@ impl World {
                 contested: self.contested,
             },
             configs,
-            scale_up_to: self.scale_up_to,
+            // As the server tells it: a target that has pods keeps its size, unless that is a default.
+            scale_up_to: match self.target.replicas {
+                0 => self.scale_up_to,
+                _ if self.default_sized => self.scale_up_to,
+                replicas => replicas,
+            },
             request: self.request.clone(),
             policy: self.policy.clone(),
             canary_addresses: addresses.map(|n| format!("10.0.0.{n}")).collect(),

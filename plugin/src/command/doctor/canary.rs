@@ -5,6 +5,7 @@ use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use serde_json::Value;
 
+use crate::beside::{KINDS, Sides};
 use crate::client::{self, Cluster};
 use crate::doctor::Check;
 use crate::doctor::canary as judge;
@@ -16,11 +17,13 @@ pub async fn look(cluster: &Cluster, canary: &Canary, provider: &str) -> Vec<Che
     let read = async |name: &str, resource: &ApiResource| {
         cluster.look(Some(namespace), name, resource).await
     };
+    let mut target = None;
     if canary.spec.target_ref.kind == "Deployment" {
         match read(canary.target_name(), &client::deployment()).await {
             Ok(live) => {
                 checks.push(judge::target(canary, live.as_ref()));
                 checks.extend(live.as_ref().map(judge::owners));
+                target = live;
             }
             Err(error) => checks.push(Check::unread("target", &error)),
         }
@@ -41,6 +44,9 @@ pub async fn look(cluster: &Cluster, canary: &Canary, provider: &str) -> Vec<Che
         Err(error) => Check::unread("autoscaler", &error),
     });
     checks.extend(templates(cluster, canary).await);
+    if let Some(target) = target {
+        checks.extend(beside(cluster, canary, &target).await);
+    }
     checks
 }
 
@@ -53,6 +59,26 @@ fn judged(
         Ok(live) => judge(live.as_ref()),
         Err(error) => Check::unread(name, error),
     }
+}
+
+/// What the server has no right to look at. Kinds that the cluster does not have are none.
+async fn beside(cluster: &Cluster, canary: &Canary, target: &Value) -> Vec<Check> {
+    let namespace = Some(canary.namespace_name());
+    let (name, deployment) = (canary.primary_name(), client::deployment());
+    let primary = cluster.look(namespace, &name, &deployment).await;
+    let primary = primary.ok().flatten();
+    let Some(sides) = Sides::of(canary, target, primary.as_ref()) else {
+        return Vec::new();
+    };
+    let mut checks = Vec::new();
+    for (group, version, kind) in KINDS {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        match cluster.look_at_all(namespace, &resource).await {
+            Ok(live) => checks.extend(judge::beside(&sides, kind, live.unwrap_or_default())),
+            Err(error) => checks.push(Check::unread("beside", &error)),
+        }
+    }
+    checks
 }
 
 /// The `MetricTemplates` that are missing.

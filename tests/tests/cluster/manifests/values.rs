@@ -55,7 +55,7 @@ async fn values_become_flags_that_the_server_knows() {
         "selectorLabels": "app,tier",
         "includeLabelPrefix": "example.com",
         "configTracking": {"enabled": false},
-        "policies": {"enabled": false},
+        "policies": {"enabled": false}, "otherServices": "warn",
         "eventWebhook": "http://events.test/",
         "serviceAccount": {"name": "other"},
         "args": ["--drain=5s"],
@@ -79,6 +79,7 @@ async fn values_become_flags_that_the_server_knows() {
     assert_eq!(read.include_label_prefix, ["example.com"]);
     assert!(!read.enable_config_tracking);
     assert_eq!(format!("{:?}", read.policies), "Off");
+    assert_eq!(format!("{:?}", read.other_services), "Warn");
     assert_eq!(read.event_webhook, "http://events.test/");
     assert_eq!(read.own_user, "system:serviceaccount:apisix:other");
     assert_eq!(read.drain.as_secs(), 5);

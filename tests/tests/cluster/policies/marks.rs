@@ -56,6 +56,14 @@ fn each(name: &str, mark: Option<&str>) -> Vec<(&'static str, Value)> {
             ),
         ),
         (
+            "pdb",
+            of(
+                "policy/v1",
+                "PodDisruptionBudget",
+                json!({"spec": {"minAvailable": 1, "selector": {"matchLabels": selector}}}),
+            ),
+        ),
+        (
             "apisixroute",
             of(
                 "apisix.apache.org/v2",
@@ -139,7 +147,13 @@ async fn who_may_edit_may_not_replace_a_marked_object_without_its_mark() {
 async fn the_server_deletes_nothing_without_the_mark() {
     let namespace = Namespace::new().await;
     // Of these it has the right.
-    let kinds = ["configmap", "secret", "apisixroute", "controllerrevision"];
+    let kinds = [
+        "configmap",
+        "secret",
+        "pdb",
+        "apisixroute",
+        "controllerrevision",
+    ];
     for ((resource, plain), (_, marked)) in each("a", None).iter().zip(each("b", Some("u1"))) {
         if !kinds.contains(resource) {
             continue;

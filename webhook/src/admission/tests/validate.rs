@@ -98,6 +98,22 @@ async fn a_canary_whose_services_would_find_the_pods_of_others_is_refused_and_on
 }
 
 #[tokio::test]
+async fn a_canary_whose_adoption_takes_the_pods_from_other_services_is_let_through_with_a_warning()
+{
+    let world = World {
+        stranded: Some("Service podinfo-grpc leads to the pods of podinfo alone".to_owned()),
+        ..World::of([])
+    };
+    let reply = world.serve().ask("/validate", &create(&canary())).await;
+    assert!(reply.allowed(), "{:?}", reply.0);
+    assert!(
+        reply.warning().contains("podinfo-grpc"),
+        "{}",
+        reply.warning()
+    );
+}
+
+#[tokio::test]
 async fn a_second_canary_for_one_target_is_refused() {
     let server = World::of([canary()]).serve();
     let reply = server

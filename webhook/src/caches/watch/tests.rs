@@ -48,6 +48,7 @@ fn names(caches: &Caches, kind: Kind) -> BTreeSet<String> {
         Kind::Service => caches.services.keys(),
         Kind::EndpointSlice => caches.slices.keys(),
         Kind::Autoscaler => caches.autoscalers.keys(),
+        Kind::Disruption => caches.disruptions.keys(),
         Kind::Route => caches.routes.keys(),
         Kind::MetricTemplate => caches.templates.keys(),
         Kind::Policy => caches.policies.keys(),

@@ -249,3 +249,69 @@ fn of_a_service_that_was_handed_over_nothing_stays_but_the_service() {
         "no other write is undone"
     );
 }
+
+#[test]
+fn flux_and_helm_leave_a_service_alone_for_as_long_as_it_is_taken_over() {
+    let wanted = desired(Side::Apex, &plain(), &by_app(), &[]);
+    let pods = labels([("app", "podinfo"), ("tier", "front")]);
+    let (reconcile, drift) = (names::FLUX_RECONCILE, names::FLUX_DRIFT_DETECTION);
+    let mut own = users_own();
+    own["metadata"]["annotations"] = json!({ reconcile.0: "ssa", "team": "web" });
+    for before in [users_own(), own] {
+        for follows in [false, true] {
+            let mut live = before.clone();
+            let patch = if follows {
+                follow_patch(&live, by_app().serving())
+            } else {
+                takeover_patch(&live, &wanted)
+            };
+            json_patch::merge(&mut live, &patch.unwrap());
+            for (key, value) in [reconcile, drift] {
+                assert_eq!(live["metadata"]["annotations"][key], value, "{key}");
+            }
+            let back = give_back_patch(&live, &by_app(), &pods).unwrap();
+            json_patch::merge(&mut live, &back);
+            let annotations = &before["metadata"]["annotations"];
+            let kept = annotations.as_object().cloned().unwrap_or_default();
+            assert_eq!(live["metadata"]["annotations"], json!(kept));
+            assert_eq!(live["spec"], before["spec"]);
+        }
+    }
+}
+
+#[test]
+fn a_service_that_follows_keeps_its_ports_whatever_becomes_of_them() {
+    let mut live = users_own();
+    let patch = follow_patch(&live, by_app().serving()).unwrap();
+    json_patch::merge(&mut live, &patch);
+    assert_eq!(
+        live["spec"]["selector"],
+        json!({ "app": "podinfo-primary" })
+    );
+    assert_eq!(live["spec"]["ports"], users_own()["spec"]["ports"]);
+    assert_eq!(follow_patch(&live, by_app().serving()), None);
+
+    live["spec"]["ports"] = json!([{ "port": 9000 }]);
+    let pods = labels([("app", "podinfo"), ("tier", "front")]);
+    let back = give_back_patch(&live, &by_app(), &pods).unwrap();
+    json_patch::merge(&mut live, &back);
+    assert_eq!(live["spec"]["ports"], json!([{ "port": 9000 }]));
+    assert_eq!(live["spec"]["selector"], users_own()["spec"]["selector"]);
+    assert_eq!(give_back_patch(&live, &by_app(), &pods), None);
+}
+
+#[test]
+fn a_service_that_an_older_version_took_over_keeps_its_annotations() {
+    let mut live = users_own();
+    let original = json!({ "selector": { "app": "podinfo" }, "ports": [{ "port": 443 }] });
+    live["metadata"]["annotations"] = json!({
+        names::ORIGINAL_SERVICE: original.to_string(), names::FLUX_RECONCILE.0: "disabled",
+    });
+    let pods = labels([("app", "podinfo")]);
+    let back = give_back_patch(&live, &by_app(), &pods).unwrap();
+    json_patch::merge(&mut live, &back);
+    assert_eq!(
+        live["metadata"]["annotations"],
+        json!({ names::FLUX_RECONCILE.0: "disabled" })
+    );
+}
