@@ -131,5 +131,6 @@ async fn an_autoscaler_that_is_renamed_while_its_canary_is_paused_is_followed() 
     test.phase("Succeeded").await?;
     let primary = test.get("deployments/podinfo-primary").await?;
     assert_eq!(image(&primary), "stefanprodan/podinfo:6.0.1");
+    test.gone("horizontalpodautoscalers/scaler-primary").await?;
     Ok(())
 }
