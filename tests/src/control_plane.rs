@@ -229,6 +229,16 @@ impl ControlPlane {
         self.process(program).map_or_else(String::new, Process::log)
     }
 
+    /// SIGSTOP of one of its programs.
+    pub fn stop(&self, program: &str) -> Result<()> {
+        self.process(program).context("no such program")?.stop()
+    }
+
+    /// SIGCONT of one of its programs.
+    pub fn cont(&self, program: &str) -> Result<()> {
+        self.process(program).context("no such program")?.cont()
+    }
+
     fn log_tail(&self, program: &str) -> String {
         self.process(program)
             .map_or_else(String::new, |process| process.log_tail(15))

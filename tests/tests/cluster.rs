@@ -81,5 +81,7 @@ mod undo;
 mod unreadable;
 #[path = "cluster/verbs.rs"]
 mod verbs;
+#[path = "cluster/way_back.rs"]
+mod way_back;
 #[path = "cluster/webhook_down.rs"]
 mod webhook_down;

@@ -334,7 +334,11 @@ impl Context {
             Ok(()) => self.store_status(&world.canary, &rest.status).await,
             Err(error) => Err(error),
         };
-        if let Err(unstored) = stored {
+        let ended = match (stored, rest.ended) {
+            (Ok(_), Some(ended)) => self.told_the_end(world, ended).await,
+            (stored, _) => stored.map(|_| ()),
+        };
+        if let Err(unstored) = ended {
             tracing::error!(canary = %key, "{unstored}");
         }
         error

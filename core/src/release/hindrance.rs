@@ -73,14 +73,18 @@ pub fn untouched(canary: &Canary, problem: &Problem, now: Timestamp) -> Plan {
     )
 }
 
-/// What remains of a plan whose writes failed: a rollback that was decided stays decided, although the
+/// What remains of a plan whose writes failed: a way back that was decided stays decided, although the
 /// checks may pass the next time; what was not done is not said to be. The problem is told if it is
 /// more than a passing one.
 pub fn undone(canary: &Canary, plan: &Plan, problem: Option<&Problem>, now: Timestamp) -> Plan {
     let before = canary.status.clone().unwrap_or_default();
     let mut status = before.clone();
+    let mut ended = None;
     if let Some(decided) = decided_rollback(&before, &plan.status) {
         keep_decision(&mut status, &plan.status, decided);
+    } else if decided_to_put_back(&before, &plan.status) {
+        keep_end(&mut status, &plan.status);
+        ended = plan.ended;
     }
     let mut actions = Vec::new();
     if let Some(problem) = problem
@@ -88,7 +92,9 @@ pub fn undone(canary: &Canary, plan: &Plan, problem: Option<&Problem>, now: Time
     {
         actions.push(Action::Say(Message::Problem(problem.message.clone())));
     }
-    stored(canary, &before, status, actions, now)
+    let mut rest = stored(canary, &before, status, actions, now);
+    rest.ended = ended;
+    rest
 }
 
 /// The release, if the plan decided to roll it back and it has to be gone on with.
@@ -97,6 +103,27 @@ fn decided_rollback<'a>(before: &CanaryStatus, after: &'a CanaryStatus) -> Optio
     let same = old.number == new.number && old.revision == new.revision;
     let news = old.outcome.is_none() && new.outcome.is_some() && new.ended_at.is_none();
     (same && news && before.phase == after.phase).then_some(new)
+}
+
+/// A promotion that failed, or that somebody does not want: the primary is put back from now on, and each
+/// look sends home whom this one could not.
+fn decided_to_put_back(before: &CanaryStatus, after: &CanaryStatus) -> bool {
+    let promoted = matches!(before.phase, Phase::Promoting | Phase::Finalising);
+    let recovering = after
+        .release
+        .as_ref()
+        .is_some_and(|release| release.recovering);
+    promoted && after.phase == Phase::Failed && recovering
+}
+
+fn keep_end(status: &mut CanaryStatus, after: &CanaryStatus) {
+    let answered = status.last_request != after.last_request;
+    let routed = status.canary_weight;
+    status.clone_from(after);
+    status.canary_weight = routed;
+    if let Some(request) = status.last_request.as_mut().filter(|_| answered) {
+        request.pending = true;
+    }
 }
 
 fn keep_decision(status: &mut CanaryStatus, after: &CanaryStatus, decided: &Release) {

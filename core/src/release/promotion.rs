@@ -235,13 +235,16 @@ pub fn withdraw(d: &mut Draft<'_>, reason: RollbackReason) {
 /// Percentage of the traffic that the primary carries while it is changed: all of it with as many ready
 /// pods as served before the change, and with any where the canary has none.
 fn share(d: &Draft<'_>) -> i64 {
-    let ready = d.facts.primary.as_ref().map_or(0, |primary| primary.ready);
+    let primary = d.facts.primary.as_ref();
+    let (ready, wanted) = primary.map_or((0, 0), |primary| (primary.ready, primary.replicas));
+    // It may have fewer by now, for its autoscaler or because it was made anew: more never come.
     let before = d
         .status
         .release
         .as_ref()
         .and_then(|release| release.primary_pods)
-        .unwrap_or(1);
+        .unwrap_or(1)
+        .min(wanted);
     if ready == 0 {
         return 0;
     }
@@ -268,7 +271,11 @@ fn put_back(d: &mut Draft<'_>, outcome: Outcome) {
 pub fn recover(d: &mut Draft<'_>) {
     let (promoted, served) = (d.promoted().to_owned(), d.served());
     keep_unanalysed_away(d);
-    let home = send_home(d) && d.facts.serving.primary > 0;
+    let sent = send_home(d);
+    if sent {
+        routed_home(d);
+    }
+    let home = sent && d.facts.serving.primary > 0;
     if !d.has_passed(RESTORED) {
         d.act(Action::Promote(promoted));
         let now = d.now();
@@ -328,9 +335,7 @@ pub fn go_back(d: &mut Draft<'_>, outcome: Outcome) {
         }
         return;
     }
-    if let Some(request) = &mut d.status.last_request {
-        request.pending = false;
-    }
+    routed_home(d);
     // The decision is stored before pods go: without them it could not be made again.
     if d.status.drain.is_none() {
         return d.drain(served, AfterDrain::Failed);
@@ -346,6 +351,13 @@ pub fn go_back(d: &mut Draft<'_>, outcome: Outcome) {
     d.status.canary_weight = 0;
     d.status.iterations = 0;
     failed(d, outcome);
+}
+
+/// What a person asked for is done once everybody is on the primary.
+fn routed_home(d: &mut Draft<'_>) {
+    if let Some(request) = &mut d.status.last_request {
+        request.pending = false;
+    }
 }
 
 /// At rest with traffic on the canary: a newer revision cut a rollback short, and was then taken

@@ -70,9 +70,10 @@ impl Alone {
     }
 }
 
-/// The registrations as they are shipped, whatever the test before did to them, or failed to undo; the
-/// next leader puts its own address into them.
+/// Registrations and rights as they are shipped, whatever the test before did to them, or failed to undo; the
+/// next leader puts its own address into the registrations.
 async fn as_shipped(plane: &ControlPlane) -> Result<()> {
+    plane.apply_file("manifests/base/rbac.yaml").await?;
     let file = folder("manifests/base/webhooks.yaml").display().to_string();
     plane.kubectl(&["replace", "-f", &file]).await?.ok()?;
     Ok(())

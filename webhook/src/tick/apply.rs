@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use canary_core::canary::Canary;
+use canary_core::message::Message;
 use canary_core::names;
 use canary_core::release::{Action, Plan, Problem, Routes};
+use canary_core::status::CanaryStatus;
 use serde_json::json;
 
 use crate::api::{ApiError, Kind};
@@ -29,7 +31,7 @@ impl Context {
         let actions = plan.actions.clone();
         for action in &actions {
             match action {
-                Action::Say(message) => self.say(&world.canary, message, &mut plan.status).await?,
+                Action::Say(message) => self.say_once(world, message, &mut plan.status).await?,
                 Action::Record(revision) => self.record(world, &plan.status, revision).await?,
                 Action::Point => self.point(world).await?,
                 Action::Route(to) => self.route(world, *to).await?,
@@ -45,6 +47,22 @@ impl Context {
         Ok(())
     }
 
+    /// A plan whose writes fail is tried again and again; what it says is news once.
+    async fn say_once(
+        &self,
+        world: &World,
+        message: &Message,
+        status: &mut CanaryStatus,
+    ) -> Result<(), TickError> {
+        if self
+            .deciding
+            .said(&world.key(), &message.text(&world.canary))
+        {
+            return Ok(());
+        }
+        self.say(&world.canary, message, status).await
+    }
+
     async fn route(&self, world: &World, to: Routes) -> Result<(), TickError> {
         match self.write_route(world, to).await {
             Ok(_) => Ok(()),
@@ -57,15 +75,13 @@ impl Context {
     /// all that is changed of it.
     async fn reweigh(&self, world: &World, to: Routes, why: &Problem) -> Result<(), TickError> {
         let nothing = || TickError::Stale(why.message.clone());
-        let Some(live) = &world.route_generated else {
-            // Nobody is sent to the canary where there is no generated route.
+        let live = world.route_generated.as_ref();
+        let Some(live) = live.filter(|live| names_as_owner(live, &world.canary)) else {
+            // Nobody is sent to the canary where there is no route of ours.
             let done = to == Routes::ALL_PRIMARY;
             return done.then_some(()).ok_or_else(nothing);
         };
-        let router = world
-            .router
-            .filter(|_| names_as_owner(live, &world.canary))
-            .ok_or_else(nothing)?;
+        let router = world.router.ok_or_else(nothing)?;
         let object = router
             .reweigh(&world.canary, live, to)
             .ok_or_else(nothing)?;

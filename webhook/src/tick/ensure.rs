@@ -110,11 +110,7 @@ impl Context {
         if let Some(route) = &world.route_generated
             && !may_take(route, canary)
         {
-            return Err(taken(
-                "ApisixRoute",
-                &canary.canary_route().unwrap_or_default(),
-                world,
-            ));
+            return Err(route_taken(world));
         }
         Ok(())
     }
@@ -251,13 +247,16 @@ impl Context {
         let Some(router) = world.router else {
             return Ok(false);
         };
+        let live = world.route_generated.as_deref();
+        if live.is_some_and(|live| !may_take(live, &world.canary)) {
+            return Err(route_taken(world));
+        }
         let mut desired = router
             .write(&world.canary, world.live(), to)
             .map_err(|error| EnsureError::Taken(problem("RouteInvalid", error.to_string())))?;
         if let Some(port) = self.port_of_route(world, router) {
             router.set_port(&mut desired, &port);
         }
-        let live = world.route_generated.as_deref();
         Ok(self.own(router.kind(), live, &desired).await?)
     }
 
@@ -319,6 +318,11 @@ fn foreign_apex(world: &World) -> EnsureError {
         world.canary.target_name(),
     );
     EnsureError::Taken(problem("ServiceNotOurs", text))
+}
+
+fn route_taken(world: &World) -> EnsureError {
+    let name = world.canary.canary_route().unwrap_or_default();
+    taken("ApisixRoute", &name, world)
 }
 
 fn taken(kind: &str, name: &str, world: &World) -> EnsureError {

@@ -21,6 +21,8 @@ const CONTENDED: u32 = 5;
 #[derive(Debug, Default)]
 pub struct Troubles {
     known: Mutex<HashMap<Key, Trouble>>,
+    /// What people were told on the way to a write that failed: the tries that follow do not tell it again.
+    said: Mutex<HashMap<Key, Vec<String>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -82,8 +84,21 @@ impl Troubles {
         }
     }
 
+    /// Notes what people are told; true if an earlier try told them.
+    pub fn said(&self, key: &Key, text: &str) -> bool {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let texts = said.entry(key.clone()).or_default();
+        let before = texts.iter().any(|old| old == text);
+        if !before {
+            texts.push(text.to_owned());
+        }
+        before
+    }
+
     /// It went well, or the Canary is gone.
     pub fn over(&self, key: &Key) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.remove(key);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.remove(key);
     }
@@ -131,6 +146,21 @@ mod tests {
             troubles.failed(&key, &stale(), Duration::ZERO),
             Failure::Passing
         );
+    }
+
+    #[test]
+    fn what_was_told_before_a_write_failed_is_not_told_again_until_one_succeeds() {
+        let (troubles, key) = (Troubles::default(), Key::new("test", "web"));
+        let text = "Rolling back web.test";
+        let other = Key::new("test", "api");
+        assert_eq!(
+            [&key, &key, &other].map(|key| troubles.said(key, text)),
+            [false, true, false]
+        );
+        assert!(!troubles.said(&key, "Canary failed! Scaling down web.test"));
+        troubles.over(&key);
+        assert!(!troubles.said(&key, text));
+        assert!(troubles.said(&other, text));
     }
 
     #[test]

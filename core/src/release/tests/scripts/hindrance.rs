@@ -337,6 +337,52 @@ fn a_persons_rollback_that_cannot_be_routed_is_pending_until_it_is() {
 }
 
 #[test]
+fn a_promotion_that_is_withdrawn_and_cannot_be_routed_is_withdrawn_once_and_pending() {
+    let mut world = World::at_weight(&two_steps(), 40);
+    world.fresh = Health::Rolling;
+    world.run(10);
+    assert_eq!((world.phase(), world.weight()), (Phase::Promoting, 40));
+    world.log.clear();
+    world.ask(Verb::Rollback, "r1");
+    for _ in 0..3 {
+        world.tick_refused(
+            |action| matches!(action, Action::Route(_)),
+            Some(&refused()),
+        );
+    }
+    let status = world.status();
+    assert_eq!(
+        (status.phase, status.canary_weight, world.weight()),
+        (Phase::Failed, 40, 40)
+    );
+    assert!(status.release.as_ref().unwrap().recovering);
+    assert!(status.last_request.as_ref().unwrap().pending);
+    let said = world.said();
+    let rolled_back = said.iter().filter(|line| line.starts_with("Rolling back"));
+    assert_eq!(rolled_back.count(), 1, "{said:?}");
+    world.stirred = true;
+    world.settle();
+    let status = world.status();
+    assert_eq!((status.canary_weight, world.weight()), (0, 0));
+    assert!(!status.last_request.unwrap().pending);
+    assert_eq!(world.primary_revision(), FIRST);
+}
+
+#[test]
+fn a_primary_that_is_smaller_than_before_its_promotion_gets_everybody_back() {
+    let mut world = World::at_weight(&two_steps(), 40);
+    world.primary.as_mut().unwrap().replicas = 6;
+    world.fresh = Health::Rolling;
+    world.run(10);
+    assert_eq!(world.phase(), Phase::Promoting);
+    assert_eq!(world.status().release.unwrap().primary_pods, Some(6));
+    world.primary.as_mut().unwrap().replicas = 2;
+    world.ask(Verb::Rollback, "r1");
+    world.settle();
+    assert_eq!((world.phase(), world.weight()), (Phase::Failed, 0));
+}
+
+#[test]
 fn a_step_that_cannot_be_routed_is_not_remembered_as_taken() {
     let mut world = World::at_weight(&two_steps(), 20);
     world.now = world.wake.unwrap();

@@ -1,0 +1,246 @@
+//! Writes that another team's webhook refuses.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use canary_tests::clock::{eventually, now};
+use canary_tests::cluster::{ALICE, BOB, LIMIT, Namespace};
+use canary_tests::fixtures::webhook;
+use k8s_openapi::ByteString;
+use serde_json::{Value, json};
+
+use super::{
+    at_first_step, condition, failed, promoting, success_rate, told, unchecked, until_checks_pass,
+};
+use crate::setup::image;
+
+/// A webhook that is broken: it answers whatever it is asked with an error.
+struct Broken {
+    name: String,
+    /// When our server tried.
+    tries: Arc<Mutex<Vec<Instant>>>,
+}
+
+// === impl Broken ===
+
+impl Broken {
+    /// Nobody may write that resource in the namespace of the test, until [`Self::go`].
+    async fn stands(test: &Namespace<'_>, group: &str, resource: &str) -> Result<Self> {
+        let tries = Arc::default();
+        let router = Router::new()
+            .route("/refuse", post(refuse))
+            .with_state(Arc::clone(&tries));
+        let name = format!("broken-{}", test.name);
+        let url = webhook::serve(test.plane, &name, router)? + "/refuse";
+        let registration = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": name},
+            "webhooks": [{
+                "name": "broken.example.com",
+                "admissionReviewVersions": ["v1"],
+                "clientConfig": {"url": url, "caBundle": ByteString(test.plane.authority().pem().into())},
+                "rules": [{
+                    "apiGroups": [group], "apiVersions": ["*"],
+                    "operations": ["CREATE", "UPDATE"], "resources": [resource],
+                }],
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": test.name}},
+                "failurePolicy": "Fail",
+                "sideEffects": "None",
+            }],
+        });
+        test.plane.apply(&registration.to_string()).await?;
+        let broken = Self { name, tries };
+        broken.until_asked(test, resource, true).await?;
+        Ok(broken)
+    }
+
+    /// The API server learns of a registration a moment after it is stored.
+    async fn until_asked(&self, test: &Namespace<'_>, resource: &str, asked: bool) -> Result<()> {
+        let object = format!("{resource}/podinfo");
+        eventually("the broken webhook", LIMIT, async || {
+            let annotate = [
+                "annotate",
+                &object,
+                "probe=probe",
+                "--overwrite",
+                "--dry-run=server",
+            ];
+            let answer = test.kubectl(ALICE, &annotate).await?;
+            let refused = answer.stderr.contains("failed calling webhook");
+            Ok((refused == asked).then_some(()))
+        })
+        .await
+    }
+
+    async fn goes(&self, test: &Namespace<'_>) -> Result<()> {
+        let delete = ["delete", "validatingwebhookconfiguration", &self.name];
+        test.plane.kubectl(&delete).await?.ok()?;
+        Ok(())
+    }
+
+    fn tries(&self) -> Vec<Instant> {
+        self.tries.lock().unwrap().clone()
+    }
+}
+
+async fn refuse(
+    State(tries): State<Arc<Mutex<Vec<Instant>>>>,
+    Json(review): Json<Value>,
+) -> (StatusCode, &'static str) {
+    let user = review["request"]["userInfo"]["username"].as_str();
+    if user.is_some_and(|user| user.ends_with(":canary-webhook")) {
+        tries.lock().unwrap().push(now());
+    }
+    (StatusCode::INTERNAL_SERVER_ERROR, "out of order")
+}
+
+const ROUTES: (&str, &str) = ("apisix.apache.org", "apisixroutes");
+
+async fn told_of_the_webhook(test: &Namespace<'_>) -> Result<()> {
+    let text = test.condition("Ready", "False", "WriteFailed").await?;
+    for part in ["failed calling webhook", "broken.example.com"] {
+        assert!(text.contains(part), "{text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rollback_that_cannot_be_routed_is_told_and_tried_with_growing_pauses() -> Result<()> {
+    let test = at_first_step(&unchecked().await?.plane, "unroutable").await?;
+    let broken = Broken::stands(&test, ROUTES.0, ROUTES.1).await?;
+    let threshold = json!({"spec": {"analysis": {"threshold": 1}}});
+    test.patch("canaries/podinfo", &threshold).await?;
+    test.event("failed checks threshold reached").await?;
+    told_of_the_webhook(&test).await?;
+    assert!(broken.tries().len() >= 2, "{:?}", broken.tries());
+
+    let status = test.get("canaries/podinfo").await?["status"].clone();
+    assert_eq!(
+        (&status["phase"], &status["canaryWeight"]),
+        (&json!("Progressing"), &json!(20)),
+        "{status:#}"
+    );
+    assert_eq!(status["release"]["outcome"], "RolledBack");
+    assert!(status["release"]["endedAt"].is_null(), "{status:#}");
+    assert_eq!(test.weights().await?, (80, 20));
+    let shown = test.plugin(ALICE, &["status", "podinfo"]).await?.ok()?;
+    assert!(!shown.contains("rolled back"), "{shown}");
+    assert!(shown.contains("failed calling webhook"), "{shown}");
+
+    // It stays decided, although checks would pass now.
+    success_rate(&test, 100.0);
+    let tries = eventually("more tries", LIMIT, async || {
+        let tries = broken.tries();
+        Ok((tries.len() >= 8).then_some(tries))
+    });
+    let tries = tries.await?;
+    let last = tries[tries.len() - 1].duration_since(tries[tries.len() - 2]);
+    assert!(last >= Duration::from_secs(1), "{last:?} after {tries:?}");
+
+    broken.goes(&test).await?;
+    failed(&test).await?;
+    for part in ["Rolling back", "Canary failed!"] {
+        assert_eq!(told(&test, part).await?, 1, "{:?}", test.events().await?);
+    }
+    let canary = test.get("canaries/podinfo").await?;
+    assert_eq!(condition(&canary, "Ready"), None, "{canary:#}");
+    Ok(())
+}
+
+/// A person's rollback is taken note of, and not said to be done before it is.
+async fn pending_until_routed(test: &Namespace<'_>) -> Result<()> {
+    let broken = Broken::stands(test, ROUTES.0, ROUTES.1).await?;
+    let weights = test.weights().await?;
+    let meanwhile = async {
+        test.until("canaries/podinfo", |canary| {
+            canary["status"]["lastRequest"]["pending"] == true
+        })
+        .await?;
+        told_of_the_webhook(test).await?;
+        assert_eq!(test.weights().await?, weights);
+        broken.goes(test).await?;
+        test.until("apisixroutes/podinfo-podinfo-canary", |route| {
+            route["spec"]["http"][0]["backends"][0]["weight"] == 100
+        })
+        .await?;
+        test.until("canaries/podinfo", |canary| {
+            canary["status"]["canaryWeight"] == 0
+        })
+        .await?;
+        failed(test).await
+    };
+    let (answered, meanwhile) = tokio::join!(test.plugin(BOB, &["rollback", "podinfo"]), meanwhile);
+    answered?;
+    meanwhile?;
+    let canary = test.get("canaries/podinfo").await?;
+    assert_ne!(
+        canary["status"]["lastRequest"]["pending"], true,
+        "{canary:#}"
+    );
+    assert_eq!(
+        told(test, "Rolling back").await?,
+        1,
+        "{:?}",
+        test.events().await?
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_persons_rollback_that_cannot_be_routed_is_pending_until_it_is() -> Result<()> {
+    let test = at_first_step(&unchecked().await?.plane, "pending").await?;
+    pending_until_routed(&test).await
+}
+
+#[tokio::test]
+async fn a_promotion_that_is_taken_back_and_cannot_be_routed_is_pending_until_it_is() -> Result<()>
+{
+    let test = promoting(&unchecked().await?.plane, "pending-promotion", |_| ()).await?;
+    pending_until_routed(&test).await?;
+    test.until("canaries/podinfo", |canary| {
+        canary["status"]["release"]["recovering"] == false
+    })
+    .await?;
+    let primary = test.get("deployments/podinfo-primary").await?;
+    assert_eq!(image(&primary), "stefanprodan/podinfo:6.0.0");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_step_that_cannot_be_routed_is_told_and_taken_later() -> Result<()> {
+    let test = at_first_step(&unchecked().await?.plane, "no-step").await?;
+    let broken = Broken::stands(&test, ROUTES.0, ROUTES.1).await?;
+    success_rate(&test, 100.0);
+    told_of_the_webhook(&test).await?;
+    assert_eq!(test.weights().await?, (80, 20));
+    broken.goes(&test).await?;
+    test.phase("Succeeded").await?;
+    assert_eq!(told(&test, "canary weight 40").await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rollback_is_routed_at_once_while_services_cannot_be_written() -> Result<()> {
+    let test = at_first_step(&unchecked().await?.plane, "no-services").await?;
+    let broken = Broken::stands(&test, "", "services").await?;
+    test.delete("services/podinfo-canary").await?;
+    told_of_the_webhook(&test).await?;
+    until_checks_pass(&test).await?;
+    assert_eq!(test.weights().await?, (80, 20));
+    super::bob_rolls_back(&test).await?;
+    assert!(test.find("services/podinfo-canary").await?.is_none());
+
+    broken.goes(&test).await?;
+    test.until("services/podinfo-canary", |_| true).await?;
+    test.until("canaries/podinfo", |canary| {
+        condition(canary, "Ready").is_none()
+    })
+    .await?;
+    Ok(())
+}
