@@ -46,6 +46,7 @@ fn every_condition_that_is_not_well_is_told_also_one_of_a_later_server() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn each_reason_of_the_server_comes_with_the_command_or_edit_that_helps() {
     let edit = "kubectl edit canary podinfo -n test";
     for (type_, reason, helps) in [
