@@ -236,7 +236,7 @@ pub async fn observe_pods(
 
 /// The same of a Canary that was read already.
 pub async fn with_pods(cluster: &Cluster, canary: Canary) -> Observed {
-    let mut observed = with_extras(cluster, canary).await;
+    let mut observed = Box::pin(with_extras(cluster, canary)).await;
     observed.below = Box::pin(below::read(cluster, &observed)).await;
     observed
 }

@@ -26,7 +26,7 @@ pub async fn run(args: &DoctorArgs, cluster: &Cluster, output: &Output) -> Resul
     let found = server::look(cluster, &version).await;
     let mut checks = found.checks;
     if let Some(canary) = &canary {
-        checks.extend(canary::look(cluster, canary, &found.provider).await);
+        checks.extend(Box::pin(canary::look(cluster, canary, &found.provider)).await);
     }
     let named = canary.as_ref().map(|canary| canary.metrics_server_or(""));
     let url = args

@@ -32,7 +32,7 @@ pub async fn run(args: &StatusArgs, cluster: Cluster, output: &Output) -> Result
     }
     match (&args.name, args.watch) {
         (Some(name), false) => one(&name.0, args, &cluster, output).await,
-        (Some(name), true) => follow(&name.0, args, &cluster, output).await,
+        (Some(name), true) => Box::pin(follow(&name.0, args, &cluster, output)).await,
         (None, false) => all(args, &cluster, output).await,
         (None, true) => follow_all(args, &cluster, output).await,
     }

@@ -632,7 +632,7 @@ fn a_wait_that_ends_in_vain_says_what_hinders_the_release() {
     );
     ran.failed(
         3,
-        "has not been promoted within 2s: deployment podinfo.test not found",
+        "has not ended within 2s: deployment podinfo.test not found",
     );
     assert!(
         ran.stdout.contains("not ready: TargetNotFound"),

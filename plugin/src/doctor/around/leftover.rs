@@ -71,8 +71,8 @@ fn copies_of_all(all: &[Value]) -> Vec<String> {
 }
 
 fn scales(scaler: &Value, deployment: &str) -> bool {
-    let scaled = &scaler["spec"]["scaleTargetRef"];
-    scaled["kind"] == "Deployment" && scaled["name"] == deployment
+    let of = &scaler["spec"]["scaleTargetRef"];
+    of["kind"] == "Deployment" && of["name"] == deployment
 }
 
 fn leftover(canary: &Canary, kind: &str, object: &Value) -> Check {

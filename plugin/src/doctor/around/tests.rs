@@ -105,7 +105,6 @@ fn fitting() -> Around {
             ("web-primary".to_owned(), of_primary()),
         ]
         .into(),
-        ..Around::default()
     }
 }
 

@@ -41,7 +41,7 @@ fn refused(live: &DynamicObject, workload: &Workload, namespace: &str) -> Option
     };
     Some(attention(
         text("reason"),
-        format!("Deployment {} gets no more pods: {message}", workload.name),
+        &format!("Deployment {} gets no more pods: {message}", workload.name),
         hint,
     ))
 }
@@ -57,7 +57,7 @@ fn unplaced(workload: &Workload, namespace: &str) -> Option<Attention> {
     };
     Some(attention(
         "FailedScheduling",
-        format!(
+        &format!(
             "{count} of {} pods of Deployment {} find no node: {why}",
             pods().count(),
             workload.name
@@ -69,7 +69,7 @@ fn unplaced(workload: &Workload, namespace: &str) -> Option<Attention> {
     ))
 }
 
-fn attention(reason: &str, message: String, hint: String) -> Attention {
+fn attention(reason: &str, message: &str, hint: String) -> Attention {
     Attention {
         type_: PODS.to_owned(),
         reason: if reason.is_empty() {
@@ -78,7 +78,7 @@ fn attention(reason: &str, message: String, hint: String) -> Attention {
             reason
         }
         .to_owned(),
-        message: crate::exit::one_line(&message),
+        message: crate::exit::one_line(message),
         hint: Some(hint),
     }
 }
