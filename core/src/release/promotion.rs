@@ -187,6 +187,8 @@ pub fn finalising(d: &mut Draft<'_>) {
     d.status.last_promoted_spec = Some(d.released_revision().to_owned());
     d.status.canary_weight = 0;
     d.status.iterations = 0;
+    // It was for the way back only.
+    d.release().primary_pods = None;
     d.end(Outcome::Promoted);
     d.set_phase(Phase::Succeeded);
     d.tell_end(Phase::Succeeded, skipped);
@@ -295,6 +297,7 @@ pub fn recover(d: &mut Draft<'_>) {
     if d.drained(AfterDrain::Recovered) {
         d.status.drain = None;
         d.release().recovering = false;
+        d.release().primary_pods = None;
         if d.target().revision == d.released_revision() {
             d.scale_down();
         }
