@@ -260,6 +260,10 @@ fn share(d: &Draft<'_>) -> i64 {
 /// True once it has everybody.
 fn send_home(d: &mut Draft<'_>) -> bool {
     let to_canary = (100 - share(d)).min(d.weight());
+    // What somebody else took from the canary is given back by a look of its own: see `hold_weight`.
+    if to_canary > d.routed() {
+        return false;
+    }
     d.route(Routes::to_canary(to_canary)) && to_canary == 0
 }
 
