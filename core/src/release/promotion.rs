@@ -187,6 +187,8 @@ pub fn finalising(d: &mut Draft<'_>) {
     d.status.last_promoted_spec = Some(d.released_revision().to_owned());
     d.status.canary_weight = 0;
     d.status.iterations = 0;
+    // It was for the way back only.
+    d.release().primary_pods = None;
     d.end(Outcome::Promoted);
     d.set_phase(Phase::Succeeded);
     d.tell_end(Phase::Succeeded, skipped);
@@ -258,6 +260,10 @@ fn share(d: &Draft<'_>) -> i64 {
 /// True once it has everybody.
 fn send_home(d: &mut Draft<'_>) -> bool {
     let to_canary = (100 - share(d)).min(d.weight());
+    // What somebody else took from the canary is given back by a look of its own: see `hold_weight`.
+    if to_canary > d.routed() {
+        return false;
+    }
     d.route(Routes::to_canary(to_canary)) && to_canary == 0
 }
 
@@ -295,6 +301,7 @@ pub fn recover(d: &mut Draft<'_>) {
     if d.drained(AfterDrain::Recovered) {
         d.status.drain = None;
         d.release().recovering = false;
+        d.release().primary_pods = None;
         if d.target().revision == d.released_revision() {
             d.scale_down();
         }

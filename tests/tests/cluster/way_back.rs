@@ -131,8 +131,8 @@ fn condition(canary: &Value, kind: &str) -> Option<String> {
 
 /// The problem is told, checks go on and pass, and the release stays where it is.
 async fn only_forward_is_closed(test: &Namespace<'_>, reason: &str, part: &str) -> Result<()> {
-    let text = test.condition("Ready", "False", reason).await?;
-    assert!(text.contains(part), "{text}");
+    let message = test.condition("Ready", "False", reason).await?;
+    assert!(message.contains(part), "{message}");
     until_checks_pass(test).await?;
     assert_eq!(test.weights().await?, (80, 20));
     assert_eq!(
@@ -171,7 +171,7 @@ async fn told(test: &Namespace<'_>, part: &str) -> Result<i64> {
         event["involvedObject"]["kind"] == "Canary"
             && event["message"]
                 .as_str()
-                .is_some_and(|text| text.contains(part))
+                .is_some_and(|message| message.contains(part))
     });
     Ok(those.filter_map(|event| event["count"].as_i64()).sum())
 }

@@ -52,10 +52,10 @@ fn not_found(test: &Namespace<'_>) -> String {
 async fn without_its_autoscaler_checks_go_on_and_the_threshold_rolls_back() -> Result<()> {
     let test = scaled_at_first_step("scaler-checks").await?;
     test.delete("horizontalpodautoscalers/scaler").await?;
-    let text = test
+    let message = test
         .condition("Ready", "False", "AutoscalerNotFound")
         .await?;
-    assert_eq!(text, not_found(&test));
+    assert_eq!(message, not_found(&test));
     let seen = test.get("canaries/podinfo").await?["status"]["failedChecks"].clone();
     test.until("canaries/podinfo", |canary| {
         canary["status"]["failedChecks"].as_i64() > seen.as_i64()

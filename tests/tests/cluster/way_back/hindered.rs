@@ -103,10 +103,10 @@ async fn a_route_of_somebody_else_in_place_of_the_generated_one_is_left_alone() 
     foreign["metadata"]["name"] = json!("podinfo-podinfo-canary");
     foreign["spec"]["http"][0]["match"]["hosts"] = json!(["other.example.com"]);
     taken(&test, "apisixroutes/podinfo-podinfo-canary", &foreign).await?;
-    let text = test.condition("Ready", "False", "NameTaken").await?;
+    let message = test.condition("Ready", "False", "NameTaken").await?;
     assert!(
-        text.contains("ApisixRoute podinfo-podinfo-canary."),
-        "{text}"
+        message.contains("ApisixRoute podinfo-podinfo-canary."),
+        "{message}"
     );
     let before = test.get("apisixroutes/podinfo-podinfo-canary").await?;
 
@@ -184,7 +184,8 @@ async fn a_second_canary_for_the_target_is_refused_and_the_first_goes_on() -> Re
         second["metadata"]["name"] = json!("second");
         test.create(&second).await?;
         test.until("canaries/second", |canary| {
-            condition(canary, "Ready").is_some_and(|text| text.contains("releases podinfo already"))
+            condition(canary, "Ready")
+                .is_some_and(|message| message.contains("releases podinfo already"))
         })
         .await?;
     }
@@ -227,8 +228,8 @@ async fn with_everything_missing_at_once_a_person_rolls_back() -> Result<()> {
         "istio",
     ];
     test.until("canaries/podinfo", |canary| {
-        let text = condition(canary, "Ready").unwrap_or_default();
-        parts.iter().all(|part| text.contains(part))
+        let message = condition(canary, "Ready").unwrap_or_default();
+        parts.iter().all(|part| message.contains(part))
     })
     .await?;
     assert_eq!(test.weights().await?, (80, 20));

@@ -103,9 +103,9 @@ async fn refuse(
 const ROUTES: (&str, &str) = ("apisix.apache.org", "apisixroutes");
 
 async fn told_of_the_webhook(test: &Namespace<'_>) -> Result<()> {
-    let text = test.condition("Ready", "False", "WriteFailed").await?;
+    let message = test.condition("Ready", "False", "WriteFailed").await?;
     for part in ["failed calling webhook", "broken.example.com"] {
-        assert!(text.contains(part), "{text}");
+        assert!(message.contains(part), "{message}");
     }
     Ok(())
 }

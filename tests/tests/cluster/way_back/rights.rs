@@ -107,8 +107,8 @@ async fn a_canary_that_cannot_be_scaled_away_gets_no_traffic_and_is_told_of_once
     let before = alone.requests()?.len();
     let threshold = json!({"spec": {"analysis": {"threshold": 1}}});
     test.patch("canaries/podinfo", &threshold).await?;
-    let text = test.condition("Ready", "False", "Forbidden").await?;
-    assert!(text.contains("deployments/scale"), "{text}");
+    let message = test.condition("Ready", "False", "Forbidden").await?;
+    assert!(message.contains("deployments/scale"), "{message}");
     assert_eq!(test.weights().await?, (100, 0));
     eventually("more tries", LIMIT, async || {
         let tries = alone.requests()?.into_iter().skip(before);
