@@ -7,6 +7,7 @@ use crate::message::Message;
 use crate::release::conditions::NOT_OBSERVED;
 use crate::release::draft::Draft;
 use crate::release::facts::Workload;
+use crate::release::promotion;
 use crate::status::Phase;
 
 /// A controller that keeps up looks within it: it is not worth a write of status.
@@ -23,6 +24,8 @@ fn awaited<'a>(d: &Draft<'a>) -> Option<&'a Workload> {
         .is_some_and(|release| release.recovering);
     match d.phase() {
         Phase::Progressing | Phase::WaitingPromotion => Some(d.target()),
+        // What others write to it before we did is not waited for.
+        Phase::Promoting if !d.has_passed(promotion::COPIED) => None,
         Phase::Promoting | Phase::Finalising => d.facts.primary.as_ref(),
         Phase::Failed if recovering => d.facts.primary.as_ref(),
         _ => None,

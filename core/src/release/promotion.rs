@@ -19,7 +19,7 @@ use crate::status::{AfterDrain, Outcome, Phase};
 /// In `release.passed`: a person asked for the promotion without further analysis.
 pub const FULL: &str = "approved:full";
 /// In `release.passed`: the primary was given the released revision.
-const COPIED: &str = "copied";
+pub const COPIED: &str = "copied";
 /// In `release.passed`: the promotion failed, and the primary was given the promoted one again.
 const RESTORED: &str = "restored";
 
