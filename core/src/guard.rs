@@ -5,7 +5,8 @@
 //!                                └► Err(Unreadable): which one it is, and why it cannot be read
 //! ```
 //! The text of each object is cut out first. That counts brackets and does not recurse, so that no depth
-//! of nesting breaks it. Then it is read with the limit of 128 levels that `serde_json` has.
+//! of nesting breaks it. Then it is read with the limit of 128 levels that `serde_json` has. Of a watch event
+//! the type comes before the object, as every API server writes it: otherwise there is no text to cut out.
 
 use std::borrow::Cow;
 

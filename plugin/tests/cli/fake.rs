@@ -227,14 +227,13 @@ fn watched(state: Arc<FakeState>) -> Response {
             changes.changed().await.ok()?;
             let now = changes.borrow_and_update().clone();
             state.told.fetch_add(1, Ordering::Release);
-            let event = match &now {
-                Some(canary) => json!({"type": "MODIFIED", "object": canary}),
-                None => json!({"type": "DELETED", "object": before}),
+            // The type comes first, as an API server writes it: then the object need not be kept meanwhile.
+            let (type_, object) = match &now {
+                Some(canary) => ("MODIFIED", canary),
+                None => ("DELETED", before.as_ref().unwrap_or(&Value::Null)),
             };
-            Some((
-                Ok::<_, std::io::Error>(format!("{event}\n")),
-                (state, changes, now),
-            ))
+            let event = format!("{{\"type\":\"{type_}\",\"object\":{object}}}\n");
+            Some((Ok::<_, std::io::Error>(event), (state, changes, now)))
         },
     );
     Body::from_stream(lines).into_response()
