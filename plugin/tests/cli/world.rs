@@ -133,7 +133,7 @@ fn changes<T: Send + Sync + 'static>(
         source.changed().await.ok()?;
         let lines: String = objects(&source.borrow_and_update())
             .iter()
-            .map(|object| json!({"type": "MODIFIED", "object": object}).to_string() + "\n")
+            .map(|object| format!("{{\"type\":\"MODIFIED\",\"object\":{object}}}\n"))
             .collect();
         Some((Ok::<_, std::io::Error>(lines), source))
     });
