@@ -217,6 +217,11 @@ fn listed(state: &FakeState) -> Response {
     axum::Json(list).into_response()
 }
 
+/// A line of a watch. The type comes first, as an API server writes it: who reads it knows then what follows.
+pub fn event(type_: &str, object: &Value) -> String {
+    format!("{{\"type\":\"{type_}\",\"object\":{object}}}\n")
+}
+
 /// Every change from now on, without end.
 fn watched(state: Arc<FakeState>) -> Response {
     let mut changes = state.canary.subscribe();
@@ -227,13 +232,11 @@ fn watched(state: Arc<FakeState>) -> Response {
             changes.changed().await.ok()?;
             let now = changes.borrow_and_update().clone();
             state.told.fetch_add(1, Ordering::Release);
-            // The type comes first, as an API server writes it: then the object need not be kept meanwhile.
-            let (type_, object) = match &now {
-                Some(canary) => ("MODIFIED", canary),
-                None => ("DELETED", before.as_ref().unwrap_or(&Value::Null)),
+            let line = match &now {
+                Some(canary) => event("MODIFIED", canary),
+                None => event("DELETED", before.as_ref().unwrap_or(&Value::Null)),
             };
-            let event = format!("{{\"type\":\"{type_}\",\"object\":{object}}}\n");
-            Some((Ok::<_, std::io::Error>(event), (state, changes, now)))
+            Some((Ok::<_, std::io::Error>(line), (state, changes, now)))
         },
     );
     Body::from_stream(lines).into_response()

@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::fake::{Call, FakeApi, canary, not_found, progressing, status};
+use crate::fake::{Call, FakeApi, canary, event, not_found, progressing, status};
 
 /// What is there, and who may not see it.
 #[derive(Clone)]
@@ -131,11 +131,11 @@ fn changes<T: Send + Sync + 'static>(
     source.mark_changed();
     let changes = stream::unfold(source, move |mut source| async move {
         source.changed().await.ok()?;
-        let lines: String = objects(&source.borrow_and_update())
+        let lines: Vec<String> = objects(&source.borrow_and_update())
             .iter()
-            .map(|object| format!("{{\"type\":\"MODIFIED\",\"object\":{object}}}\n"))
+            .map(|object| event("MODIFIED", object))
             .collect();
-        Some((Ok::<_, std::io::Error>(lines), source))
+        Some((Ok::<_, std::io::Error>(lines.concat()), source))
     });
     Body::from_stream(changes.boxed()).into_response()
 }

@@ -1,4 +1,4 @@
-//! The primary's PodDisruptionBudget: its pods are evicted no sooner than the target's would be.
+//! The primary's `PodDisruptionBudget`: its pods are evicted no sooner than the target's would be.
 
 #![cfg(test)] // so that helpers may unwrap as tests do
 

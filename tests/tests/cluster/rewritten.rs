@@ -138,6 +138,26 @@ async fn releases(test: &Namespace<'_>) -> Result<usize> {
     Ok(new.count())
 }
 
+/// Nothing follows. What a loop would do, it would do within this time.
+async fn at_rest(test: &Namespace<'_>) -> Result<Value> {
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let (before, status) = (
+        test.get("deployments/podinfo").await?,
+        test.get("canaries/podinfo").await?,
+    );
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    assert_eq!(
+        version(&test.get("deployments/podinfo").await?),
+        version(&before)
+    );
+    assert_eq!(
+        version(&test.get("canaries/podinfo").await?),
+        version(&status)
+    );
+    Ok(status)
+}
+
 /// A target, a webhook that came after it, and then a Canary: adopted, released once, and at rest.
 async fn adopted_and_released(test: &Namespace<'static>, rewrite: Rewrite) -> Result<()> {
     test.create(&deployment()).await?;
@@ -176,22 +196,7 @@ async fn adopted_and_released(test: &Namespace<'static>, rewrite: Rewrite) -> Re
     test.until("canaries/podinfo", |canary| known(&canary["status"]))
         .await?;
 
-    // At rest: nothing follows. What a loop would do, it would do within this time.
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let (before, status) = (
-        test.get("deployments/podinfo").await?,
-        test.get("canaries/podinfo").await?,
-    );
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
-    assert_eq!(
-        version(&test.get("deployments/podinfo").await?),
-        version(&before)
-    );
-    assert_eq!(
-        version(&test.get("canaries/podinfo").await?),
-        version(&status)
-    );
+    let status = at_rest(test).await?;
     assert_eq!(status["status"]["release"]["number"], 1, "{status:#}");
     assert_eq!(releases(test).await?, 1);
     let phases = canary.phases();

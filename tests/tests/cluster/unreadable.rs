@@ -15,9 +15,9 @@ const ROLE: [&str; 2] = ["clusterrole", "canary-webhook"];
 /// The object with something nested deeper than can be read in place of `"DEEP"`.
 async fn create_deep(test: &Namespace<'_>, object: &Value) -> Result<()> {
     let nested = format!("{}1{}", r#"{"a":"#.repeat(LEVELS), "}".repeat(LEVELS));
-    let text = object.to_string().replace(r#""DEEP""#, &nested);
-    assert!(text.contains(&nested));
-    test.kubectl_as_admin(&["create", "-f", "-"], &text)
+    let manifest = object.to_string().replace(r#""DEEP""#, &nested);
+    assert!(manifest.contains(&nested));
+    test.kubectl_as_admin(&["create", "-f", "-"], &manifest)
         .await?
         .ok()?;
     Ok(())

@@ -218,14 +218,14 @@ fn marked_objects_that_nobody_asks_for_are_leftovers() {
         trouble(|it| it.services.push(marked(service("shop-canary", "shop")))),
         trouble(|it| {
             it.scalers
-                .push(marked(scaler("gone-primary", "web-old-primary")))
+                .push(marked(scaler("gone-primary", "web-old-primary")));
         }),
         trouble(|it| {
             it.budgets.push(marked(selecting(
                 "gone-primary",
                 "selector",
                 &json!({"matchLabels": {"a": "b"}}),
-            )))
+            )));
         }),
         trouble(|it| it.deployments.push(marked(deployment("shop-primary", 1)))),
     ] {

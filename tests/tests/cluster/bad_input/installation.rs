@@ -100,7 +100,7 @@ async fn a_write_that_the_roles_forbid_is_said_by_verb_and_resource() -> Result<
     let test = cluster.namespace("forbidden").await?;
     test.create_all().await?;
 
-    told(&test, "not allowed to patch services").await?;
+    told(&test, "not allowed to create services").await?;
     assert_eq!(
         test.get("deployments/podinfo").await?["spec"]["replicas"],
         1

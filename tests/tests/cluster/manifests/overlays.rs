@@ -57,7 +57,7 @@ patches:
         .filter_map(|object| object["webhooks"].as_array())
         .flatten()
         .collect();
-    assert_eq!(webhooks.len(), 7);
+    assert_eq!(webhooks.len(), 8);
     for webhook in webhooks {
         let selector = &webhook["namespaceSelector"];
         assert_eq!(
@@ -66,8 +66,10 @@ patches:
         );
         assert_eq!(selector["matchExpressions"][0]["values"][0], "elsewhere");
         let rule = &webhook["rules"][0];
+        // What the server checks again when it reads a MetricTemplate need not be closed.
         let open = rule["operations"] == json!(["DELETE"])
-            || rule["resources"] == json!(["canarypolicies"]);
+            || rule["resources"] == json!(["canarypolicies"])
+            || rule["resources"] == json!(["metrictemplates"]);
         let policy = if open { "Ignore" } else { "Fail" };
         assert_eq!(webhook["failurePolicy"], policy, "{}", webhook["name"]);
     }
