@@ -50,14 +50,17 @@ async fn the_server_may_not_do_more_than_it_needs() {
         &["watch", "secrets"],
         &["create", "events"],
         &["patch", "mutatingwebhookconfigurations/canary-webhook"],
+        // Of these only what has its mark: policy canary-deletions.
+        &["delete", "deployments.apps"],
+        &["delete", "services"],
     ] {
         assert!(can(allowed).await, "{allowed:?}");
     }
     for refused in [
         &["delete", "canaries.flagger.app"][..],
         &["promote", "canaries.flagger.app"],
-        &["delete", "deployments.apps"],
-        &["delete", "services"],
+        &["delete", "statefulsets.apps"],
+        &["delete", "namespaces"],
         &["update", "canaries.flagger.app"],
         &["get", "pods"],
         &["create", "pods"],

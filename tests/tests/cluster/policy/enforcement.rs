@@ -5,7 +5,7 @@ use canary_tests::cluster::LIMIT;
 use canary_tests::process::Output;
 use serde_json::{Value, json};
 
-use super::{ALICE, CREATE, DRY, Site, canary, deployment};
+use super::{ALICE, CREATE, DRY, SERVER, Site, canary, deployment};
 
 /// What each kind of object is refused for, one after the other: subject, object, sentence.
 pub(super) fn violations(site: &Site) -> [(&'static str, Value, String); 2] {
@@ -48,12 +48,14 @@ async fn generated(site: &Site) {
     site.given(canary(json!({"stepWeight": 10, "maxWeight": 50})))
         .await;
     let uid = site.read("canary/podinfo").await["metadata"]["uid"].clone();
-    site.given(json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token-primary", "ownerReferences": [{
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token-primary", "labels": {
+            "kubectl-canary.dev/generated": &uid,
+        }, "ownerReferences": [{
             "apiVersion": "flagger.app/v1beta1", "kind": "Canary", "name": "podinfo", "uid": uid, "controller": true,
         }]},
-    }))
-    .await;
+    });
+    site.as_user(SERVER, secret).await;
 }
 
 #[tokio::test]
