@@ -66,6 +66,7 @@ async fn both_say(test: &Namespace<'_>, texts: &[&str]) -> Result<String> {
 async fn what_goes_missing_around_a_release_is_named_with_what_helps_and_the_way_back_stays_open()
 -> Result<()> {
     let test = scaled_at_first_step("trouble").await?;
+    test.bind(ALICE, "canary-operator").await?;
     let edit = format!("kubectl edit canary podinfo -n {}", test.name);
 
     test.delete("horizontalpodautoscalers/podinfo").await?;
