@@ -89,7 +89,9 @@ async fn what_goes_missing_around_a_release_is_named_with_what_helps_and_the_way
     test.delete("deployments/podinfo").await?;
     let gone = format!("deployment podinfo.{} not found", test.name);
     both_say(&test, &[&gone, "apply Deployment podinfo again"]).await?;
-    let answer = test.plugin(ALICE, &["can-i", "release", "podinfo"]).await?;
+    // It reads CanaryPolicies, which are the cluster's.
+    let words = ["can-i", "release", "podinfo", "-n", &test.name];
+    let answer = plugin(test.plane.admin_kubeconfig(), &words).await?;
     ensure!(answer.stdout.starts_with("no\n"), "{answer:?}");
     Ok(())
 }
