@@ -46,6 +46,20 @@ pub enum Phase {
     Terminated,
 }
 
+impl Phase {
+    /// A release is in progress.
+    pub const fn is_of_release(self) -> bool {
+        matches!(
+            self,
+            Self::Waiting
+                | Self::Progressing
+                | Self::WaitingPromotion
+                | Self::Promoting
+                | Self::Finalising
+        )
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CanaryStatus {

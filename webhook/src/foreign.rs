@@ -4,6 +4,8 @@
 //! Judged by what their pod templates say. Held is only who is adopted for the first time: an application that
 //! is released already is not stopped, and says so in a condition.
 
+use std::sync::Arc;
+
 use canary_core::canary::Canary;
 use canary_core::names;
 use canary_core::selector::{Labels, Selector, selects, shown};
@@ -35,14 +37,22 @@ pub fn refusal(canary: &Canary, order: &[String], caches: &Caches) -> Option<Str
     if !is_first_adoption(canary) {
         return None;
     }
+    let (target, _, selector) = reviewed(canary, order, caches)?;
+    let found = deployments(canary, &selector, caches);
+    judge(canary, &selector, &target, &found, caches).held
+}
+
+type Reviewed = (Arc<Deployment>, Option<Arc<Deployment>>, Selector);
+
+/// Target, primary and what tells their pods, of a Canary under review; none where nothing can be said yet.
+pub fn reviewed(canary: &Canary, order: &[String], caches: &Caches) -> Option<Reviewed> {
     let namespace = canary.namespace_name();
     let target = caches.deployments.get(namespace, canary.target_name())?;
     let primary = caches.deployments.get(namespace, &canary.primary_name());
     let primary = primary.filter(|primary| names_as_owner(&primary.ownership, canary));
     let own = primary.as_deref().map(|primary| &primary.match_labels);
     let selector = Selector::of(&target.match_labels, own, order).ok()?;
-    let found = deployments(canary, &selector, caches);
-    judge(canary, &selector, &target, &found, caches).held
+    Some((target, primary, selector))
 }
 
 /// Nobody has taken the Canary's target yet.

@@ -17,7 +17,7 @@ use canary_core::status::Phase;
 use serde_json::Value;
 
 use crate::caches::Caches;
-use crate::target::generated::names_as_owner;
+use crate::foreign;
 use crate::target::service::Side;
 use crate::target::view::Deployment;
 
@@ -56,12 +56,7 @@ pub fn warning(canary: &Canary, order: &[String], caches: &Caches) -> Option<Str
     if !is_adoption(canary) {
         return None;
     }
-    let namespace = canary.namespace_name();
-    let target = caches.deployments.get(namespace, canary.target_name())?;
-    let primary = caches.deployments.get(namespace, &canary.primary_name());
-    let primary = primary.filter(|primary| names_as_owner(&primary.ownership, canary));
-    let own = primary.as_deref().map(|primary| &primary.match_labels);
-    let selector = Selector::of(&target.match_labels, own, order).ok()?;
+    let (target, primary, selector) = foreign::reviewed(canary, order, caches)?;
     let sides = Sides {
         canary,
         target: &target,

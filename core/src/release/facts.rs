@@ -10,7 +10,7 @@ use crate::capability::Capability;
 use crate::policy::{Holds, Objection};
 use crate::release::weights::Routes;
 use crate::request::Request;
-use crate::status::{CanaryStatus, Phase};
+use crate::status::CanaryStatus;
 
 /// The world as the caches have it at one moment, and the answers that were asked for.
 #[derive(Clone, Debug)]
@@ -229,13 +229,10 @@ impl Workload {
     pub fn remembered(status: &CanaryStatus) -> Self {
         let seen = status.target.clone().unwrap_or_default();
         let released = status.release.as_ref().map(|release| &release.revision);
-        let revision = match status.phase {
-            Phase::Waiting
-            | Phase::Progressing
-            | Phase::WaitingPromotion
-            | Phase::Promoting
-            | Phase::Finalising => released,
-            _ => status.last_applied_spec.as_ref(),
+        let revision = if status.phase.is_of_release() {
+            released
+        } else {
+            status.last_applied_spec.as_ref()
         };
         Self {
             uid: seen.uid,

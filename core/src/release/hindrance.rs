@@ -117,24 +117,30 @@ fn decided_to_put_back(before: &CanaryStatus, after: &CanaryStatus) -> bool {
 }
 
 fn keep_end(status: &mut CanaryStatus, after: &CanaryStatus) {
-    let answered = status.last_request != after.last_request;
     let routed = status.canary_weight;
+    keep_answer(status, after);
+    let answer = status.last_request.take();
     status.clone_from(after);
+    status.last_request = answer;
     status.canary_weight = routed;
-    if let Some(request) = status.last_request.as_mut().filter(|_| answered) {
+}
+
+/// What was answered in this look is not carried out yet.
+fn keep_answer(status: &mut CanaryStatus, after: &CanaryStatus) {
+    if status.last_request == after.last_request {
+        return;
+    }
+    status.last_request.clone_from(&after.last_request);
+    if let Some(request) = &mut status.last_request {
         request.pending = true;
     }
 }
 
 fn keep_decision(status: &mut CanaryStatus, after: &CanaryStatus, decided: &Release) {
-    let answered = status.last_request != after.last_request;
+    keep_answer(status, after);
     status.failed_checks = after.failed_checks;
     status.conditions.clone_from(&after.conditions);
     status.events.clone_from(&after.events);
-    status.last_request.clone_from(&after.last_request);
-    if let Some(request) = status.last_request.as_mut().filter(|_| answered) {
-        request.pending = true;
-    }
     // It may have begun with this plan only: a release that waits has applied nothing.
     status
         .last_applied_spec

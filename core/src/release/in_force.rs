@@ -90,18 +90,11 @@ pub fn of(canary: &Canary, labels: &BTreeMap<String, String>) -> InForce {
 
 /// A release holds the names: it has not ended, or its primary is still being put back.
 fn runs(status: &CanaryStatus) -> bool {
-    match status.phase {
-        Phase::Waiting
-        | Phase::Progressing
-        | Phase::WaitingPromotion
-        | Phase::Promoting
-        | Phase::Finalising => true,
-        Phase::Failed => status
-            .release
-            .as_ref()
-            .is_some_and(|release| release.recovering),
-        _ => false,
-    }
+    let recovering = status
+        .release
+        .as_ref()
+        .is_some_and(|release| release.recovering);
+    status.phase.is_of_release() || (status.phase == Phase::Failed && recovering)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 
 use crate::message::Message;
-use crate::release::conditions::NOT_OBSERVED;
+use crate::release::conditions::{self, NOT_OBSERVED};
 use crate::release::draft::Draft;
 use crate::release::facts::Workload;
 use crate::release::promotion;
@@ -70,7 +70,7 @@ fn wait(d: &mut Draft<'_>) {
     );
     let message = Message::NotObserved { primary };
     let text = message.text(d.canary);
-    if crate::release::conditions::get(&d.status, NOT_OBSERVED).is_none() {
+    if conditions::get(&d.status, NOT_OBSERVED).is_none() {
         d.say(message);
     }
     d.condition(NOT_OBSERVED, "ControllerBehind", &text);

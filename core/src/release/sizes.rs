@@ -1,17 +1,9 @@
 //! What somebody wants of the size is kept with the release: once we scale the target, its number is ours.
 
 use crate::release::draft::Draft;
-use crate::status::Phase;
 
 pub fn note(d: &mut Draft<'_>) {
-    let running = matches!(
-        d.phase(),
-        Phase::Waiting
-            | Phase::Progressing
-            | Phase::WaitingPromotion
-            | Phase::Promoting
-            | Phase::Finalising
-    );
+    let running = d.phase().is_of_release();
     let released = d.released_revision() == d.target().revision;
     let wanted = d.target().wanted.filter(|_| running && released);
     if wanted.is_some() {

@@ -62,14 +62,7 @@ fn changed_at_rest(d: &Draft<'_>) -> bool {
 
 fn take_over_release(d: &mut Draft<'_>, applied: String, promoted: String) {
     let (now, weight, failed) = (d.now(), d.weight(), d.phase() == Phase::Failed);
-    let in_progress = matches!(
-        d.phase(),
-        Phase::Waiting
-            | Phase::Progressing
-            | Phase::WaitingPromotion
-            | Phase::Promoting
-            | Phase::Finalising
-    );
+    let in_progress = d.phase().is_of_release();
     if !in_progress && !failed {
         return;
     }
