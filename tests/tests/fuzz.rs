@@ -1,5 +1,5 @@
 //! Whatever arrives at `/mutate` and `/validate` is answered: no panic, nothing that takes long, and always
-//! an `AdmissionReview`, whose patch touches nothing but our annotations.
+//! an `AdmissionReview`, whose patch touches nothing but our annotations and labels.
 //!
 //! ```text
 //!  tests/corpus/admission ─► mutation ─► router, in one of several worlds ─► oracle ─► tally

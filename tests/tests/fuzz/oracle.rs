@@ -23,8 +23,10 @@ const BODY_LIMIT: usize = 7 << 20;
 const WARNING: usize = 256;
 const WARNINGS: usize = 4096;
 /// What admission may write into an object's metadata: the map, and how its keys begin.
-const OURS: [(&str, &str); 2] = [
+const OURS: [(&str, &str); 3] = [
     ("annotations", "kubectl-canary.dev/"),
+    // Put back where a manifest that knows nothing of it dropped it.
+    ("labels", "kubectl-canary.dev/managed"),
     ("labels", "policy.kubectl-canary.dev/"),
 ];
 
