@@ -3,7 +3,7 @@
 #![cfg(test)] // so that helpers may unwrap as tests do
 
 use anyhow::Result;
-use canary_tests::cluster::{ALICE, Namespace, deployment, route};
+use canary_tests::cluster::{ALICE, BOB, Namespace, deployment, route};
 use serde_json::{Value, json};
 
 use crate::setup::{initialized, namespace};
@@ -87,6 +87,29 @@ async fn a_target_that_is_replaced_without_replicas_is_analysed_and_promoted_at_
     assert_eq!(sizes(&primary.versions()), [6]);
     assert!(sizes(&target.versions()).contains(&6), "the canary too");
     Ok(())
+}
+
+#[tokio::test]
+async fn the_size_that_somebody_gives_the_target_in_a_release_is_the_primarys_afterwards()
+-> Result<()> {
+    let test = six("wanted").await?;
+    let slow = json!({"spec": {"analysis": {"interval": "60s"}}});
+    test.patch("canaries/podinfo", &slow).await?;
+    test.set_image("6.0.1").await?;
+    test.until("canaries/podinfo", |canary| {
+        canary["status"]["canaryWeight"] == 20
+    })
+    .await?;
+    ready(&test, "podinfo", 6).await?;
+    scale(&test, "podinfo", 3).await?;
+    test.until("canaries/podinfo", |canary| {
+        canary["status"]["release"]["replicas"] == 3
+    })
+    .await?;
+    let full = ["promote", "podinfo", "--full"];
+    test.plugin(BOB, &full).await?.ok()?;
+    test.phase("Succeeded").await?;
+    ready(&test, "podinfo-primary", 3).await
 }
 
 #[tokio::test]
