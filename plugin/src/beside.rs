@@ -126,28 +126,58 @@ impl<'a> Sides<'a> {
         })
     }
 
-    /// As the server has it, which holds the adoption for it.
+    /// A Service of somebody else's that finds the target's pods and not the primary's, and of which nobody
+    /// has said what is to become of it. The server holds an adoption for the same.
+    pub fn is_left_behind(&self, service: &Value) -> bool {
+        let name = service["metadata"]["name"].as_str().unwrap_or_default();
+        let canary = self.canary;
+        let (primary, of_canary) = (canary.primary_service(), canary.canary_service());
+        let own = [canary.apex(), &primary, &of_canary].contains(&name);
+        let follow = service["metadata"]["annotations"][names::FOLLOW].as_str();
+        let says = [Some(names::FOLLOW_PRIMARY), Some(names::FOLLOW_IGNORE)].contains(&follow);
+        // A Service's selector is of labels alone, and an empty one finds nothing.
+        let wanted = labels(service.pointer("/spec/selector"));
+        let finds = |pods: &Labels| selector::selects(&wanted, pods);
+        !own && !says && finds(&self.target) && !finds(&self.primary)
+    }
+
+    /// Those of the budgets that cover the target's pods, if none covers the primary's: one is enough,
+    /// wherever it comes from.
+    pub fn budgets_left_behind<'b>(&self, budgets: &'b [Value]) -> Vec<&'b Value> {
+        let covers =
+            |budget: &Value, pods: &Labels| selector::matches(&budget["spec"]["selector"], pods);
+        if budgets.iter().any(|it| covers(it, &self.primary)) {
+            return Vec::new();
+        }
+        let of_target = budgets.iter().filter(|it| covers(it, &self.target));
+        of_target.collect()
+    }
+
+    /// Labels that only the primary's pods have, as kubectl writes a selector.
+    pub fn of_primary_alone(&self) -> String {
+        let own = self.primary.iter();
+        let differing = own.filter(|(key, value)| {
+            let other = self.target.get(*key);
+            other.is_some_and(|other| other != *value)
+        });
+        let differing = differing.map(|(key, value)| (key.clone(), value.clone()));
+        selector::shown(&differing.collect())
+    }
+
     fn service(&self, object: &Value) -> Option<Trouble> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let canary = self.canary;
-        let apex = canary.apex();
-        let own = [apex, &canary.primary_service(), &canary.canary_service()].contains(&name);
-        let follow = object["metadata"]["annotations"][names::FOLLOW].as_str();
-        let says = [Some(names::FOLLOW_PRIMARY), Some(names::FOLLOW_IGNORE)].contains(&follow);
-        // A Service's selector is of labels alone, and an empty one finds nothing.
-        let wanted = labels(object.pointer("/spec/selector"));
-        let finds = |pods: &Labels| selector::selects(&wanted, pods);
-        let alone = finds(&self.target) && !finds(&self.primary);
-        (alone && !own && !says).then(|| Trouble {
+        self.is_left_behind(object).then(|| Trouble {
             path: "spec.selector",
             message: format!(
                 "Service {name} leads to the pods of {} alone, and to none while it is at rest",
                 canary.target_name()
             ),
             hint: format!(
-                "annotate it {}={} (pointed at the primary, as {apex} is) or {}",
+                "annotate it {}={} (pointed at the primary, as {} is) or {}",
                 names::FOLLOW,
                 names::FOLLOW_PRIMARY,
+                canary.apex(),
                 names::FOLLOW_IGNORE
             ),
         })

@@ -342,10 +342,6 @@ impl Cluster {
 
     /// Returns the Deployment's new resourceVersion: the answer is a Scale, and the Deployment itself
     /// comes by the watch.
-    ///
-    /// 0 is written on the Deployment itself. A Scale of 0 says nothing (`omitempty`), and so the API server
-    /// strikes out whoever owned `spec.replicas`, and notes nobody who scales it afterwards: whose number it
-    /// is could not be told any more (`target::view`).
     pub async fn scale(
         &self,
         namespace: &str,
@@ -356,16 +352,6 @@ impl Cluster {
         self.pass()?;
         let patch =
             json!({ "metadata": { "resourceVersion": version }, "spec": { "replicas": replicas } });
-        if replicas == 0 {
-            let scaled = self
-                .merge(Kind::Deployment, namespace, name, &patch)
-                .await?;
-            let version = scaled.pointer("/metadata/resourceVersion");
-            return Ok(version
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned());
-        }
         let api = self.api(Kind::Deployment, namespace);
         let scaled = api
             .patch_scale(name, &patched_by(), &Patch::Merge(&patch))

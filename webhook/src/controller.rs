@@ -139,6 +139,7 @@ async fn work(context: Arc<Context>, permits: Arc<Semaphore>, key: Key, changed:
 fn forget(context: &Context, key: &Key) {
     context.contest.forget(key);
     context.repairs.forget(key);
+    context.rounds.forget(key);
     context.waits.forget(key);
     context.refused.forget(key);
     context.generating.over(key);

@@ -26,7 +26,8 @@ use crate::notify::{EventWriter, Reporter};
 use crate::policies;
 use crate::telemetry::{self, CountRequests, Metrics};
 use crate::tick::{
-    Answered, Checksums, Contest, Context, Places, Refused, Repairs, Sweeps, Troubles, Waits,
+    Answered, Checksums, Contest, Context, Places, Refused, Repairs, Rounds, Sweeps, Troubles,
+    Waits,
 };
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
@@ -165,6 +166,7 @@ fn context(
         checksums: Checksums::default(),
         contest: Contest::default(),
         repairs: Repairs::default(),
+        rounds: Rounds::default(),
         answered: Answered::default(),
         waits: Waits::default(),
         refused: Refused::default(),

@@ -60,6 +60,7 @@ pub use disruption::Refused;
 pub use owned::Answered;
 pub use policy::Places;
 pub use ports::Waits;
+pub use prepare::Rounds;
 pub use repairs::Repairs;
 pub(crate) use status::difference;
 pub use sweep::Sweeps;
@@ -91,6 +92,8 @@ pub struct Context {
     pub refused: Refused,
     pub places: Places,
     pub sweeps: Sweeps,
+    /// Writes of what must exist that do not last.
+    pub rounds: Rounds,
     /// Writes of what must exist that fail.
     pub generating: Troubles,
     /// Writes of what was decided that fail.

@@ -10,8 +10,6 @@
 mod hint;
 mod pods;
 
-pub use hint::FOLLOW;
-
 use canary_core::canary::Canary;
 use canary_core::release::conditions::{PAUSED, PROMOTED, READY};
 use canary_core::status::{CanaryCondition, CanaryStatus, Phase};

@@ -17,6 +17,8 @@ mod rights;
 mod room;
 #[path = "way_back/target.rs"]
 mod target;
+#[path = "way_back/undone.rs"]
+mod undone;
 
 use anyhow::Result;
 use canary_tests::clock::eventually;

@@ -114,6 +114,13 @@ impl Context {
                 "deployment {name} changed meanwhile"
             )));
         };
+        if replicas == 0 {
+            match self.scale_away(world, &target).await {
+                // A Scale is better than a canary that stays where somebody refuses that.
+                Err(TickError::Api(error)) if !error.is_stale() => {}
+                done => return done,
+            }
+        }
         let version = self
             .cluster
             .scale(&world.namespace, name, replicas, &target.resource_version)

@@ -2,6 +2,7 @@
 //! that belongs to somebody else.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use canary_core::release::{Problem, Routes};
 use canary_core::status::Phase;
@@ -17,12 +18,9 @@ use crate::target::view::{Deployment, strings};
 use crate::tick::{Context, TickError, phase, ports};
 use crate::world::{World, problem};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Done {
-    Nothing,
-    /// Look again: what was decided on has changed.
-    Wrote,
-}
+/// What was written, for people. If it is anything, look again: what was decided on has changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Written(Vec<String>);
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EnsureError {
@@ -38,6 +36,26 @@ impl From<ApiError> for EnsureError {
     }
 }
 
+// === impl Written ===
+
+impl Written {
+    fn note(&mut self, written: bool, what: impl FnOnce() -> String) {
+        if written {
+            self.0.push(what());
+        }
+    }
+
+    pub(super) fn is_anything(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
+
 // === impl Context ===
 
 impl Context {
@@ -45,35 +63,57 @@ impl Context {
         &self,
         world: &World,
         configs: &BTreeMap<ConfigRef, String>,
-    ) -> Result<Done, EnsureError> {
+    ) -> Result<Written, EnsureError> {
         self.check_names(world)?;
-        let mut wrote = self.ensure_finalizer(world).await?;
-        wrote |= self.ensure_marks(world).await?;
+        let canary = &world.canary;
+        let mut all = Written::default();
+        let written = self.ensure_finalizer(world).await?;
+        all.note(written, || "the Canary's finalizer".to_owned());
+        let written = self.ensure_marks(world).await?;
+        all.note(written, || {
+            let target = canary.target_name();
+            format!("label and annotations of Deployment {target}")
+        });
         for side in [Side::Canary, Side::Primary] {
             if !self.would_strand(world, side) {
-                wrote |= self.ensure_service(world, side).await?;
+                let written = self.ensure_service(world, side).await?;
+                all.note(written, || format!("Service {}", side.name(canary)));
             }
         }
-        wrote |= match &world.primary {
+        let written = match &world.primary {
             None => self.create_primary(world, configs).await?,
             Some(primary) => self.take_over(world, primary, configs).await?,
         };
-        wrote |= self.ensure_autoscaler(world).await?;
-        wrote |= self.ensure_disruption(world).await?;
-        if serving(phase(&world.canary)) {
-            let written = self.ensure_service(world, Side::Apex).await?;
-            if written && pointed_elsewhere(world) {
-                self.repairs.repaired(&world.key(), self.clock.now());
-            }
-            wrote |= written;
-            wrote |= self.ensure_followers(world).await?;
-            // A route that cannot be written is a problem already.
-            let routable = world.problems.iter().all(|it| it.reason != "RouteInvalid");
-            if routable {
-                wrote |= self.ensure_route(world).await?;
-            }
+        all.note(written, || format!("Deployment {}", canary.primary_name()));
+        let written = self.ensure_autoscaler(world).await?;
+        all.note(written, || {
+            "the primary's HorizontalPodAutoscaler".to_owned()
+        });
+        let written = self.ensure_disruption(world).await?;
+        all.note(written, || "the primary's PodDisruptionBudget".to_owned());
+        if serving(phase(canary)) {
+            self.ensure_serving(world, &mut all).await?;
         }
-        Ok(if wrote { Done::Wrote } else { Done::Nothing })
+        Ok(all)
+    }
+
+    /// What leads people to the primary.
+    async fn ensure_serving(&self, world: &World, all: &mut Written) -> Result<(), EnsureError> {
+        let canary = &world.canary;
+        let written = self.ensure_service(world, Side::Apex).await?;
+        if written && pointed_elsewhere(world) {
+            self.repairs.repaired(&world.key(), self.clock.now());
+        }
+        all.note(written, || format!("Service {}", canary.apex()));
+        let written = self.ensure_followers(world).await?;
+        all.note(written, || "Services that follow the primary".to_owned());
+        // A route that cannot be written is a problem already.
+        let routable = world.problems.iter().all(|it| it.reason != "RouteInvalid");
+        if routable {
+            let written = self.ensure_route(world).await?;
+            all.note(written, || "the generated route".to_owned());
+        }
+        Ok(())
     }
 
     /// Generated names that somebody else uses.

@@ -66,16 +66,43 @@ impl Context {
             "labels": { names::MANAGED_LABEL: names::MANAGED_VALUE },
             "annotations": annotations,
         } });
+        self.write_target(world, &world.target, &patch).await?;
+        Ok(true)
+    }
+
+    /// 0 is written on the Deployment itself. A Scale of 0 says nothing (`omitempty`), and so the API server
+    /// strikes out whoever owned `spec.replicas`, and notes nobody who scales it afterwards: whose number it
+    /// is could not be told any more (`target::view`).
+    pub(super) async fn scale_away(
+        &self,
+        world: &World,
+        target: &Deployment,
+    ) -> Result<(), TickError> {
+        let patch = json!({
+            "metadata": {
+                "resourceVersion": target.resource_version,
+                "annotations": { names::SEEN_REVISION: target.revision },
+            },
+            "spec": { "replicas": 0 },
+        });
+        self.write_target(world, target, &patch).await
+    }
+
+    /// A write on the target that notes which template was seen.
+    async fn write_target(
+        &self,
+        world: &World,
+        seen: &Deployment,
+        patch: &Value,
+    ) -> Result<(), TickError> {
         let name = world.canary.target_name();
         let stored = self
             .cluster
-            .merge(Kind::Deployment, &world.namespace, name, &patch)
+            .merge(Kind::Deployment, &world.namespace, name, patch)
             .await?;
         let answer = Deployment::from_raw(&stored);
         self.caches.written(Kind::Deployment, stored);
-        self.follow_rewriting(world, &world.target.revision, &answer)
-            .await?;
-        Ok(true)
+        self.follow_rewriting(world, &seen.revision, &answer).await
     }
 
     /// `now` is what a write of ours made of a target that had the template `seen`. What was decided on is stale

@@ -1,14 +1,11 @@
 //! The command or the edit that helps, for each reason that the server gives. Pure.
 
 use canary_core::canary::Canary;
-use canary_core::names;
+use canary_core::names::{self, FOLLOW, FOLLOW_IGNORE, FOLLOW_PRIMARY};
 use canary_core::release::conditions::{
     BASELINE_REPLACED, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED, READY, SELECTOR, SPEC_PENDING,
 };
 use canary_core::status::CanaryCondition;
-
-/// On another Service of the target's pods: `primary` lets it follow, `ignore` leaves it alone.
-pub const FOLLOW: &str = "kubectl-canary.dev/follow";
 
 /// What helps against a condition; none where there is nothing to be done but to wait.
 pub fn of_condition(canary: &Canary, condition: &CanaryCondition) -> Option<String> {
@@ -155,7 +152,7 @@ impl<'a> Of<'a> {
 
     fn follow(&self) -> String {
         format!(
-            "say what becomes of each: kubectl annotate service NAME {FOLLOW}=primary -n {}, or {FOLLOW}=ignore",
+            "say what becomes of each: kubectl annotate service NAME {FOLLOW}={FOLLOW_PRIMARY} -n {}, or {FOLLOW}={FOLLOW_IGNORE}",
             self.namespace
         )
     }

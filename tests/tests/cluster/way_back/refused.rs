@@ -244,3 +244,15 @@ async fn a_rollback_is_routed_at_once_while_services_cannot_be_written() -> Resu
     .await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_canary_is_scaled_away_while_deployments_cannot_be_written() -> Result<()> {
+    let test = at_first_step(&unchecked().await?.plane, "no-deployments").await?;
+    let broken = Broken::stands(&test, "apps", "deployments").await?;
+    super::bob_rolls_back(&test).await?;
+    test.until("deployments/podinfo", |target| {
+        target["spec"]["replicas"] == 0
+    })
+    .await?;
+    broken.goes(&test).await
+}

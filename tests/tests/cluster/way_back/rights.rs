@@ -103,6 +103,7 @@ async fn a_canary_that_cannot_be_scaled_away_gets_no_traffic_and_is_told_of_once
     let alone = Alone::turn().await?;
     let _server = alone.server("leading").await?;
     let test = at_first_step(alone.plane, "no-scale").await?;
+    take_writes(alone.plane, "deployments").await?;
     take_writes(alone.plane, "deployments/scale").await?;
     let before = alone.requests()?.len();
     let threshold = json!({"spec": {"analysis": {"threshold": 1}}});
