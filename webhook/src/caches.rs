@@ -9,15 +9,16 @@ mod interest;
 mod packed;
 mod policies;
 mod selecting;
+mod store;
 mod targets;
+mod wakes;
 mod watch;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use canary_core::canary::Canary;
-use canary_core::names;
 use canary_core::template::MetricTemplate;
 use kube::api::DynamicObject;
 use serde_json::Value;
@@ -26,8 +27,7 @@ use tracing::warn;
 
 use crate::api::Kind;
 use crate::cache::{Cache, Key};
-use crate::target::autoscaler;
-use crate::target::view::{Deployment, strings};
+use crate::target::view::Deployment;
 
 use condition::Conditions;
 use interest::Interests;
@@ -151,7 +151,7 @@ impl Caches {
     /// What a watch has seen.
     fn ingest(&self, kind: Kind, object: DynamicObject) {
         let object = serde_json::to_value(object).unwrap_or(Value::Null);
-        let woken = wakes(kind, &object);
+        let woken = wakes::now(kind, &object);
         let key = key_of(&object);
         let before = self.wakes_before(kind, &key);
         let news = self.take_in(kind, object, false);
@@ -164,152 +164,6 @@ impl Caches {
                 self.wake(kind, &key);
             }
         }
-    }
-
-    /// True if it is news. What cannot be read is said, and what is known of it stays.
-    fn take_in(&self, kind: Kind, object: Value, written: bool) -> bool {
-        let key = key_of(&object);
-        let version = text(&object, "/metadata/resourceVersion");
-        match self.store(kind, object, written) {
-            Ok(news) => {
-                self.note_readable(kind, &key);
-                news
-            }
-            Err(error) => {
-                self.note_unreadable(kind, &key, &version, &error.to_string());
-                false
-            }
-        }
-    }
-
-    fn store(
-        &self,
-        kind: Kind,
-        mut object: Value,
-        written: bool,
-    ) -> Result<bool, serde_json::Error> {
-        let key = key_of(&object);
-        let version = text(&object, "/metadata/resourceVersion");
-        if kind == Kind::Canary {
-            self.note_status_manager(&key, &object);
-        }
-        if kind != Kind::Deployment
-            && let Some(metadata) = object["metadata"].as_object_mut()
-        {
-            metadata.remove("managedFields");
-        }
-        Ok(match kind {
-            Kind::Canary => {
-                let before = self.canaries.get_key(&key);
-                let news = parsed(&self.canaries, key.clone(), &version, object, written)?;
-                self.targets.update(&key, &self.canaries);
-                self.pass_on_place(&key, before.as_deref());
-                news
-            }
-            Kind::Policy => self.store_policy(object, written)?,
-            Kind::Namespace => self.store_namespace(&object, written),
-            Kind::Enforcer => put(&self.enforcers, key, &version, (), written),
-            Kind::MetricTemplate => parsed(&self.templates, key, &version, object, written)?,
-            Kind::Deployment => put(
-                &self.deployments,
-                key,
-                &version,
-                Deployment::from_raw(&object),
-                written,
-            ),
-            Kind::EndpointSlice => put(&self.slices, key, &version, slice(&object), written),
-            Kind::Service => {
-                let service = Service::of(&object);
-                let news = put(&self.services, key.clone(), &version, service, written);
-                self.selecting.update(&key, self);
-                news
-            }
-            Kind::Autoscaler => put(
-                &self.autoscalers,
-                key,
-                &version,
-                Autoscaler::of(&object),
-                written,
-            ),
-            Kind::Disruption => self.store_disruption(key, &version, object, written),
-            Kind::Route => put(&self.routes, key, &version, Route::of(&object), written),
-            Kind::ConfigMap | Kind::Secret => put(
-                self.configs(kind),
-                key,
-                &version,
-                config_meta(&object),
-                written,
-            ),
-            Kind::Definition => self.look_at_schema(&object),
-            Kind::Revision
-            | Kind::Event
-            | Kind::AlertProvider
-            | Kind::StatefulSet
-            | Kind::DaemonSet
-            | Kind::Job => false,
-        })
-    }
-
-    /// Its status changes with each pod, and is nobody's business here.
-    fn store_disruption(&self, key: Key, version: &str, object: Value, written: bool) -> bool {
-        let budget = Disruption::of(object);
-        let known = self.disruptions.get_key(&key);
-        let same = known.is_some_and(|known| known.says_the_same(&budget));
-        put(&self.disruptions, key, version, budget, written) && !same
-    }
-
-    fn note_status_manager(&self, key: &Key, canary: &Value) {
-        let entries = canary
-            .pointer("/metadata/managedFields")
-            .and_then(Value::as_array);
-        let of_status = entries
-            .into_iter()
-            .flatten()
-            .filter(|entry| entry["subresource"] == "status");
-        let newest = of_status
-            .filter(|entry| entry["manager"] != crate::api::MANAGER)
-            .max_by_key(|entry| entry["time"].as_str().unwrap_or_default().to_owned());
-        if let Some(manager) = newest.and_then(|entry| entry["manager"].as_str()) {
-            let mut managers = self
-                .status_managers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            managers.insert(key.clone(), manager.to_owned());
-        }
-    }
-
-    /// The last other than ourselves who wrote a Canary's status.
-    pub fn status_manager(&self, key: &Key) -> String {
-        let managers = self
-            .status_managers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        managers
-            .get(key)
-            .cloned()
-            .unwrap_or_else(|| "another controller".to_owned())
-    }
-
-    fn look_at_schema(&self, definition: &Value) -> bool {
-        let versions = definition
-            .pointer("/spec/versions")
-            .and_then(Value::as_array);
-        let ours = versions.into_iter().flatten().any(|version| {
-            version["name"] == "v1beta1"
-                && version
-                    .pointer("/schema/openAPIV3Schema/properties/status/properties/release/properties/revision")
-                    .is_some()
-        });
-        let changed = self.schema.swap(ours, Ordering::AcqRel) != ours;
-        if changed {
-            self.wake_all();
-        }
-        if !ours {
-            warn!(
-                "the installed definition of canaries.flagger.app drops our status fields: apply manifests/crds.yaml; nothing is acted on until then"
-            );
-        }
-        changed
     }
 
     fn forget(&self, kind: Kind, key: &Key) {
@@ -423,55 +277,6 @@ impl Caches {
             self.retain(kind, &HashSet::new());
         }
     }
-
-    /// Keys under which an object is known before it changes: a slice by its Service, an
-    /// autoscaler by what it scales, a Service by a label that it selects by.
-    fn wakes_before(&self, kind: Kind, key: &Key) -> Vec<Key> {
-        match kind {
-            Kind::EndpointSlice => {
-                let slice = self.slices.get_key(key);
-                slice
-                    .map(|slice| Key::new(&key.namespace, &slice.service))
-                    .into_iter()
-                    .collect()
-            }
-            Kind::Autoscaler => {
-                let old = self.autoscalers.get_key(key);
-                old.map(|old| Key::new(&key.namespace, &old.target))
-                    .into_iter()
-                    .collect()
-            }
-            Kind::Service => {
-                let old = self.services.get_key(key);
-                let known = old.and_then(|old| selecting::known_by(&key.namespace, &old.selector));
-                known.into_iter().collect()
-            }
-            Kind::Disruption => {
-                let old = self.disruptions.get_key(key);
-                old.map(|old| old.key(&key.namespace)).into_iter().collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-}
-
-fn put<T>(cache: &Cache<T>, key: Key, version: &str, value: T, written: bool) -> bool {
-    if written {
-        cache.put_written(key, version, value);
-        return true;
-    }
-    cache.put(key, version, value)
-}
-
-fn parsed<T: serde::de::DeserializeOwned>(
-    cache: &Cache<T>,
-    key: Key,
-    version: &str,
-    object: Value,
-    written: bool,
-) -> Result<bool, serde_json::Error> {
-    let value = serde_json::from_value(object)?;
-    Ok(put(cache, key, version, value, written))
 }
 
 fn text(object: &Value, pointer: &str) -> String {
@@ -487,62 +292,4 @@ fn key_of(object: &Value) -> Key {
         text(object, "/metadata/namespace"),
         text(object, "/metadata/name"),
     )
-}
-
-/// Keys that somebody may be interested in, of an object as it is now.
-fn wakes(kind: Kind, object: &Value) -> Vec<Key> {
-    let key = key_of(object);
-    match kind {
-        Kind::EndpointSlice => vec![Key::new(&key.namespace, slice(object).service)],
-        Kind::Autoscaler => vec![Key::new(&key.namespace, autoscaler::scales(object).1), key],
-        Kind::Disruption => vec![Disruption::known_by(&key.namespace, object), key],
-        Kind::Service => {
-            let selector = strings(object.pointer("/spec/selector"));
-            let known = selecting::known_by(&key.namespace, &selector);
-            known.into_iter().chain([key]).collect()
-        }
-        _ => vec![key],
-    }
-}
-
-fn slice(object: &Value) -> Slice {
-    let endpoints = object["endpoints"].as_array();
-    let ready = endpoints.into_iter().flatten().filter(|endpoint| {
-        endpoint
-            .pointer("/conditions/ready")
-            .and_then(Value::as_bool)
-            .unwrap_or(true)
-    });
-    let addresses = ready
-        .filter_map(|endpoint| endpoint["addresses"].as_array())
-        .flatten();
-    let ports = object["ports"].as_array().into_iter().flatten();
-    let ports = ports.map(|port| text(port, "/name"));
-    Slice {
-        service: text(object, "/metadata/labels/kubernetes.io~1service-name"),
-        ports: ports.collect(),
-        ready: addresses
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect(),
-    }
-}
-
-fn config_meta(object: &Value) -> ConfigMeta {
-    ConfigMeta {
-        uid: text(object, "/metadata/uid"),
-        resource_version: text(object, "/metadata/resourceVersion"),
-        annotations: strings(object.pointer("/metadata/annotations")),
-        mark: object
-            .pointer("/metadata/labels")
-            .and_then(|all| all.get(names::GENERATED)?.as_str())
-            .map(str::to_owned),
-        canaries: object["metadata"]["ownerReferences"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|owner| owner["kind"] == "Canary")
-            .filter_map(|owner| owner["uid"].as_str().map(str::to_owned))
-            .collect(),
-    }
 }

@@ -15,6 +15,7 @@ mod foreign;
 mod generated;
 mod kept;
 mod marks;
+mod noted;
 mod others;
 mod owned;
 mod policy;
@@ -22,6 +23,7 @@ mod ports;
 mod prepare;
 mod promote;
 mod record;
+mod refuse;
 mod repairs;
 mod say;
 mod status;
@@ -35,9 +37,8 @@ use std::time::Duration;
 
 use canary_core::canary::Canary;
 use canary_core::names;
-use canary_core::release::{self, Action, Facts, Leaving, Plan, Problem, conditions};
+use canary_core::release::{self, Action, Facts, Leaving, Plan, Problem};
 use canary_core::status::Phase;
-use canary_core::validate::validate;
 use jiff::Timestamp;
 
 use crate::alerts::Alerts;
@@ -240,47 +241,6 @@ impl Context {
         Ok(Some(self.untouched(canary, &outdated).await?))
     }
 
-    /// What `/validate` refuses is refused here too: admission may not have been asked. A release that runs
-    /// goes no further, and may go back.
-    fn refuse(&self, canary: &Canary, world: &mut World) {
-        let violations = validate(canary, &self.options.provider);
-        if !violations.is_empty() {
-            let texts: Vec<String> = violations.iter().map(ToString::to_string).collect();
-            world.refuse(problem("Invalid", texts.join("; ")));
-        }
-        if let Some(older) = self.older_canary(&world.canary) {
-            let text = format!(
-                "Canary {older} releases {} already: delete one of the two",
-                canary.target_name()
-            );
-            world.refuse(problem("TargetTaken", text));
-        }
-        if let Some(problem) = unsafe_target(world) {
-            world.problems.push(problem);
-        }
-    }
-
-    fn older_canary(&self, canary: &Canary) -> Option<String> {
-        let age = |canary: &Canary| {
-            let created = canary
-                .metadata
-                .creation_timestamp
-                .as_ref()
-                .map(|time| time.0);
-            (created, canary.metadata.name.clone())
-        };
-        let all = self.caches.canaries.in_namespace(canary.namespace_name());
-        let rivals = all.iter().filter(|other| {
-            other.metadata.uid != canary.metadata.uid
-                && other.spec.target_ref.kind == canary.spec.target_ref.kind
-                && other.target_name() == canary.target_name()
-        });
-        rivals
-            .filter(|other| age(other) < age(canary))
-            .map(|other| other.id())
-            .next()
-    }
-
     async fn decided(&self, world: &World, facts: &mut Facts) -> Plan {
         loop {
             match release::decide(&world.canary, facts) {
@@ -347,40 +307,6 @@ impl Context {
         error
     }
 
-    /// A choice that would be a guess is said, and hinders nothing.
-    fn note_autoscalers(&self, world: &World, plan: &mut Plan) {
-        const TYPE: &str = "AutoscalerAmbiguous";
-        if world.ambiguous_autoscalers.is_empty() {
-            return conditions::clear(&mut plan.status, TYPE);
-        }
-        let names = world.ambiguous_autoscalers.join(", ");
-        let text = format!(
-            "{names} all scale {}: name one in spec.autoscalerRef; none is used",
-            world.canary.target_name()
-        );
-        conditions::set(&mut plan.status, TYPE, "Several", &text, self.clock.now());
-    }
-
-    /// Names that are followed later, and a route that is followed already.
-    fn note_names(&self, world: &World, plan: &mut Plan) {
-        let status = &mut plan.status;
-        if world.problems.is_empty()
-            && let Some(names) = &mut status.in_force
-        {
-            names.route = world.canary.route().map(|route| route.name.clone());
-        }
-        let runs = status.release.as_ref();
-        if world.pending.is_empty() || runs.is_none_or(|release| release.ended_at.is_some()) {
-            return conditions::clear(status, conditions::SPEC_PENDING);
-        }
-        let text = format!(
-            "followed once the release in progress has ended: {}",
-            world.pending.join(", ")
-        );
-        let type_ = conditions::SPEC_PENDING;
-        conditions::set(status, type_, "ReleaseRunning", &text, self.clock.now());
-    }
-
     async fn untouched(&self, canary: &Canary, problem: &Problem) -> Result<Next, TickError> {
         let mut plan = release::untouched(canary, problem, self.clock.now());
         self.say_all(canary, &mut plan).await?;
@@ -420,19 +346,4 @@ fn phase(canary: &Canary) -> Phase {
         .status
         .as_ref()
         .map_or(Phase::New, |status| status.phase)
-}
-
-/// A target that cannot be released without an outage.
-fn unsafe_target(world: &World) -> Option<Problem> {
-    let canary = &world.canary;
-    if world.target.strategy != "Recreate" || canary.accepts_recreate() {
-        return None;
-    }
-    let text = format!(
-        "deployment {}.{} has strategy Recreate, which stops all pods at each change: use RollingUpdate, or annotate the Canary {}=true",
-        canary.target_name(),
-        world.namespace,
-        names::ALLOW_RECREATE,
-    );
-    Some(problem("StrategyRecreate", text))
 }

@@ -69,17 +69,30 @@ struct Pause {
     next: Duration,
 }
 
-// === impl Source ===
+/// What an object must be like, so that it can be listed and watched.
+pub trait Watched:
+    Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>
+    + DeserializeOwned
+    + Clone
+    + Debug
+    + Send
+    + 'static
+{
+}
 
-impl<K> Source<K>
-where
+impl<K> Watched for K where
     K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>
         + DeserializeOwned
         + Clone
         + Debug
         + Send
-        + 'static,
+        + 'static
 {
+}
+
+// === impl Source ===
+
+impl<K: Watched> Source<K> {
     /// Without a namespace: of all of them, or of the cluster.
     pub fn new(client: Client, resource: ApiResource, namespace: Option<&str>) -> Self {
         let api = match namespace {

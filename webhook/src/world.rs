@@ -1,30 +1,26 @@
 //! What a tick looks at: one Canary and everything around it, as the caches have it now.
 
-use std::collections::{BTreeMap, HashSet};
+mod facts;
+mod found;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use canary_core::canary::Canary;
-use canary_core::capability::{Capability, capability};
-use canary_core::release::in_force;
-use canary_core::release::readiness::readiness;
-use canary_core::release::{
-    Answers, Facts, Governance, Problem, Routes, Serving, Settings, Wish, Workload,
-};
-use canary_core::selector::{Selector, Trouble};
-use canary_core::{names, request, size};
-use jiff::Timestamp;
+use canary_core::capability::Capability;
+use canary_core::names;
+use canary_core::release::{Problem, Routes, in_force};
+use canary_core::selector::{Labels, Selector};
 use serde_json::Value;
 
+use self::found::{choose_autoscaler, provider_of, remembered, selector};
 use crate::api::Kind;
 use crate::cache::Key;
 use crate::caches::{Caches, label_key};
 use crate::others::OtherServices;
-use crate::router::{Live, RouteError, Router, router};
-use crate::target::autoscaler::{self, Choice};
-use crate::target::config::ConfigRef;
-use crate::target::generated::names_as_owner;
+use crate::router::{Live, RouteError, Router};
 use crate::target::service::{self, Side};
-use crate::target::view::{Deployment, strings};
+use crate::target::view::Deployment;
 
 /// Flags that shape what is seen.
 #[derive(Clone, Debug)]
@@ -169,7 +165,7 @@ impl World {
                     problems.push(trouble);
                 }
                 let own = primary.as_ref().map(|primary| &primary.match_labels);
-                Selector::of_primary(own.unwrap_or(&BTreeMap::new()))
+                Selector::of_primary(own.unwrap_or(&Labels::new()))
             }
         };
         // By now everything is known that generated objects are made of.
@@ -256,290 +252,5 @@ impl World {
     /// A Service of ours as it should be.
     pub fn service(&self, side: Side) -> Value {
         service::desired(side, &self.canary, &self.selector, &self.target.ports)
-    }
-
-    pub fn facts(
-        &self,
-        caches: &Caches,
-        options: &Options,
-        configs: BTreeMap<ConfigRef, String>,
-        now: Timestamp,
-    ) -> Facts {
-        let canary = &self.canary;
-        let primary_addresses = caches.addresses(&self.namespace, &canary.primary_service());
-        let apex_addresses = caches.addresses(&self.namespace, canary.apex());
-        Facts {
-            now,
-            settings: Settings {
-                capability: self.capability,
-                min_interval: options.min_interval,
-                drain: options.drain,
-            },
-            problems: self.problems.clone(),
-            target_gone: self.target_gone,
-            target: self.target_workload(),
-            primary: self
-                .primary
-                .as_ref()
-                .map(|primary| self.primary_workload(primary)),
-            routes: self.routes(),
-            serving: Serving {
-                primary: primary_addresses.len(),
-                apex: apex_addresses
-                    .iter()
-                    .filter(|address| primary_addresses.contains(address))
-                    .count(),
-                adopted: self
-                    .apex
-                    .as_ref()
-                    .is_some_and(|apex| !self.selects_primary(apex)),
-                contested: false,
-                pointed: self.pointed(),
-            },
-            configs: self.known_configs(configs),
-            scale_up_to: self.scale_up_to(),
-            request: wish(canary),
-            policy: Governance::default(),
-            canary_addresses: caches.addresses(&self.namespace, &canary.canary_service()),
-            answers: Answers::default(),
-        }
-    }
-
-    fn selects_primary(&self, apex: &Value) -> bool {
-        service::leads_to_primary(apex, &self.selector)
-    }
-
-    fn pointed(&self) -> bool {
-        let apex = self
-            .apex
-            .as_ref()
-            .is_some_and(|apex| self.selects_primary(apex));
-        apex && (self.router.is_none() || self.routes().is_some())
-    }
-
-    /// Of a target that is gone: what is known of it, so that its absence is no change.
-    fn known_configs(&self, configs: BTreeMap<ConfigRef, String>) -> BTreeMap<String, String> {
-        if self.target_gone || self.configs_unknown {
-            let status = self.canary.status.as_ref();
-            let tracked = status.and_then(|status| status.tracked_configs.clone());
-            return tracked.unwrap_or_default();
-        }
-        let known = configs.into_iter();
-        known
-            .map(|(config, checksum)| (config.id(), checksum))
-            .collect()
-    }
-
-    fn target_workload(&self) -> Workload {
-        if self.target_gone {
-            return Workload::remembered(&self.canary.status.clone().unwrap_or_default());
-        }
-        let target = &self.target;
-        let threshold = self.canary.canary_ready_threshold();
-        Workload {
-            uid: target.uid.clone(),
-            generation: target.generation,
-            revision: target.revision.clone(),
-            replicas: target.replicas,
-            ready: target.counts.ready,
-            readiness: readiness(self.canary.target_name(), target.counts, threshold),
-            images: target.images.clone(),
-            labels: target.match_labels.clone(),
-            replicas_manager: target.replicas_manager.clone(),
-            wanted: size::wanted(target.replicas, target.wish).filter(|_| self.sizes_itself()),
-            changed_by: target
-                .triggered
-                .as_ref()
-                .filter(|(revision, _)| *revision == target.revision)
-                .map(|(_, by)| by.clone()),
-            break_glass: target.break_glass.clone(),
-        }
-    }
-
-    fn primary_workload(&self, primary: &Deployment) -> Workload {
-        let threshold = self.canary.primary_ready_threshold();
-        Workload {
-            uid: primary.uid.clone(),
-            generation: primary.generation,
-            revision: primary.promoted.clone().unwrap_or_default(),
-            replicas: primary.replicas,
-            ready: primary.counts.ready,
-            readiness: readiness(&self.canary.primary_name(), primary.counts, threshold),
-            images: primary.images.clone(),
-            labels: primary.match_labels.clone(),
-            replicas_manager: primary.replicas_manager.clone(),
-            wanted: None,
-            changed_by: None,
-            break_glass: None,
-        }
-    }
-
-    /// Replicas of a primary that is created.
-    pub fn scale_primary_to(&self) -> i32 {
-        match &self.autoscaler {
-            Some(autoscaler) if self.target.replicas == 0 => autoscaler::min_replicas(autoscaler),
-            Some(_) => self.target.replicas,
-            None => {
-                let target = &self.target;
-                size::of_new_primary(target.replicas, target.wish, target.remembered)
-            }
-        }
-    }
-
-    /// Nothing else says how many pods the primary has.
-    pub const fn sizes_itself(&self) -> bool {
-        self.autoscaler.is_none()
-            && !self.autoscaler_missing
-            && self.ambiguous_autoscalers.is_empty()
-    }
-
-    fn scale_up_to(&self) -> i32 {
-        let target = &self.target;
-        let status = self.canary.status.as_ref();
-        let release = status.and_then(|status| status.release.as_ref());
-        let wanted = release
-            .filter(|release| release.revision == target.revision)
-            .and_then(|release| release.replicas);
-        let primary = self.primary.as_ref().map(|primary| primary.replicas);
-        match &self.autoscaler {
-            Some(autoscaler) if target.replicas == 0 => autoscaler::min_replicas(autoscaler),
-            Some(_) => target.replicas,
-            None => size::of_canary(target.replicas, target.wish, wanted, primary),
-        }
-    }
-}
-
-/// Its name and what it can do; of one that is not known, those of the server's default.
-fn provider_of(
-    canary: &Canary,
-    options: &Options,
-    problems: &mut Vec<Problem>,
-) -> (Option<&'static dyn Router>, Capability) {
-    let provider = canary.provider_or(&options.provider);
-    if let Some(known) = capability(provider) {
-        return (router(provider), known);
-    }
-    let text = format!("spec.provider: {provider} is unknown");
-    problems.push(problem("Invalid", text));
-    let default = options.provider.as_str();
-    (router(default), capability(default).unwrap_or_default())
-}
-
-/// What is known of a target that is gone.
-fn remembered(canary: &Canary) -> Deployment {
-    let status = canary.status.as_ref();
-    let names = status.and_then(|status| status.in_force.as_ref());
-    Deployment {
-        match_labels: names.map(|names| names.labels.clone()).unwrap_or_default(),
-        ..Deployment::default()
-    }
-}
-
-/// What tells the pods of target and primary. A primary that exists says by what it is found; a Deployment
-/// of its name that is not this Canary's says nothing.
-fn selector(
-    canary: &Canary,
-    target: &Deployment,
-    primary: Option<&Deployment>,
-    caches: &Caches,
-    options: &Options,
-) -> Result<Selector, Problem> {
-    let primary = primary.filter(|primary| names_as_owner(&primary.ownership, canary));
-    let (namespace, name) = (canary.namespace_name(), canary.target_name());
-    let own = primary.map(|primary| &primary.match_labels);
-    let order = &options.selector_labels;
-    let mut found = Selector::of(&target.match_labels, own, order);
-    if found.is_err() && canary.metadata.deletion_timestamp.is_some() {
-        // Nothing is written by it but the way back to the target's pods.
-        found = Selector::of(&target.match_labels, None, order);
-    }
-    let selector = found.map_err(|trouble| match &trouble {
-        Trouble::Missing(_) => {
-            let text = format!("getSelectorLabel failed: deployment {name}.{namespace} {trouble}");
-            problem("SelectorMissing", text)
-        }
-        Trouble::NotApart { .. } => {
-            let keys = own.into_iter().flat_map(|own| own.keys().map(String::as_str));
-            let keys = keys.collect::<Vec<_>>().join(" or ");
-            let text = format!(
-                "deployment {name}.{namespace} cannot be told from its primary: {trouble}. Make it select by {keys} with a value that the primary's selector does not have, or delete the Canary and create it anew; nothing is touched until then"
-            );
-            problem("SelectorNotApart", text)
-        }
-    })?;
-    let Some(primary) = primary else {
-        return Ok(selector);
-    };
-    // All its pods had the labels when its Service began to ask for them, and each template since has.
-    let service = caches.service(namespace, &canary.primary_service());
-    let asked = service.is_some_and(|it| strings(it.pointer("/spec/selector")) == selector.all());
-    Ok(selector.serving_by_all(&primary.pod_labels, asked || primary.is_steady()))
-}
-
-type Chosen = (Option<Arc<Value>>, Vec<String>);
-
-fn choose_autoscaler(canary: &Canary, caches: &Caches, namespace: &str) -> Result<Chosen, Problem> {
-    let all = match &canary.spec.autoscaler_ref {
-        Some(named) => Vec::from_iter(caches.autoscaler(namespace, &named.name)),
-        None => caches.autoscalers_of(namespace, canary.target_name()),
-    };
-    let plain: Vec<&Value> = all.iter().map(AsRef::as_ref).collect();
-    match autoscaler::choose(canary, &plain) {
-        Choice::None => Ok((None, Vec::new())),
-        Choice::One(one) => {
-            let chosen = all
-                .iter()
-                .find(|candidate| std::ptr::eq(candidate.as_ref(), one))
-                .cloned();
-            Ok((chosen, Vec::new()))
-        }
-        Choice::Several(names) => Ok((None, names)),
-        Choice::Missing(name) => {
-            let text = format!(
-                "HorizontalPodAutoscaler {name}.{namespace} not found, named by spec.autoscalerRef"
-            );
-            Err(problem("AutoscalerNotFound", text))
-        }
-    }
-}
-
-fn wish(canary: &Canary) -> Option<Wish> {
-    let annotations = canary.metadata.annotations.as_ref()?;
-    let raw = annotations.get(names::REQUEST)?;
-    let parsed = request::parse(raw);
-    let reason = annotations.get(names::REQUEST_REASON);
-    let reason = reason.and_then(|reason| parsed.as_ref().ok()?.reason(reason));
-    Some(Wish {
-        raw: raw.clone(),
-        reason: reason.map(str::to_owned),
-        by: annotations.get(names::REQUESTED_BY).cloned(),
-        parsed: parsed.map_err(|error| error.to_string()),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn the_reason_of_an_earlier_request_is_not_taken_for_that_of_this_one() {
-        let reason = |annotation: &str, request: &str| {
-            let canary = json!({
-                "metadata": { "name": "podinfo", "annotations": {
-                    names::REQUEST: request, names::REQUEST_REASON: annotation,
-                } },
-                "spec": { "targetRef": { "kind": "Deployment", "name": "podinfo" }, "service": { "port": 80 } },
-            });
-            wish(&serde_json::from_value(canary).unwrap())
-                .unwrap()
-                .reason
-        };
-        let request = "promote v1-1 uid 2";
-        assert_eq!(reason("2 lunch", request).as_deref(), Some("lunch"));
-        assert_eq!(reason("1 lunch", request), None);
-        assert_eq!(reason("lunch", request), None);
-        assert_eq!(reason("2 lunch", "promote"), None);
     }
 }

@@ -8,7 +8,8 @@ use canary_core::policy::{CanaryPolicy, Policy, is_releasing};
 use serde_json::Value;
 
 use crate::cache::Key;
-use crate::caches::{Caches, key_of, put, text};
+use crate::caches::store::put;
+use crate::caches::{Caches, key_of, text};
 use crate::target::view::strings;
 
 /// A policy as it was read, and as it is stored.

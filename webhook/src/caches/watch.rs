@@ -1,15 +1,13 @@
 //! The watches, and what becomes of what they see.
 
 use std::collections::HashSet;
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use canary_core::guard::Guard;
 use kube::api::DynamicObject;
-use kube::core::{ApiResource, DynamicResourceScope, PartialObjectMeta};
+use kube::core::PartialObjectMeta;
 use kube::{Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::{Cluster, Kind};
@@ -17,7 +15,7 @@ use crate::cache::Key;
 use crate::caches::Caches;
 use crate::caches::condition::of_policies;
 use crate::clock::Clock;
-use crate::watch::{Seen, Source};
+use crate::watch::{Seen, Source, Watched};
 
 const WATCHED: [Kind; 10] = [
     Kind::Canary,
@@ -72,15 +70,7 @@ pub async fn watch(caches: Arc<Caches>, cluster: Cluster, clock: Clock, namespac
     while watches.join_next().await.is_some() {}
 }
 
-fn source<K>(cluster: &Cluster, kind: Kind, namespace: Option<&str>) -> Source<K>
-where
-    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>
-        + DeserializeOwned
-        + Clone
-        + Debug
-        + Send
-        + 'static,
-{
+fn source<K: Watched>(cluster: &Cluster, kind: Kind, namespace: Option<&str>) -> Source<K> {
     let namespace = namespace.filter(|_| !of_the_cluster(kind));
     let source = Source::new(cluster.client().clone(), kind.resource(), namespace);
     match kind {
@@ -96,20 +86,12 @@ const fn of_the_cluster(kind: Kind) -> bool {
     )
 }
 
-pub(super) async fn follow<K>(
+pub(super) async fn follow<K: Watched + Seeable>(
     caches: Arc<Caches>,
     kind: Kind,
     source: Source<Guard<K>>,
     clock: Clock,
-) where
-    K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>
-        + DeserializeOwned
-        + Seeable
-        + Clone
-        + Debug
-        + Send
-        + 'static,
-{
+) {
     let mut view = View::new(caches, kind);
     source.follow(|seen| view.see(seen, clock.elapsed())).await;
 }

@@ -113,15 +113,7 @@ impl Script {
         Client::new(service, "default")
     }
 
-    pub(crate) fn source<K>(&self) -> Source<K>
-    where
-        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>
-            + DeserializeOwned
-            + Clone
-            + Debug
-            + Send
-            + 'static,
-    {
+    pub(crate) fn source<K: Watched>(&self) -> Source<K> {
         let source = Source::new(self.client(), self.kind.resource(), None);
         source.pauses(Duration::from_millis(1), Duration::from_millis(2))
     }
