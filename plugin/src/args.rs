@@ -177,7 +177,7 @@ pub struct RequestArgs {
     /// How long to wait for the outcome (0: without end)
     ///
     /// 60s by default; 10m where the outcome takes a rollout (promote --full, rollback); without end
-    /// for the analysis of rollback --to. A request that nobody has answered by then is withdrawn.
+    /// for the analysis of rollback --to. A request that nobody has answered by then is withdrawn, unless it is a rollback.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
     #[command(flatten)]

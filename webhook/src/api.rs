@@ -187,12 +187,7 @@ impl ApiError {
             409 if status.reason == "AlreadyExists" => Self::Exists { what },
             409 => Self::Conflict { what },
             404 => Self::NotFound { what },
-            400 | 422 => Self::Rejected {
-                verb,
-                what,
-                message: status.message,
-            },
-            403 => {
+            403 if is_of_rights(&status.message) => {
                 let group = if resource.group.is_empty() {
                     String::new()
                 } else {
@@ -204,12 +199,22 @@ impl ApiError {
                     message: status.message,
                 }
             }
+            400 | 403 | 422 => Self::Rejected {
+                verb,
+                what,
+                message: status.message,
+            },
             _ => Self::Failed {
                 verb,
                 what,
                 source: Box::new(Error::Api(Box::new(status))),
             },
         }
+    }
+
+    /// Another server leads.
+    pub const fn is_fenced(&self) -> bool {
+        matches!(self, Self::Fenced)
     }
 
     /// Nothing was written, and deciding again on what is so now is all that is needed.
@@ -402,6 +407,11 @@ fn answered(
     result
         .map(into_value)
         .map_err(|error| ApiError::new(verb, kind, names, error))
+}
+
+/// Whether somebody lacks a right. A quota, another limit and a policy refuse with the same code.
+fn is_of_rights(message: &str) -> bool {
+    message.contains("User \"") && message.contains(" cannot ")
 }
 
 /// Rights are granted on the subresource.

@@ -140,10 +140,12 @@ fn forget(context: &Context, key: &Key) {
     context.contest.forget(key);
     context.repairs.forget(key);
     context.rounds.forget(key);
+    context.unsaved.forget(key);
     context.waits.forget(key);
     context.refused.forget(key);
     context.generating.over(key);
     context.deciding.over(key);
+    context.saving.over(key);
     context.sweeps.forget(key);
     context.metrics.forget(&Workload {
         name: key.name.to_string(),

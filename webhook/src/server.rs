@@ -27,7 +27,7 @@ use crate::policies;
 use crate::telemetry::{self, CountRequests, Metrics};
 use crate::tick::{
     Answered, Checksums, Contest, Context, Places, Refused, Repairs, Rounds, Sweeps, Troubles,
-    Waits,
+    Unsaved, Waits,
 };
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
@@ -167,6 +167,7 @@ fn context(
         contest: Contest::default(),
         repairs: Repairs::default(),
         rounds: Rounds::default(),
+        unsaved: Unsaved::default(),
         answered: Answered::default(),
         waits: Waits::default(),
         refused: Refused::default(),
@@ -174,6 +175,7 @@ fn context(
         sweeps: Sweeps::default(),
         generating: Troubles::default(),
         deciding: Troubles::default(),
+        saving: Troubles::default(),
     })
 }
 

@@ -30,6 +30,7 @@ mod status;
 mod sweep;
 mod takeover;
 mod trouble;
+mod unsaved;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -66,6 +67,7 @@ pub use repairs::Repairs;
 pub(crate) use status::difference;
 pub use sweep::Sweeps;
 pub use trouble::Troubles;
+pub use unsaved::Unsaved;
 
 /// What is missing is looked for again after it, where no watch tells.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -93,12 +95,15 @@ pub struct Context {
     pub refused: Refused,
     pub places: Places,
     pub sweeps: Sweeps,
+    pub unsaved: Unsaved,
     /// Writes of what must exist that do not last.
     pub rounds: Rounds,
     /// Writes of what must exist that fail.
     pub generating: Troubles,
     /// Writes of what was decided that fail.
     pub deciding: Troubles,
+    /// Writes of a status that fail.
+    pub saving: Troubles,
 }
 
 /// What a tick leaves to be done.
@@ -137,13 +142,18 @@ impl TickError {
 
 impl Context {
     pub async fn tick(&self, key: &Key) -> Result<Next, TickError> {
-        let Some(canary) = self.caches.canaries.get_key(key) else {
+        let Some(stored) = self.caches.canaries.get_key(key) else {
             return Ok(Next::Gone);
         };
-        let world = World::look(&canary, &self.caches, &self.options);
+        let (canary, problem) = self.save(key, stored.clone()).await?;
+        let mut world = World::look(&canary, &self.caches, &self.options);
+        world.problems.extend(problem);
         self.caches.interest(key, Self::interests(&canary, &world));
         if canary.metadata.deletion_timestamp.is_none() {
             self.waits.begin(key);
+            if let Some(next) = self.not_ours(key, &stored).await? {
+                return Ok(next);
+            }
             let next = self.act(key, &canary, world).await?;
             let again = self.waits.again(key);
             return Ok(match next {
@@ -156,6 +166,31 @@ impl Context {
                 self.untouched(&canary, &trouble::problem_of(&error)).await
             }
             result => result,
+        }
+    }
+
+    /// The Canary with what was decided of it last, written or not.
+    fn as_decided(&self, key: &Key) -> Option<Arc<Canary>> {
+        let stored = self.caches.canaries.get_key(key)?;
+        Some(self.unsaved.over(key, &stored).unwrap_or(stored))
+    }
+
+    /// The Canary as it was decided last, and why that is not written yet.
+    async fn save(
+        &self,
+        key: &Key,
+        stored: Arc<Canary>,
+    ) -> Result<(Arc<Canary>, Option<Problem>), TickError> {
+        let Some(decided) = self.unsaved.over(key, &stored) else {
+            return Ok((stored, None));
+        };
+        let status = decided.status.clone().unwrap_or_default();
+        match self.store_status(&decided, &status).await {
+            Ok(_) => Ok((self.caches.canaries.get_key(key).unwrap_or(stored), None)),
+            Err(error @ TickError::Api(_)) if self.unsaved.stored(key).is_some() => {
+                Ok((decided, Some(trouble::problem_of(&error))))
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -174,9 +209,6 @@ impl Context {
         canary: &Arc<Canary>,
         mut world: World,
     ) -> Result<Next, TickError> {
-        if let Some(next) = self.not_ours(key, canary).await? {
-            return Ok(next);
-        }
         self.refuse(canary, &mut world);
         let prepared = self.prepare(key, &mut world).await?;
         if prepared.wrote {
@@ -262,8 +294,19 @@ impl Context {
             Ok(()) => self.deciding.over(key),
             Err(error) => return Err(self.not_done(key, world, &plan, error).await),
         }
-        let wrote =
-            self.store_status(&world.canary, &plan.status).await? || !plan.actions.is_empty();
+        let stored = self.store_status(&world.canary, &plan.status).await;
+        let unsaved = self.unsaved.stored(key).is_some();
+        let wrote = match stored {
+            Err(error) if unsaved => {
+                tracing::error!(canary = %key, "{error}: what was decided counts, and is written later");
+                self.saving.failed(key, &error, self.clock.elapsed());
+                !plan.actions.is_empty()
+            }
+            stored => stored? || !plan.actions.is_empty(),
+        };
+        if !unsaved {
+            self.saving.over(key);
+        }
         let recorded = |action: &Action| matches!(action, Action::Record(_));
         if plan.actions.iter().any(recorded) {
             self.prune(&world.canary, &plan.status).await?;
@@ -278,7 +321,9 @@ impl Context {
         Ok(if wrote {
             Next::Again
         } else {
-            Next::Wait(plan.wake)
+            let again = self.saving.waits(key, self.clock.elapsed());
+            let again = again.map(|(_, left)| self.clock.after(left));
+            Next::Wait(plan.wake.into_iter().chain(again).min())
         })
     }
 

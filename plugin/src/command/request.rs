@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  read ─► consider ─► annotate (409: read again) ─► watch ─► judge ─► sentence, exit code
-//!            │                                         └─ timeout, Ctrl-C: withdraw
+//!            │                                         └─ timeout, Ctrl-C: withdraw, unless it is a rollback
 //!            └─ nothing to do: say so
 //! ```
 //!
@@ -172,10 +172,17 @@ pub async fn perform(wish: &Wish<'_>, cluster: &Cluster) -> Result<String, Error
     match outcome {
         Ok(said) => Ok(format!("{}: {said}", asked.canary.id())),
         Err(error @ (Error::Timeout { .. } | Error::Interrupted)) if !answered => {
-            Err(withdrawn(error, withdraw(&asked, cluster).await))
+            let gone = is_withdrawn(wish.ask.verb) && withdraw(&asked, cluster).await;
+            Err(withdrawn(error, gone))
         }
         Err(error) => Err(error),
     }
+}
+
+/// A wish that nobody has heard must not come true hours later, except for the one that is always safe: it is
+/// for this release alone, and the server may have routed it already and not been able to say so.
+fn is_withdrawn(verb: Verb) -> bool {
+    verb != Verb::Rollback
 }
 
 /// Looks at the release before anything is written, and whether it is the one that is meant.
@@ -302,7 +309,12 @@ async fn wait(
                 silent = false;
                 if !*answered {
                     let why = seen.why_silent();
-                    anstream::eprintln!("no answer from the controller yet: {why} (Ctrl-C withdraws the request)");
+                    let end = if is_withdrawn(wish.ask.verb) {
+                        "Ctrl-C withdraws the request"
+                    } else {
+                        "the request stays until it is carried out, also after Ctrl-C"
+                    };
+                    anstream::eprintln!("no answer from the controller yet: {why} ({end})");
                 }
             }
             () = &mut deadline => return Err(timed_out(asked, limit.unwrap_or_default(), &seen)),
@@ -401,7 +413,6 @@ fn timed_out(asked: &Asked, after: Duration, seen: &Seen) -> Error {
     }
 }
 
-/// A wish that nobody has heard must not come true hours later.
 async fn withdraw(asked: &Asked, cluster: &Cluster) -> bool {
     let withdrawal = async {
         let name = asked.canary.metadata.name.as_deref().unwrap_or_default();
@@ -439,7 +450,7 @@ fn withdrawn(error: Error, gone: bool) -> Error {
     let said = if gone {
         "the request was withdrawn"
     } else {
-        "the request stays, and is acted on when the controller is back"
+        "the request stays, and is carried out when the controller is back"
     };
     match error {
         Error::Timeout { message, hint } => Error::Timeout {

@@ -155,10 +155,7 @@ impl Context {
     /// Post-rollout hooks are told the end once status has it; their answers decide nothing.
     pub(super) async fn told_the_end(&self, world: &World, ended: Ended) -> Result<(), TickError> {
         let canary = &world.canary;
-        let Some(stored) = self.caches.canaries.get(
-            &world.namespace,
-            canary.metadata.name.as_deref().unwrap_or_default(),
-        ) else {
+        let Some(stored) = self.as_decided(&world.key()) else {
             return Ok(());
         };
         let mut status = stored.status.clone().unwrap_or_default();

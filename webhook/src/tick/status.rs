@@ -11,25 +11,42 @@ use crate::tick::{Context, TickError};
 // === impl Context ===
 
 impl Context {
-    /// True if there was something to write.
+    /// True if there was something to write. What could not be written counts from now on all the same.
     pub(super) async fn store_status(
         &self,
         canary: &Canary,
         status: &CanaryStatus,
     ) -> Result<bool, TickError> {
-        let before = canary.status.clone().unwrap_or_default();
-        if before == *status && canary.status.is_some() {
+        let name = canary.metadata.name.as_deref().unwrap_or_default();
+        let key = Key::new(canary.namespace_name(), name);
+        let stored = self.unsaved.stored(&key);
+        let before = stored.unwrap_or_else(|| canary.status.clone());
+        if before.as_ref() == Some(status) {
+            self.unsaved.forget(&key);
             return Ok(false);
         }
+        let written = self.write_status(canary, before.as_ref(), status).await;
+        match &written {
+            Ok(()) => self.unsaved.forget(&key),
+            Err(TickError::Api(error)) if !error.is_stale() && !error.is_fenced() => {
+                self.unsaved.keep(&key, canary, before, status);
+            }
+            Err(_) => {}
+        }
+        written.map(|()| true)
+    }
+
+    async fn write_status(
+        &self,
+        canary: &Canary,
+        before: Option<&CanaryStatus>,
+        status: &CanaryStatus,
+    ) -> Result<(), TickError> {
         let as_json = |status: &CanaryStatus| {
             serde_json::to_value(status)
                 .map_err(|error| TickError::Stale(format!("status cannot be written: {error}")))
         };
-        let old = if canary.status.is_some() {
-            as_json(&before)?
-        } else {
-            json!({})
-        };
+        let old = before.map_or_else(|| Ok(json!({})), as_json)?;
         let patch = json!({
             "metadata": { "resourceVersion": canary.metadata.resource_version },
             "status": difference(&old, &as_json(status)?),
@@ -44,7 +61,7 @@ impl Context {
         if let Some(stored) = self.caches.canaries.get_key(&key) {
             self.contest.wrote(&key, &stored);
         }
-        Ok(true)
+        Ok(())
     }
 }
 

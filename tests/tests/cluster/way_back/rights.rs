@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use canary_tests::clock::eventually;
-use canary_tests::cluster::{LIMIT, Namespace};
+use canary_tests::cluster::{BOB, LIMIT, Namespace};
 use canary_tests::control_plane::ControlPlane;
 use serde_json::{Value, json};
 
@@ -127,4 +127,54 @@ async fn a_canary_that_cannot_be_scaled_away_gets_no_traffic_and_is_told_of_once
         assert_eq!(told(&test, part).await?, 1, "{:?}", test.events().await?);
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn without_the_right_on_statuses_the_threshold_rolls_back_and_nothing_is_said_twice()
+-> Result<()> {
+    let alone = Alone::turn().await?;
+    let _server = alone.server("leading").await?;
+    let test = at_first_step(alone.plane, "no-status").await?;
+    take_writes(alone.plane, "canaries/status").await?;
+    let failed_checks = &test.get("canaries/podinfo").await?["status"]["failedChecks"];
+    // Those that are still to come are counted nowhere but in the server.
+    let threshold = failed_checks.as_i64().unwrap() + 3;
+    let threshold = json!({"spec": {"analysis": {"threshold": threshold}}});
+    test.patch("canaries/podinfo", &threshold).await?;
+    test.until("deployments/podinfo", |target| {
+        target["spec"]["replicas"] == 0
+    })
+    .await?;
+    assert_eq!(test.weights().await?, (100, 0));
+    give_back(alone.plane).await?;
+    failed(&test).await?;
+    let canary = test
+        .until("canaries/podinfo", |canary| {
+            condition(canary, "Ready").is_none()
+        })
+        .await?;
+    assert_eq!(canary["status"]["phase"], "Failed", "{canary:#}");
+    for part in ["Rolling back", "Canary failed!"] {
+        assert_eq!(told(&test, part).await?, 1, "{:?}", test.events().await?);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_the_right_on_statuses_a_persons_rollback_is_routed_and_stays() -> Result<()> {
+    let alone = Alone::turn().await?;
+    let _server = alone.server("leading").await?;
+    let test = at_first_step(alone.plane, "no-status").await?;
+    take_writes(alone.plane, "canaries/status").await?;
+    let asked = ["rollback", "podinfo", "--timeout", "3s"];
+    let output = test.plugin(BOB, &asked).await?;
+    assert_ne!(
+        output.code,
+        Some(0),
+        "nobody has said that it is done: {output:?}"
+    );
+    assert!(output.stderr.contains("the request stays"), "{output:?}");
+    assert_eq!(test.weights().await?, (100, 0));
+    give_back(alone.plane).await?;
+    failed(&test).await
 }
