@@ -187,7 +187,7 @@ impl Context {
         let status = decided.status.clone().unwrap_or_default();
         match self.store_status(&decided, &status).await {
             Ok(_) => Ok((self.caches.canaries.get_key(key).unwrap_or(stored), None)),
-            Err(error @ TickError::Api(_)) if self.unsaved.stored(key).is_some() => {
+            Err(error @ TickError::Api(_)) if self.unsaved.has(key) => {
                 Ok((decided, Some(trouble::problem_of(&error))))
             }
             Err(error) => Err(error),
@@ -295,7 +295,7 @@ impl Context {
             Err(error) => return Err(self.not_done(key, world, &plan, error).await),
         }
         let stored = self.store_status(&world.canary, &plan.status).await;
-        let unsaved = self.unsaved.stored(key).is_some();
+        let unsaved = self.unsaved.has(key);
         let wrote = match stored {
             Err(error) if unsaved => {
                 tracing::error!(canary = %key, "{error}: what was decided counts, and is written later");

@@ -19,8 +19,7 @@ impl Context {
     ) -> Result<bool, TickError> {
         let name = canary.metadata.name.as_deref().unwrap_or_default();
         let key = Key::new(canary.namespace_name(), name);
-        let stored = self.unsaved.stored(&key);
-        let before = stored.unwrap_or_else(|| canary.status.clone());
+        let before = self.unsaved.stored(&key, canary.status.as_ref());
         if before.as_ref() == Some(status) {
             self.unsaved.forget(&key);
             return Ok(false);

@@ -37,10 +37,18 @@ impl Unsaved {
         Some(Arc::new(canary))
     }
 
-    /// What the API server has, if what was decided on is more than that.
-    pub(super) fn stored(&self, key: &Key) -> Option<Option<CanaryStatus>> {
+    pub(super) fn has(&self, key: &Key) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(key).map(|decided| decided.stored.clone())
+        all.contains_key(key)
+    }
+
+    /// What the API server has, where a Canary with the status `seen` was decided on.
+    pub(super) fn stored(&self, key: &Key, seen: Option<&CanaryStatus>) -> Option<CanaryStatus> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get(key) {
+            Some(decided) => decided.stored.clone(),
+            None => seen.cloned(),
+        }
     }
 
     pub(super) fn keep(
@@ -98,7 +106,7 @@ mod tests {
         assert_eq!(phase(&stored), None);
         keep();
         assert_eq!(phase(&stored), Some(Phase::Failed));
-        assert_eq!(unsaved.stored(&key), Some(stored.status.clone()));
+        assert_eq!(unsaved.stored(&key, Some(&status)), stored.status);
         // Somebody wrote it.
         assert_eq!(phase(&canary("1", "Waiting")), None);
         assert_eq!(phase(&stored), None);
