@@ -18,6 +18,8 @@ const SETTLE: u32 = 30;
 const FIGHT_PAUSE: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// However often it is woken.
+const BETWEEN_FAILURES: Duration = Duration::from_secs(1);
 /// Ticks at a time: what a small API server takes without queueing.
 const CONCURRENCY: usize = 64;
 
@@ -123,6 +125,8 @@ async fn work(context: Arc<Context>, permits: Arc<Semaphore>, key: Key, changed:
                 }
                 let pause = retry;
                 retry = (retry * 2).min(LONGEST_RETRY);
+                // What we did on the way to it wakes us, too: that must not be a loop.
+                tokio::time::sleep(pause.min(BETWEEN_FAILURES)).await;
                 Some(pause)
             }
         };

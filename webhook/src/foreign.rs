@@ -12,7 +12,7 @@ use canary_core::selector::{Labels, Selector, selects, shown};
 use canary_core::status::Phase;
 
 use crate::caches::Caches;
-use crate::target::generated::names_as_owner;
+use crate::target::generated::is_of;
 use crate::target::view::{Deployment, strings};
 
 /// Another workload, and why it is in the way.
@@ -49,7 +49,7 @@ pub fn reviewed(canary: &Canary, order: &[String], caches: &Caches) -> Option<Re
     let namespace = canary.namespace_name();
     let target = caches.deployments.get(namespace, canary.target_name())?;
     let primary = caches.deployments.get(namespace, &canary.primary_name());
-    let primary = primary.filter(|primary| names_as_owner(&primary.ownership, canary));
+    let primary = primary.filter(|primary| is_of(&primary.ownership, canary));
     let own = primary.as_deref().map(|primary| &primary.match_labels);
     let selector = Selector::of(&target.match_labels, own, order).ok()?;
     Some((target, primary, selector))
@@ -74,7 +74,7 @@ pub fn deployments(canary: &Canary, selector: &Selector, caches: &Caches) -> Vec
         let foreign = name != canary.target_name()
             && name != primary
             && !found.deleting
-            && !names_as_owner(&found.ownership, canary)
+            && !is_of(&found.ownership, canary)
             && finds(selector, &found.pod_labels);
         foreign.then(|| (name.to_owned(), found.pod_labels.clone()))
     });
@@ -108,7 +108,7 @@ pub fn judge(
     }
     // Who serves both by one Service of his own has decided so.
     let apex = caches.service(canary.namespace_name(), canary.apex());
-    let own = apex.filter(|apex| !names_as_owner(apex, canary));
+    let own = apex.filter(|apex| !is_of(apex, canary));
     let own = own.map(|apex| strings(apex.pointer("/spec/selector")));
     let serves = |pods: &Labels| own.as_ref().is_some_and(|own| selects(own, pods));
     let (held, warned): (Vec<&Foreign>, Vec<&Foreign>) = foreign.iter().partition(|one| {

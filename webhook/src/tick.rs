@@ -363,7 +363,7 @@ impl Context {
     async fn leave(&self, canary: &Arc<Canary>, world: World) -> Result<Next, TickError> {
         let finalizers = canary.metadata.finalizers.as_deref().unwrap_or_default();
         if !finalizers.iter().any(|name| names::is_finalizer(name)) {
-            return Ok(Next::Wait(None));
+            return self.linger(canary, world).await;
         }
         let stays = !world.target_gone && !world.target.deleting && !world.unsure;
         if !stays || !canary.revert_on_deletion() {
@@ -378,6 +378,31 @@ impl Context {
         );
         let plan = release::terminate(canary, &facts, Leaving::Revert);
         let none = BTreeMap::new();
+        self.carry_out(&world.key(), &world, &none, plan).await
+    }
+
+    /// Others hold a Canary that is being deleted. What it generated is there until they let go: people must not
+    /// be left on a canary that nobody watches.
+    async fn linger(&self, canary: &Canary, mut world: World) -> Result<Next, TickError> {
+        let others = canary.metadata.finalizers.iter().flatten();
+        // With these the garbage collector takes away, or sets free, what was generated.
+        let others =
+            others.filter(|name| !["foregroundDeletion", "orphan"].contains(&name.as_str()));
+        let others: Vec<&str> = others.map(String::as_str).collect();
+        if others.is_empty() || !phase(canary).is_of_release() {
+            return Ok(Next::Wait(None));
+        }
+        let text = format!(
+            "Canary {} is being deleted and waits for {}: its release goes no further",
+            canary.id(),
+            others.join(", ")
+        );
+        world.configs_unknown = true;
+        world.problems.push(problem("Deleting", text));
+        let none = BTreeMap::new();
+        let now = self.clock.now();
+        let mut facts = world.facts(&self.caches, &self.options, none.clone(), now);
+        let plan = self.decided(&world, &mut facts).await;
         self.carry_out(&world.key(), &world, &none, plan).await
     }
 

@@ -187,11 +187,10 @@ impl<'a> Draft<'a> {
         true
     }
 
+    /// Whoever is sent to the primary finds a pod: one that is ready, and that its Service leads to.
     pub fn primary_serves(&self) -> bool {
-        self.facts
-            .primary
-            .as_ref()
-            .is_some_and(|primary| primary.ready > 0)
+        let primary = self.facts.primary.as_ref();
+        primary.is_some_and(|primary| primary.ready > 0) && self.facts.serving.primary > 0
     }
 
     /// Pods that get traffic are never taken away.

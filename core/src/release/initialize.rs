@@ -15,12 +15,23 @@ use crate::release::plan::Action;
 use crate::release::{in_force, providers};
 use crate::status::{AfterDrain, CanaryStatus, Phase};
 
-/// First sight: the template as it stands is the baseline.
+/// First sight: the template as it stands is the baseline. A primary of this Canary that serves another one
+/// is from before its status was lost: that is what was promoted, and the target has what was not.
 pub fn adopt(d: &mut Draft<'_>) -> Result<(), Question> {
     providers::first(d)?;
-    baseline(d);
+    match served(d) {
+        Some(promoted) => based_on(d, promoted),
+        None => baseline(d),
+    }
     d.set_phase(Phase::Initializing);
     Ok(())
+}
+
+/// The revision of a primary that serves, if it is another than the target's.
+fn served(d: &Draft<'_>) -> Option<String> {
+    let primary = d.facts.primary.as_ref()?;
+    let known = !primary.revision.is_empty() && primary.revision != d.target().revision;
+    (known && primary.ready > 0).then(|| primary.revision.clone())
 }
 
 /// The spec names another target than the one that was adopted: it is adopted in its place. Whoever is
@@ -44,8 +55,12 @@ pub fn another_target(d: &mut Draft<'_>) -> Result<bool, Question> {
 
 fn baseline(d: &mut Draft<'_>) {
     let revision = d.target().revision.clone();
-    d.status.in_force = Some(in_force::of(d.canary, &d.target().labels));
     d.act(Action::Record(revision.clone()));
+    based_on(d, revision);
+}
+
+fn based_on(d: &mut Draft<'_>, revision: String) {
+    d.status.in_force = Some(in_force::of(d.canary, &d.target().labels));
     d.status.last_applied_spec = Some(revision.clone());
     d.status.last_promoted_spec = Some(revision);
     d.status.tracked_configs = Some(d.facts.configs.clone());
@@ -76,8 +91,10 @@ pub fn initializing(d: &mut Draft<'_>) {
     if !primary.is_ready() || primary.ready == 0 || d.facts.serving.primary == 0 {
         return;
     }
-    if !d.facts.serving.pointed {
-        let someone_was_served = d.facts.serving.adopted && d.target().replicas > 0;
+    // Some are still sent to the target where a status was lost in mid-release.
+    let split = d.facts.routes.is_some_and(|routes| routes.canary > 0);
+    if !d.facts.serving.pointed || split {
+        let someone_was_served = (d.facts.serving.adopted || split) && d.target().replicas > 0;
         d.act(Action::Point);
         return d.drain(someone_was_served, AfterDrain::Initialized);
     }

@@ -83,6 +83,16 @@ fn answer_wish(d: &mut Draft<'_>, wish: &Wish, answer: Answer) {
     });
 }
 
+/// The release is the one that its author saw, and its revision has another name as of this look: see
+/// `change::rebaseline`.
+fn is_renamed(d: &Draft<'_>, request: &Request) -> bool {
+    let stored = d.canary.status.as_ref();
+    let seen = stored.and_then(|status| status.release.as_ref());
+    let now = d.status.release.as_ref();
+    seen.zip(now)
+        .is_some_and(|(seen, now)| seen.revision == request.revision && seen.number == now.number)
+}
+
 /// A request acts on what its author saw, or on nothing.
 fn is_current(d: &Draft<'_>, request: &Request) -> Result<(), (RequestOutcome, String)> {
     let uid = d.canary.metadata.uid.as_deref().unwrap_or_default();
@@ -93,7 +103,7 @@ fn is_current(d: &Draft<'_>, request: &Request) -> Result<(), (RequestOutcome, S
         ));
     }
     let current = d.released_revision();
-    if request.revision != current {
+    if request.revision != current && !is_renamed(d, request) {
         let what = if current.is_empty() {
             "there was no release yet".to_owned()
         } else {

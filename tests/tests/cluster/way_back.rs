@@ -9,6 +9,8 @@ mod autoscaler;
 mod behind;
 #[path = "way_back/hindered.rs"]
 mod hindered;
+#[path = "way_back/lost.rs"]
+mod lost;
 #[path = "way_back/refused.rs"]
 mod refused;
 #[path = "way_back/rights.rs"]

@@ -212,7 +212,7 @@ pub fn may_write_copy(live: &Value, canary: &Canary) -> bool {
 
 /// A copy that is this Canary's to use as it is: marked by it, or by one that shares it.
 pub fn is_copy_of(live: &Value, canary: &Canary) -> bool {
-    generated::is_marked(live) && generated::names_as_owner(live, canary)
+    generated::is_marked(live) && generated::is_of(live, canary)
 }
 
 #[cfg(test)]

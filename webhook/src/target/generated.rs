@@ -57,12 +57,17 @@ pub fn canaries(object: &Value) -> impl Iterator<Item = &str> {
     mark_of(object).into_iter().chain(named)
 }
 
-/// Names this Canary as an owner, whoever wrote that. Good enough to write to an object of a generated name
-/// (it is what Flagger left, or an older version of us), and for nothing else.
-pub fn names_as_owner(object: &Value, canary: &Canary) -> bool {
+fn names_as_owner(object: &Value, canary: &Canary) -> bool {
     let uid = uid(canary);
     let mut owners = owners(object).iter();
     !uid.is_empty() && owners.any(|owner| owner["kind"] == "Canary" && owner["uid"] == uid)
+}
+
+/// Has the mark of this Canary, or names it as an owner, whoever wrote that. Good enough to write to an object of
+/// a generated name (it is what Flagger left, or an older version of us; a backup tool may have dropped the
+/// owner), and for nothing else.
+pub fn is_of(object: &Value, canary: &Canary) -> bool {
+    names_as_owner(object, canary) || mark_of(object).is_some_and(|mark| mark == uid(canary))
 }
 
 /// May be written: it names this Canary as owner, or its owner hands it over with an annotation.
@@ -70,16 +75,29 @@ pub fn may_take(object: &Value, canary: &Canary) -> bool {
     let adopt = object
         .pointer("/metadata/annotations")
         .and_then(|all| all.get(ADOPT));
-    names_as_owner(object, canary) || adopt.and_then(Value::as_str) == Some("true")
+    is_of(object, canary) || adopt.and_then(Value::as_str) == Some("true")
+}
+
+/// The Canary of this name that was there before, if the object was generated for that one: mark and owner say
+/// so.
+pub fn earlier(object: &Value, canary: &Canary) -> Option<Canary> {
+    let before = mark_of(object).filter(|mark| *mark != uid(canary))?;
+    let name = canary.metadata.name.as_deref();
+    let named = owners(object).iter().any(|owner| {
+        owner["kind"] == "Canary" && owner["uid"] == before && owner["name"].as_str() == name
+    });
+    named.then(|| {
+        let mut earlier = canary.clone();
+        earlier.metadata.uid = Some(before.to_owned());
+        earlier
+    })
 }
 
 /// `object` with the mark, and under the control of this Canary. Whoever owned it before still does, but
 /// controls it no more.
 pub fn own(mut object: Value, canary: &Canary) -> Value {
     if !names_as_owner(&object, canary) {
-        let mut all = demoted(&object, canary);
-        all.insert(0, reference(canary));
-        object["metadata"]["ownerReferences"] = json!(all);
+        object["metadata"]["ownerReferences"] = owned(&object, canary);
     }
     put_mark(&mut object, canary);
     object
@@ -96,11 +114,17 @@ pub fn share(mut object: Value, live: Option<&Value>, canary: &Canary) -> Value 
     object
 }
 
-/// What puts the mark on an object of a generated name that names this Canary as owner and has none. It is a
-/// change of one label: no pod moves, and no spec is written.
+/// What makes mark and owner reference both, where an object of a generated name has one of the two. It is a
+/// change of metadata: no pod moves, and no spec is written.
 pub fn marking(object: &Value, canary: &Canary) -> Option<Value> {
-    let unmarked = names_as_owner(object, canary) && !is_marked(object);
-    unmarked.then(|| mark(canary, object["metadata"]["resourceVersion"].as_str()))
+    let version = &object["metadata"]["resourceVersion"];
+    match (is_marked(object), names_as_owner(object, canary)) {
+        (false, true) => Some(mark(canary, version.as_str())),
+        (true, false) if is_of(object, canary) => Some(json!({ "metadata": {
+            "resourceVersion": version, "ownerReferences": owned(object, canary),
+        } })),
+        _ => None,
+    }
 }
 
 /// A metadata-only patch that sets the mark, if the object is the one that was read.
@@ -132,6 +156,12 @@ fn reference(canary: &Canary) -> Value {
         "controller": true,
         "blockOwnerDeletion": true,
     })
+}
+
+fn owned(object: &Value, canary: &Canary) -> Value {
+    let mut all = demoted(object, canary);
+    all.insert(0, reference(canary));
+    json!(all)
 }
 
 /// The owners that an object has besides this Canary. Only one may control it.

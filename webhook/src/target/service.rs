@@ -273,7 +273,7 @@ pub fn release_patch(
     if let Some(patch) = give_back_patch(live, selector, pods) {
         return Some(patch);
     }
-    let ours = generated::names_as_owner(live, canary);
+    let ours = generated::is_of(live, canary);
     (ours || leads_to_primary(live, selector)).then(|| {
         json!({
             "metadata": generated::freed(live, canary),

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::api::{ApiError, Kind};
 use crate::cache::Key;
 use crate::target::config::ConfigRef;
-use crate::target::generated::names_as_owner;
+use crate::target::generated::{self, is_of};
 use crate::target::service::{self, Side};
 use crate::target::view::Deployment;
 use crate::tick::ensure::EnsureError;
@@ -76,9 +76,10 @@ impl Context {
     async fn reweigh(&self, world: &World, to: Routes, why: &Problem) -> Result<(), TickError> {
         let nothing = || TickError::Stale(why.message.clone());
         let live = world.route_generated.as_ref();
-        let Some(live) = live.filter(|live| names_as_owner(live, &world.canary)) else {
-            // Nobody is sent to the canary where there is no route of ours.
-            let done = to == Routes::ALL_PRIMARY;
+        let Some(live) = live.filter(|live| is_of(live, &world.canary)) else {
+            // Nobody is sent to the canary where there is no route of ours, unless somebody else's does.
+            let split = world.routes().is_some_and(|routes| routes.canary > 0);
+            let done = to == Routes::ALL_PRIMARY && !split;
             return done.then_some(()).ok_or_else(nothing);
         };
         let router = world.router.ok_or_else(nothing)?;
@@ -150,6 +151,9 @@ impl Context {
                 .await?;
             self.caches.written(Kind::Service, stored);
         }
+        if was_collected(world) {
+            self.restore_apex(world).await?;
+        }
         self.give_back_followers(world).await?;
         if let (Some(router), Some(route)) = (world.router, &world.route_generated) {
             // Read anew: the gateway writes a route's status, and only what was read last is deleted.
@@ -177,6 +181,24 @@ impl Context {
         Ok(())
     }
 
+    /// A deletion in the foreground took it away with all else that was generated, before the target was ready.
+    /// It was to outlive the Canary.
+    async fn restore_apex(&self, world: &World) -> Result<(), TickError> {
+        let canary = &world.canary;
+        let mut apex = world.service(Side::Apex);
+        apex["spec"]["selector"] = json!(world.selector.target());
+        // With an owner that is being deleted it would go again at once.
+        if let Some(metadata) = apex["metadata"].as_object_mut() {
+            metadata.remove("ownerReferences");
+        }
+        let created = self.cluster.create(Kind::Service, &apex).await?;
+        let free = json!({ "metadata": generated::freed(&created, canary) });
+        let (namespace, name) = (&world.namespace, canary.apex());
+        let stored = self.cluster.merge(Kind::Service, namespace, name, &free);
+        self.caches.written(Kind::Service, stored.await?);
+        Ok(())
+    }
+
     pub(super) async fn release_finalizers(&self, canary: &Canary) -> Result<(), TickError> {
         let others: Vec<&String> = canary
             .metadata
@@ -196,4 +218,16 @@ impl Context {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The garbage collector took away what was generated, and did not wait for the target. The finalizer of such a
+/// deletion is gone by then.
+fn was_collected(world: &World) -> bool {
+    let status = world.canary.status.as_ref();
+    let adopted = status.is_some_and(|status| status.last_promoted_spec.is_some());
+    let primary_goes = world
+        .primary
+        .as_ref()
+        .is_none_or(|primary| primary.deleting);
+    adopted && world.apex.is_none() && primary_goes
 }

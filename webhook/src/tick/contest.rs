@@ -22,6 +22,8 @@ pub struct Contest {
 
 #[derive(Debug, Default)]
 struct Known {
+    /// Another Canary of the name has a status of its own.
+    uid: Option<String>,
     status: Option<CanaryStatus>,
     resource_version: Option<String>,
     foreign: Vec<Timestamp>,
@@ -43,6 +45,12 @@ impl Contest {
     pub fn judge(&self, key: &Key, canary: &Canary, now: Timestamp) -> Verdict {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.entry(key.clone()).or_default();
+        if known.uid != canary.metadata.uid {
+            *known = Known {
+                uid: canary.metadata.uid.clone(),
+                ..Known::default()
+            };
+        }
         let version = &canary.metadata.resource_version;
         // One version that reads otherwise was written by nobody: while the definition changes, the API server
         // serves an object by the old schema and by the new.
@@ -73,6 +81,7 @@ impl Contest {
     pub fn wrote(&self, key: &Key, answer: &Canary) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.entry(key.clone()).or_default();
+        known.uid.clone_from(&answer.metadata.uid);
         known.status.clone_from(&answer.status);
         known
             .resource_version
@@ -113,6 +122,17 @@ mod tests {
 
     fn at(minute: i64) -> Timestamp {
         Timestamp::from_second(minute * 60).unwrap()
+    }
+
+    #[test]
+    fn a_canary_that_is_deleted_and_created_again_and_again_is_contested_by_nobody() {
+        let (contest, key) = (Contest::default(), Key::new("test", "podinfo"));
+        for life in 0..10 {
+            let mut canary = canary(life);
+            canary.metadata.uid = Some(life.to_string());
+            let verdict = contest.judge(&key, &canary, Timestamp::UNIX_EPOCH);
+            assert_eq!(verdict, Verdict::Ours, "{life}");
+        }
     }
 
     #[test]

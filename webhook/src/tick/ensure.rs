@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::api::{ApiError, Kind};
 use crate::target::autoscaler;
 use crate::target::config::ConfigRef;
-use crate::target::generated::{may_take, names_as_owner};
+use crate::target::generated::{is_of, may_take};
 use crate::target::service::{self, Side};
 use crate::target::view::{Deployment, strings};
 use crate::tick::{Context, TickError, phase, ports};
@@ -128,7 +128,7 @@ impl Context {
             }
         }
         if let Some(apex) = &world.apex
-            && !names_as_owner(apex, canary)
+            && !is_of(apex, canary)
             && selects_others(apex, world)
         {
             return Err(foreign_apex(world));
@@ -139,7 +139,7 @@ impl Context {
             return Err(taken("Deployment", &canary.primary_name(), world));
         }
         if let Some(primary) = &world.primary
-            && !names_as_owner(&primary.ownership, canary)
+            && !is_of(&primary.ownership, canary)
             && !could_be_primary(primary, world)
         {
             return Err(other_selector(world));
@@ -206,14 +206,12 @@ impl Context {
             .service(&world.namespace, &side.name(&world.canary));
         if let Some(live) = &live
             && side == Side::Apex
-            && !names_as_owner(live, &world.canary)
+            && !is_of(live, &world.canary)
         {
             return self.adopt_apex(world, live, &desired).await;
         }
         // Of one that was handed over nothing is in use.
-        let ours = live
-            .as_deref()
-            .filter(|live| names_as_owner(live, &world.canary));
+        let ours = live.as_deref().filter(|live| is_of(live, &world.canary));
         let desired = self.with_ports_in_use(world, ours, desired);
         let written = self.own(Kind::Service, live.as_deref(), &desired).await?;
         Ok(written)

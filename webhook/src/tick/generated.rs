@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use canary_core::canary::Canary;
 use canary_core::names;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::{ApiError, Kind};
 use crate::cache::Key;
@@ -67,10 +67,9 @@ impl Context {
             }
         }
         if let Some(deployment) = caches.deployments.get(namespace, &primary) {
-            let unmarked = generated::marking(&deployment.ownership, canary).is_some();
-            let version = Some(deployment.resource_version.as_str());
-            let patch = unmarked.then(|| generated::mark(canary, version));
-            found.extend(patch.map(|patch| (Kind::Deployment, primary.clone(), patch)));
+            let mut object = deployment.ownership.clone();
+            object["metadata"]["resourceVersion"] = json!(deployment.resource_version);
+            look(Kind::Deployment, &primary, &object);
         }
         found.extend(self.unmarked_configs(canary));
         found
@@ -114,6 +113,34 @@ impl Context {
             })
             .chain(of_primary)
             .collect()
+    }
+
+    /// What an earlier Canary of this name left: names are given once, so that one is gone, and what it generated
+    /// is about to go. Nobody waits for the garbage collector.
+    pub(super) async fn clear_what_an_earlier_one_left(
+        &self,
+        canary: &Canary,
+    ) -> Result<bool, TickError> {
+        let (namespace, caches) = (canary.namespace_name(), &self.caches);
+        let services = [Side::Apex, Side::Primary, Side::Canary].map(|side| side.name(canary));
+        let services = services
+            .iter()
+            .filter_map(|name| caches.service(namespace, name));
+        let mut all: Vec<(Kind, Value)> = services
+            .map(|service| (Kind::Service, Value::clone(&service)))
+            .collect();
+        let route = canary.canary_route();
+        let route = route.and_then(|name| caches.route(namespace, &name));
+        all.extend(route.map(|route| (Kind::Route, Value::clone(&route))));
+        let mut wrote = false;
+        for (kind, object) in all {
+            let Some(earlier) = generated::earlier(&object, canary) else {
+                continue;
+            };
+            self.delete_generated(&earlier, kind, &object).await?;
+            wrote = true;
+        }
+        Ok(wrote)
     }
 
     /// Deletes `object` if it is the Canary's, whose mark it gets first if it has none. What is somebody

@@ -129,8 +129,22 @@ impl Context {
             self.delete_generated(&world.canary, kind, gone).await?;
             live = None;
         }
-        self.own(kind, live, copy).await?;
-        Ok(())
+        match self.own(kind, live, copy).await {
+            Ok(_) => Ok(()),
+            // It is deleted, and held by somebody: that is no coincidence which another try mends.
+            Err(ApiError::Exists { what }) => {
+                let message =
+                    "the old one is being deleted and waits for its finalizers".to_owned();
+                let verb = "create";
+                Err(ApiError::Rejected {
+                    verb,
+                    what,
+                    message,
+                }
+                .into())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// One that is shared, or was handed over, becomes this Canary's before it goes: nothing else is deleted.
@@ -157,13 +171,13 @@ impl Context {
 
 /// Of a generated name that somebody else uses.
 pub(super) fn not_ours(name: &str) -> TickError {
-    let error = ApiError::Forbidden {
+    let error = ApiError::Rejected {
         verb: "write",
-        resource: format!(
-            "{name} (it exists and belongs to somebody else; annotate it {}=true)",
+        what: name.to_owned(),
+        message: format!(
+            "it exists and belongs to somebody else: delete it, or annotate it {}=true",
             names::ADOPT
         ),
-        message: "not ours".to_owned(),
     };
     error.into()
 }

@@ -11,7 +11,6 @@ use sha2::{Digest as _, Sha256};
 use crate::api::Kind;
 use crate::target::config::{self, ConfigRef};
 use crate::target::primary::{self, Id, Parts};
-use crate::target::recorded;
 use crate::target::view::Deployment;
 use crate::tick::configs::Copying;
 use crate::tick::ensure::EnsureError;
@@ -156,17 +155,7 @@ impl Context {
                 .get(Kind::Deployment, &world.namespace, name)
                 .await?
         };
-        let kept = self
-            .cluster
-            .get(
-                Kind::Revision,
-                &world.namespace,
-                &recorded::object_name(canary, revision),
-            )
-            .await?;
-        let template = recorded::template(&kept).ok_or_else(|| {
-            TickError::Stale(format!("the recorded template of {revision} is empty"))
-        })?;
+        let template = &self.template_of(world, &target, revision).await?;
         let copied = self.copied(world, template, configs);
         Ok(build(&Parts {
             canary,

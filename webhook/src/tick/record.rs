@@ -4,7 +4,7 @@ use canary_core::canary::Canary;
 use canary_core::revision;
 use canary_core::status::CanaryStatus;
 use kube::api::ListParams;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::{ApiError, Kind};
 use crate::target::generated::is_generated;
@@ -52,9 +52,74 @@ impl Context {
             .map_or(1, |release| release.number + 1);
         let object = recorded::to_object(&world.canary, revision, template, number);
         match self.cluster.create(Kind::Revision, &object).await {
-            Ok(_) | Err(ApiError::Exists { .. }) => Ok(()),
+            Ok(_) => Ok(()),
+            Err(ApiError::Exists { .. }) => self.inherit(world, &object).await,
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// One of its name is there. If it is of an earlier Canary, it is about to go with that one.
+    async fn inherit(&self, world: &World, object: &Value) -> Result<(), TickError> {
+        let (canary, kind) = (&world.canary, Kind::Revision);
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let live = self.cluster.get(kind, &world.namespace, name).await?;
+        let same = live["data"] == object["data"];
+        if same && is_generated(&live, canary) {
+            return Ok(());
+        }
+        if same {
+            let of = |field: &str| object["metadata"][field].clone();
+            let patch = json!({ "metadata": {
+                "resourceVersion": live["metadata"]["resourceVersion"],
+                "labels": of("labels"), "ownerReferences": of("ownerReferences"),
+            } });
+            self.cluster
+                .merge(kind, &world.namespace, name, &patch)
+                .await?;
+            return Ok(());
+        }
+        let error = ApiError::Rejected {
+            verb: "create",
+            what: format!("ControllerRevision {name}.{}", world.namespace),
+            message: "one of this name has another template: delete it".to_owned(),
+        };
+        Err(error.into())
+    }
+
+    /// The template of a revision, as it was kept. One that is lost is taken from the target, if that has it.
+    pub(super) async fn template_of(
+        &self,
+        world: &World,
+        target: &Value,
+        wanted: &str,
+    ) -> Result<Value, TickError> {
+        let name = recorded::object_name(&world.canary, wanted);
+        let is_it = |template: &&Value| revision::revision(template) == wanted;
+        match self
+            .cluster
+            .get(Kind::Revision, &world.namespace, &name)
+            .await
+        {
+            Ok(kept) => {
+                if let Some(template) = recorded::template(&kept).filter(is_it) {
+                    return Ok(template.clone());
+                }
+            }
+            Err(ApiError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(template) = target.pointer("/spec/template").filter(is_it) {
+            return Ok(template.clone());
+        }
+        let error = ApiError::Rejected {
+            verb: "read",
+            what: format!("ControllerRevision {name}.{}", world.namespace),
+            message: format!(
+                "the template of revision {wanted} is not there any more: set Deployment {} back to it",
+                world.canary.target_name()
+            ),
+        };
+        Err(error.into())
     }
 
     /// Lets the oldest go. Nobody waits for it, so it comes after status.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::api::Kind;
 use crate::target::config::ConfigRef;
-use crate::target::generated::names_as_owner;
+use crate::target::generated::is_of;
 use crate::target::primary::original_template;
 use crate::target::view::Deployment;
 use crate::tick::Context;
@@ -25,7 +25,7 @@ impl Context {
         configs: &BTreeMap<ConfigRef, String>,
     ) -> Result<bool, EnsureError> {
         // One that was handed over never ran a revision of the target: it is given the promoted one.
-        let made_by_flagger = names_as_owner(&primary.ownership, &world.canary);
+        let made_by_flagger = is_of(&primary.ownership, &world.canary);
         if primary.promoted.is_some() || !made_by_flagger {
             return Ok(false);
         }

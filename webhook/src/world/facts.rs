@@ -13,6 +13,7 @@ use super::{Options, World};
 use crate::caches::Caches;
 use crate::target::autoscaler;
 use crate::target::config::ConfigRef;
+use crate::target::generated::is_of;
 use crate::target::service;
 use crate::target::view::Deployment;
 
@@ -120,7 +121,12 @@ impl World {
         Workload {
             uid: primary.uid.clone(),
             generation: primary.generation,
-            revision: primary.promoted.clone().unwrap_or_default(),
+            // One of an earlier Canary is about to go with that one.
+            revision: primary
+                .promoted
+                .clone()
+                .filter(|_| is_of(&primary.ownership, &self.canary))
+                .unwrap_or_default(),
             replicas: primary.replicas,
             ready: primary.counts.ready,
             readiness: readiness(&self.canary.primary_name(), primary.counts, threshold),

@@ -12,7 +12,7 @@ use super::{Options, problem};
 use crate::caches::Caches;
 use crate::router::{Router, router};
 use crate::target::autoscaler::{self, Choice};
-use crate::target::generated::names_as_owner;
+use crate::target::generated::is_of;
 use crate::target::view::{Deployment, strings};
 
 /// Its name and what it can do; of one that is not known, those of the server's default.
@@ -50,7 +50,7 @@ pub(super) fn selector(
     caches: &Caches,
     options: &Options,
 ) -> Result<Selector, Problem> {
-    let primary = primary.filter(|primary| names_as_owner(&primary.ownership, canary));
+    let primary = primary.filter(|primary| is_of(&primary.ownership, canary));
     let (namespace, name) = (canary.namespace_name(), canary.target_name());
     let own = primary.map(|primary| &primary.match_labels);
     let order = &options.selector_labels;

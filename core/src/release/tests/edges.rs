@@ -60,6 +60,31 @@ fn after_a_crash_a_target_without_pods_is_not_drained() {
 }
 
 #[test]
+fn a_status_that_is_lost_in_mid_release_promotes_nothing_and_the_release_begins_anew() {
+    let mut world = World::at_rest(&two_steps());
+    world.set_revision(SECOND);
+    world.settle();
+    while world.weight() == 0 {
+        world.run(1);
+    }
+    assert_eq!(world.phase(), Phase::Progressing);
+    let primary = world.primary.clone().unwrap();
+    world.canary.status = None;
+    world.stirred = true;
+    world.settle();
+    let status = world.status();
+    assert_eq!(status.last_promoted_spec.as_deref(), Some(FIRST));
+    assert_eq!(world.primary.as_ref().unwrap().revision, primary.revision);
+    assert_eq!(world.weight(), 0, "nobody is left on what nobody watches");
+    world.run(600);
+    assert_eq!(
+        world.phase(),
+        Phase::Succeeded,
+        "it is analysed, and then promoted"
+    );
+}
+
+#[test]
 fn a_release_starts_when_its_change_is_seen() {
     let mut world = World::at_rest(&two_steps());
     world.run(100);
