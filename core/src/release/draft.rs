@@ -213,9 +213,11 @@ impl<'a> Draft<'a> {
     /// to be ready, and ends with `rolling_since`, once it is. It does not run while the Deployment
     /// controller has not looked: see `observed`.
     pub fn past_deadline(&mut self, workload: &Workload) -> bool {
-        if workload.is_unobserved() {
-            return false;
-        }
+        !workload.is_unobserved() && self.had_its_time()
+    }
+
+    /// The same for what nobody has to look at first.
+    pub fn had_its_time(&mut self) -> bool {
         let now = self.now();
         let deadline = SignedDuration::try_from(self.canary.progress_deadline())
             .unwrap_or(SignedDuration::MAX);

@@ -32,9 +32,11 @@ pub fn promote(d: &mut Draft<'_>) {
     d.say(Message::Copying);
     // Known before anything is written: after a crash it could not be told any more.
     let pods = d.facts.primary.as_ref().map(|primary| primary.ready);
+    let now = d.now();
     let release = d.release();
     release.primary_pods = pods;
-    release.rolling_since = None;
+    // Also a primary that cannot be given it has its time.
+    release.rolling_since = Some(now);
     release.next_check_at = None;
     release.step_since = None;
     release.waiting_for = None;
@@ -50,7 +52,11 @@ pub fn promoting(d: &mut Draft<'_>) {
     keep_unanalysed_away(d);
     let revision = d.released_revision().to_owned();
     if !d.has_passed(COPIED) {
-        if !d.is_hindered() {
+        if d.had_its_time() {
+            let problem = d.facts.problems.first();
+            let why = problem.map_or("it could not be changed", |problem| &problem.message);
+            fail_promotion(d, &why.to_owned());
+        } else if !d.is_hindered() {
             copy(d, revision);
         }
         return;

@@ -9,7 +9,7 @@ use super::world::{FIRST, World};
 use crate::hook::HookKind;
 use crate::release::draft::Draft;
 use crate::release::facts::{Readiness, Wait};
-use crate::release::{Action, Ended, Measured, Question, Routes, decide};
+use crate::release::{Action, Ended, Measured, Problem, Question, Routes, decide};
 use crate::request::Verb;
 use crate::status::Phase;
 
@@ -82,6 +82,27 @@ fn a_status_that_is_lost_in_mid_release_promotes_nothing_and_the_release_begins_
         Phase::Succeeded,
         "it is analysed, and then promoted"
     );
+}
+
+#[test]
+fn a_primary_that_cannot_be_given_the_release_fails_the_promotion_at_its_deadline() {
+    let mut world = World::at_rest(&two_steps());
+    world.set_revision(SECOND);
+    world.settle();
+    // As `promote` leaves it.
+    let now = world.now;
+    let status = world.canary.status.as_mut().unwrap();
+    status.phase = Phase::Promoting;
+    status.release.as_mut().unwrap().rolling_since = Some(now);
+    world.stirred = true;
+    let message = "exceeded quota".to_owned();
+    let reason = "Rejected";
+    world.problems = vec![Problem { reason, message }];
+    world.run(i64::try_from(world.canary.progress_deadline().as_secs()).unwrap() + 10);
+    assert_eq!((world.phase(), world.weight()), (Phase::Failed, 0));
+    let release = world.status().release.unwrap();
+    assert_eq!(release.message, "exceeded quota");
+    assert_eq!(world.primary.as_ref().unwrap().revision, FIRST);
 }
 
 #[test]
