@@ -236,7 +236,7 @@ impl Observed {
                 Extra::Unasked | Extra::Absent | Extra::Unknown(_) => Vec::new(),
             },
             checks: progress::checks(canary, &status),
-            attention: trouble::of(self, &status, traffic.canary, &workloads),
+            attention: trouble::of(self, &status, &traffic, &workloads),
             traffic,
             workloads,
             last_request: status.last_request,
@@ -253,10 +253,11 @@ impl CanaryReport {
         format!("{}.{}", self.metadata.name, self.metadata.namespace)
     }
 
+    /// A release that is on its way back is held by no pause any more: there is nothing to resume.
     pub fn paused(&self) -> Option<&Pause> {
         self.release
             .as_ref()
-            .filter(|_| self.running)
+            .filter(|release| self.running && release.outcome.is_none())
             .and_then(|release| release.paused.as_ref())
     }
 }

@@ -18,6 +18,7 @@ use crate::env::now;
 use crate::exit::{Error, code};
 use crate::output::Output;
 use crate::render::duration;
+use crate::report::trouble::DELETING;
 use crate::report::{API_VERSION, Attention, CanaryReport, Observed};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -118,10 +119,10 @@ pub async fn release(
         canary: canary.name_any(),
         namespace: cluster.namespace.clone(),
         target: canary.target_name().to_owned(),
-        allowed: !forbidden && you.change && !seen.suspended && seen.hindrance().is_none(),
+        allowed: !forbidden && you.change && !seen.suspended && seen.obstacle().is_none(),
         suspended: seen.suspended,
         in_progress: running(&seen),
-        hindered: seen.hindrance().cloned(),
+        hindered: seen.obstacle().cloned(),
         approvals: approvals(&policies, &moment),
         policies: found
             .iter()
@@ -242,7 +243,11 @@ fn text(report: &CanIReport, now: Timestamp) -> String {
         .collect();
     lines.extend(said_of_canary(report));
     if let Some(hindrance) = &report.hindered {
-        let said = format!("the Canary is not ready: {}", hindrance.message);
+        let said = if hindrance.type_ == DELETING {
+            hindrance.message.clone()
+        } else {
+            format!("the Canary is not ready: {}", hindrance.message)
+        };
         lines.push(("blocked", said));
         lines.extend(hindrance.hint.iter().map(|hint| ("helps", hint.clone())));
     }

@@ -10,9 +10,11 @@
 
 mod judge;
 mod rehearse;
+mod seen;
 mod several;
 #[cfg(test)]
 mod tests;
+mod withdraw;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,12 +27,14 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 
 pub use self::judge::expected;
-use self::judge::{Considered, Step, consider, hindrance, judge};
+use self::judge::{Considered, consider};
 use self::rehearse::rehearse;
+use self::seen::{Seen, timed_out};
+use self::withdraw::{is_withdrawn, stays, withdraw, withdrawn};
 use crate::args::RequestArgs;
 use crate::args::verbs::DryRun;
 use crate::client::{self, Cluster, PatchError};
-use crate::exit::{Error, code, seconds};
+use crate::exit::{Error, code};
 use crate::output::{Output, interrupted};
 use crate::owner;
 use crate::report::{CanaryReport, Observed};
@@ -172,17 +176,15 @@ pub async fn perform(wish: &Wish<'_>, cluster: &Cluster) -> Result<String, Error
     match outcome {
         Ok(said) => Ok(format!("{}: {said}", asked.canary.id())),
         Err(error @ (Error::Timeout { .. } | Error::Interrupted)) if !answered => {
-            let gone = is_withdrawn(wish.ask.verb) && withdraw(&asked, cluster).await;
-            Err(withdrawn(error, gone))
+            let said = if is_withdrawn(wish.ask.verb) {
+                withdrawn(&asked.canary, withdraw(&asked, cluster).await)
+            } else {
+                stays()
+            };
+            Err(withdraw::told(error, &said))
         }
         Err(error) => Err(error),
     }
-}
-
-/// A wish that nobody has heard must not come true hours later, except for the one that is always safe: it is
-/// for this release alone, and the server may have routed it already and not been able to say so.
-fn is_withdrawn(verb: Verb) -> bool {
-    verb != Verb::Rollback
 }
 
 /// Looks at the release before anything is written, and whether it is the one that is meant.
@@ -308,7 +310,7 @@ async fn wait(
             () = &mut silence, if silent => {
                 silent = false;
                 if !*answered {
-                    let why = seen.why_silent();
+                    let why = seen.why_silent(asked);
                     let end = if is_withdrawn(wish.ask.verb) {
                         "Ctrl-C withdraws the request"
                     } else {
@@ -319,147 +321,6 @@ async fn wait(
             }
             () = &mut deadline => return Err(timed_out(asked, limit.unwrap_or_default(), &seen)),
             () = &mut stop => return Err(Error::Interrupted),
-        }
-    }
-}
-
-/// What has been seen of a request since it was written.
-#[derive(Default)]
-struct Seen {
-    answered: bool,
-    /// What is decided and not carried out, and why.
-    pending: Option<String>,
-    /// What closes the ways forward of the Canary.
-    hindrance: Option<String>,
-}
-
-// === impl Seen ===
-
-impl Seen {
-    /// The sentence that says that it has happened, once it has.
-    fn take_in(
-        &mut self,
-        asked: &Asked,
-        canary: Option<client::Guarded>,
-    ) -> Result<Option<String>, Error> {
-        let canary = client::read(canary.ok_or_else(|| Error::Deleted(asked.canary.id()))?)?;
-        self.hindrance = hindrance(&canary);
-        let (said, pending) = match step(asked, &canary)? {
-            Step::Unanswered => return Ok(None),
-            Step::Happened(said) => return Ok(Some(said)),
-            Step::Accepted(said) => (said, false),
-            Step::Pending(said) => (said, true),
-        };
-        let news = if pending {
-            self.pending.as_ref() != Some(&said)
-        } else {
-            !self.answered
-        };
-        if news {
-            anstream::eprintln!("{}: {said}", asked.canary.id());
-        }
-        self.answered = true;
-        self.pending = pending.then_some(said);
-        Ok(None)
-    }
-
-    fn why_silent(&self) -> String {
-        match &self.hindrance {
-            Some(hindrance) => format!("it is not ready, {hindrance}"),
-            None => "is canary-webhook running?".to_owned(),
-        }
-    }
-}
-
-fn step(asked: &Asked, canary: &Canary) -> Result<Step, Error> {
-    let before = asked
-        .canary
-        .status
-        .as_ref()
-        .and_then(|status| status.release.as_ref())
-        .map(|release| release.number);
-    judge(&asked.request, before, canary)
-}
-
-fn timed_out(asked: &Asked, after: Duration, seen: &Seen) -> Error {
-    let (id, verb) = (asked.canary.id(), asked.request.verb);
-    let name = asked.canary.metadata.name.as_deref().unwrap_or_default();
-    let follow = format!(
-        "kubectl canary status {name} -n {} --watch",
-        asked.canary.namespace_name()
-    );
-    if let Some(pending) = &seen.pending {
-        return Error::Undone {
-            message: format!("{id}: {pending}"),
-            hint: format!("follow it: {follow}"),
-        };
-    }
-    if seen.answered {
-        Error::Timeout {
-            message: format!(
-                "{verb} of {id} was accepted, but has not happened within {}",
-                seconds(after)
-            ),
-            hint: format!("it goes on; follow it: {follow}"),
-        }
-    } else {
-        Error::Timeout {
-            message: format!(
-                "the controller did not answer the {verb} of {id} within {}",
-                seconds(after)
-            ),
-            hint: seen.why_silent(),
-        }
-    }
-}
-
-async fn withdraw(asked: &Asked, cluster: &Cluster) -> bool {
-    let withdrawal = async {
-        let name = asked.canary.metadata.name.as_deref().unwrap_or_default();
-        for attempt in 0..ATTEMPTS {
-            pause(attempt).await;
-            let canary = cluster
-                .canary(asked.canary.namespace_name(), name)
-                .await
-                .ok()?;
-            let written = canary
-                .metadata
-                .annotations
-                .as_ref()
-                .and_then(|all| all.get(names::REQUEST));
-            if written != Some(&asked.request.to_string()) {
-                return Some(());
-            }
-            let none = json!({ (names::REQUEST): null, (names::REQUEST_REASON): null, (names::REQUESTED_BY): null });
-            match cluster.annotate(&canary, none).await {
-                Ok(_) => return Some(()),
-                Err(PatchError::Conflict) => {}
-                Err(PatchError::Other(_)) => return None,
-            }
-        }
-        None
-    };
-    tokio::time::timeout(SILENCE, withdrawal)
-        .await
-        .ok()
-        .flatten()
-        .is_some()
-}
-
-fn withdrawn(error: Error, gone: bool) -> Error {
-    let said = if gone {
-        "the request was withdrawn"
-    } else {
-        "the request stays, and is carried out when the controller is back"
-    };
-    match error {
-        Error::Timeout { message, hint } => Error::Timeout {
-            message: format!("{message}; {said}"),
-            hint,
-        },
-        other => {
-            anstream::eprintln!("{said}");
-            other
         }
     }
 }

@@ -152,10 +152,11 @@ async fn until(
         }
         if silent && stage == Stage::NotBegun && start.elapsed() > SILENCE {
             silent = false;
-            let why = report.hindrance().map_or_else(
-                || "is canary-webhook running?".to_owned(),
-                |it| format!("the Canary is not ready, {}", it.message),
-            );
+            let why = match (report.deleting(), report.hindrance()) {
+                (Some(deleting), _) => deleting.message.clone(),
+                (None, Some(it)) => format!("the Canary is not ready, {}", it.message),
+                (None, None) => "is canary-webhook running?".to_owned(),
+            };
             anstream::eprintln!("no release has begun yet: {why}");
         }
         late(&report, stage, start.elapsed(), timeout)?;
@@ -190,7 +191,7 @@ fn late(
     }
     if stage == Stage::NotBegun && waited > BEGIN {
         let why = report
-            .hindrance()
+            .obstacle()
             .map_or(String::new(), |it| format!(": {}", it.message));
         return Err(Error::Timeout {
             message: format!(

@@ -119,7 +119,7 @@ fn say(args: &WaitArgs, output: &Output, line: &str) -> Result<(), Error> {
 fn timed_out(args: &WaitArgs, report: &CanaryReport, awaited: &Awaited) -> Error {
     let after = seconds(args.timeout);
     let what = look::wanted(args.goal);
-    let why = report.hindrance().map_or(String::new(), |hindrance| {
+    let why = report.obstacle().map_or(String::new(), |hindrance| {
         format!(": {}", one_line(&hindrance.message))
     });
     let message = match awaited.number(report) {

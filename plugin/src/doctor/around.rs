@@ -1,17 +1,18 @@
 //! Whether what was generated for a Canary fits together, and who else looks at its pods. Pure.
 //!
 //! ```text
-//!  marked, and asked for by no name ──► leftover
+//!  marked, and asked for by no name ──► leftover       in use until the spec is adopted ─► in force
 //!  Services ──┬─ select pods? whose?  ─► selector
 //!             └─ ports of the routes? ─► ports
 //!  budgets, other Services of the target's pods alone ─► who else (`beside`)
 //! ```
 
 mod beside;
+mod led;
 mod leftover;
 mod services;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use canary_core::canary::Canary;
 use canary_core::selector::{Labels, labels_of};
@@ -74,7 +75,12 @@ pub fn selectors(canary: &Canary, services: &[Value]) -> Vec<(String, Labels)> {
         canary.primary_service(),
         canary.canary_service(),
     ];
-    let found = ours.into_iter().filter_map(|name| {
+    let uid = canary.metadata.uid.as_deref().unwrap_or_default();
+    let marked = services.iter().filter(|it| leftover::is_marked(it, uid));
+    let marked = marked.map(|it| named(it).to_owned());
+    // Of what may be a leftover it counts whether anybody is behind it.
+    let all: BTreeSet<String> = ours.into_iter().chain(marked).collect();
+    let found = all.into_iter().filter_map(|name| {
         let live = by_name(services, &name)?;
         Some((name, strings(live.pointer("/spec/selector"))))
     });

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Check;
 use crate::beside::Sides;
-use crate::report::trouble::{PENDING, PODS};
+use crate::report::trouble::{DELETING, IN_FORCE, OUTAGES, PENDING, PODS};
 use crate::report::{Attention, CanaryReport};
 
 /// Whether it can be run, and whether the controller is content with it.
@@ -20,11 +20,12 @@ pub fn canary(canary: &Canary, provider: &str, report: &CanaryReport) -> Vec<Che
             Check::fail(name, violation.to_string()).hint("`kubectl canary lint` checks the file")
         })
         .collect();
-    // What is missing has lines of its own.
+    // What is missing, and what is in force, has lines of its own.
+    let own = ["Unread", "Missing", IN_FORCE];
     let troubles = report.troubles();
-    let troubles = troubles.filter(|it| !["Unread", "Missing"].contains(&it.type_.as_str()));
+    let troubles = troubles.filter(|it| !own.contains(&it.type_.as_str()));
     checks.extend(troubles.map(trouble));
-    if report.phase == canary_core::status::Phase::New {
+    if report.phase == canary_core::status::Phase::New && report.deleting().is_none() {
         checks.push(
             Check::warn(name, "no controller has looked at it yet")
                 .hint("is its namespace watched? see the line `controller`"),
@@ -40,7 +41,8 @@ fn trouble(trouble: &Attention) -> Check {
     let (reason, message) = (&trouble.reason, &trouble.message);
     let check = match trouble.type_.as_str() {
         conditions::READY => Check::fail("canary", format!("{reason}: {message}")),
-        PENDING => Check::fail("canary", message),
+        PENDING | DELETING => Check::fail("canary", message),
+        PODS if OUTAGES.contains(&reason.as_str()) => Check::fail("pods", message),
         PODS => Check::warn("pods", message),
         // Flagger's sentence begins with the word.
         conditions::HALTED => Check::warn("canary", message),
@@ -62,7 +64,7 @@ pub fn primary(report: &CanaryReport, name: &str) -> Option<Check> {
     })
 }
 
-/// The target: that it is there, and how it rolls.
+/// The target: that it is there, and how it rolls. One that is paused is told with the pods.
 pub fn target(canary: &Canary, live: Option<&Value>) -> Check {
     let name = "target";
     let target = canary.target_name();
@@ -78,15 +80,6 @@ pub fn target(canary: &Canary, live: Option<&Value>) -> Check {
         .hint(format!(
             "use RollingUpdate, or annotate the Canary {}=true",
             names::ALLOW_RECREATE
-        ));
-    }
-    if live["spec"]["paused"] == true {
-        return Check::fail(
-            name,
-            format!("Deployment {target} is paused: no pods of a new version start"),
-        )
-        .hint(format!(
-            "kubectl rollout resume deployment/{target}; to hold a release: kubectl canary pause"
         ));
     }
     Check::ok(name, format!("Deployment {target}"))
@@ -203,14 +196,7 @@ pub fn autoscaler(canary: &Canary, live: &[Value]) -> Check {
         (Some(named), _)
             if named.kind == "HorizontalPodAutoscaler" && !found.contains(&named.name.as_str()) =>
         {
-            Check::fail(
-                name,
-                format!(
-                    "HorizontalPodAutoscaler {} does not scale Deployment {target}",
-                    named.name
-                ),
-            )
-            .hint("correct spec.autoscalerRef")
+            scales_another(canary, &named.name, live)
         }
         (Some(named), _) => Check::ok(name, format!("{} {}", named.kind, named.name)),
         (None, []) => Check::ok(name, format!("none scales Deployment {target}")),
@@ -221,6 +207,26 @@ pub fn autoscaler(canary: &Canary, live: &[Value]) -> Check {
         )
         .hint("name one in spec.autoscalerRef"),
     }
+}
+
+/// The primary would be scaled by what another workload needs.
+fn scales_another(canary: &Canary, name: &str, live: &[Value]) -> Check {
+    let live = live.iter().find(|it| it["metadata"]["name"] == name);
+    let said = match live.map(|it| &it["spec"]["scaleTargetRef"]) {
+        None => format!("HorizontalPodAutoscaler {name} does not exist"),
+        Some(scaled) => format!(
+            "HorizontalPodAutoscaler {name} scales {} {}, and not the target",
+            scaled["kind"].as_str().unwrap_or_default(),
+            scaled["name"].as_str().unwrap_or_default()
+        ),
+    };
+    let hint = format!(
+        "name the autoscaler of Deployment {} in spec.autoscalerRef, or take the reference out: kubectl edit canary {} -n {}",
+        canary.target_name(),
+        canary.metadata.name.as_deref().unwrap_or_default(),
+        canary.namespace_name()
+    );
+    Check::fail("autoscaler", said).hint(hint)
 }
 
 #[cfg(test)]
@@ -281,7 +287,6 @@ mod tests {
         for (spec, outcome) in [
             (json!({}), Outcome::Ok),
             (json!({"strategy": {"type": "Recreate"}}), Outcome::Fail),
-            (json!({"paused": true}), Outcome::Fail),
         ] {
             assert_eq!(
                 target(&plain(), Some(&live(spec.clone()))).outcome,
@@ -346,8 +351,32 @@ mod tests {
         named.spec.autoscaler_ref =
             serde_json::from_value(json!({"kind": "HorizontalPodAutoscaler", "name": "b"}))
                 .unwrap();
-        assert_eq!(autoscaler(&named, &[live("a")]).outcome, Outcome::Fail);
+        let missing = autoscaler(&named, &[live("a")]);
+        assert_eq!(missing.message, "HorizontalPodAutoscaler b does not exist");
         let both = [live("a"), live("b")];
         assert_eq!(autoscaler(&named, &both).outcome, Outcome::Ok);
+    }
+
+    #[test]
+    fn an_autoscaler_of_another_workload_is_named_with_what_it_scales() {
+        let mut named = plain();
+        named.spec.autoscaler_ref =
+            serde_json::from_value(json!({"kind": "HorizontalPodAutoscaler", "name": "shop"}))
+                .unwrap();
+        let shop = json!({"metadata": {"name": "shop"}, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "shop"}}});
+        let check = autoscaler(&named, &[shop]);
+        assert_eq!(
+            (check.outcome, check.message.as_str()),
+            (
+                Outcome::Fail,
+                "HorizontalPodAutoscaler shop scales Deployment shop, and not the target"
+            )
+        );
+        let hint = check.hint.unwrap();
+        assert!(
+            hint.contains("spec.autoscalerRef")
+                && hint.contains("kubectl edit canary podinfo -n test"),
+            "{hint}"
+        );
     }
 }

@@ -220,7 +220,10 @@ impl Screen<'_> {
             .troubles()
             .flat_map(|attention| {
                 let what = match attention.type_.as_str() {
-                    "Unread" | "Missing" | trouble::PENDING | trouble::PODS => String::new(),
+                    "Unread" | "Missing" => String::new(),
+                    trouble::PENDING | trouble::PODS | trouble::DELETING | trouble::IN_FORCE => {
+                        String::new()
+                    }
                     // Flagger's sentence begins with the word.
                     "Halted" if attention.message.starts_with("Halt ") => String::new(),
                     "Ready" => "not ready: ".to_owned(),
@@ -237,7 +240,7 @@ impl Screen<'_> {
                     .chain(hint.map(|hint| Row::new("", vec![hint])))
             })
             .collect();
-        if self.report.phase == Phase::New {
+        if self.report.phase == Phase::New && self.report.deleting().is_none() {
             let said = "no controller has looked at this Canary yet: is canary-webhook running?";
             rows.push(Row::new("attention", vec![Line::plain(said)]));
         }
@@ -269,7 +272,10 @@ impl Screen<'_> {
     /// The command that a person most probably wants now.
     fn next(&self) -> Option<Row> {
         let verb = match self.report.phase {
-            _ if self.report.suspended => return None,
+            _ if self.report.suspended || self.report.deleting().is_some() => return None,
+            // It is on its way back: the server refuses whatever else is asked.
+            _ if self.report.running && self.is_ending() => return None,
+            _ if self.report.pending().is_some() => return None,
             _ if self.report.paused().is_some() => "resume",
             // The ways forward are closed, and none of the ways back.
             _ if self.report.can_only_go_back() => "rollback",
@@ -288,6 +294,11 @@ impl Screen<'_> {
             "next",
             vec![Line::new().with(Tone::Strong, command(verb, self.report))],
         ))
+    }
+
+    fn is_ending(&self) -> bool {
+        self.release()
+            .is_some_and(|release| release.outcome.is_some())
     }
 
     fn release(&self) -> Option<&ReleaseReport> {

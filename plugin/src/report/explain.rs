@@ -15,7 +15,7 @@ use canary_core::status::{Phase, Verdict};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::trouble::PENDING;
+use super::trouble::{DELETING, PENDING};
 use super::{API_VERSION, CanaryReport, Meta};
 
 pub use pods::{PodFact, Pods, pod};
@@ -165,7 +165,7 @@ fn refused(facts: &Facts) -> Option<Paragraph> {
 
 /// What else a person should look at; what the answer says already is left out.
 fn attention(report: &CanaryReport) -> Option<Paragraph> {
-    const SAID: [&str; 5] = ["Paused", "Held", "Halted", "Ready", PENDING];
+    const SAID: [&str; 6] = ["Paused", "Held", "Halted", "Ready", PENDING, DELETING];
     let others = report.attention.iter();
     let others = others.filter(|it| !SAID.contains(&it.type_.as_str()));
     let lines = others.flat_map(|it| {

@@ -1,43 +1,58 @@
 //! What a person should look at, for as long as it lasts, and what helps. Pure.
 //!
 //! ```text
-//!  conditions that are not well ─┐
-//!  a rollback not carried out ───┼─► Attention {type, reason, message, hint} ─► status, doctor, explain,
-//!  pods that do not come ────────┤                                              can-i, wait, JSON, dashboard
+//!  a deletion that waits ────────┐
+//!  a rollback not carried out ───┤
+//!  a primary without pods ───────┼─► Attention {type, reason, message, hint} ─► status, doctor, explain,
+//!  conditions that are not well ─┤                                              can-i, wait, JSON, dashboard
+//!  pods that do not come ────────┤
 //!  objects missing or unread ────┘
 //! ```
 
+mod deletion;
 mod hint;
+mod outage;
+mod pending;
 mod pods;
 
 use canary_core::canary::Canary;
+use canary_core::names;
 use canary_core::release::conditions::{PAUSED, PROMOTED, READY};
 use canary_core::status::{CanaryCondition, CanaryStatus, Phase};
 
-use super::{Attention, CanaryReport, Extra, Observed, is_running};
+use super::{Attention, CanaryReport, Extra, Observed, Traffic};
 
 /// Type of what is said of pods that do not come.
 pub const PODS: &str = "Pods";
 /// Type of a rollback that is decided and cannot be carried out yet.
 pub const PENDING: &str = "Pending";
+/// Type of a target that the spec names and that is not adopted yet.
+pub const IN_FORCE: &str = "InForce";
+/// Type of a deletion that is asked for and waits.
+pub const DELETING: &str = "Deleting";
 
-/// Nothing at all is done for a Canary with one of these, not even to go back.
+/// Of [`PODS`]: nobody is served by the primary, or nothing is changed any more.
+pub const OUTAGES: [&str; 3] = [outage::SCALED_TO_ZERO, outage::NO_READY_POD, pods::PAUSED];
+
+/// Nothing at all is done for a Canary with one of these reasons, not even to go back.
 const UNTOUCHED: [&str; 2] = ["Contested", "DefinitionOutdated"];
 
 /// Everything that wants attention, the most urgent first. `observed.workloads` are the two Deployments.
 pub(super) fn of(
     observed: &Observed,
     status: &CanaryStatus,
-    canary_weight: i64,
+    traffic: &Traffic,
     workloads: &[super::Workload],
 ) -> Vec<Attention> {
     let canary = &observed.canary;
-    let pending = pending(status, canary_weight);
     let conditions = status.conditions.iter().filter(|it| is_bad(it));
     let conditions = conditions.map(|condition| of_condition(canary, condition));
-    pending
+    deletion::of(canary)
         .into_iter()
+        .chain(pending::of(observed, status, traffic.canary))
+        .chain(outage::of(observed, status, traffic, workloads))
         .chain(conditions)
+        .chain(not_adopted(canary).map(in_force))
         .chain(pods::lacking(observed, workloads))
         .chain(extras(observed, status.phase))
         .collect()
@@ -62,42 +77,39 @@ pub fn of_condition(canary: &Canary, condition: &CanaryCondition) -> Attention {
     }
 }
 
-/// A rollback that was decided, while a write that it takes is refused.
-fn pending(status: &CanaryStatus, canary_weight: i64) -> Option<Attention> {
-    let release = status.release.as_ref()?;
-    let decided = release.outcome.is_some() && release.ended_at.is_none();
-    let asked = status.last_request.as_ref().is_some_and(|it| it.pending);
-    let hindered = status.conditions.iter().any(is_hindrance) && canary_weight > 0;
-    if !(is_running(status.phase) && (asked || decided && hindered)) {
-        return None;
-    }
-    let why = match release.message.as_str() {
-        "" => String::new(),
-        why => format!(" ({why})"),
-    };
-    Some(Attention {
-        type_: PENDING.to_owned(),
-        reason: "RollbackPending".to_owned(),
-        message: format!(
-            "the rollback of release {} is decided{why} and not routed yet: it is tried again by itself",
-            release.number
-        ),
-        hint: None,
+/// What the spec names is adopted later: what was adopted before goes on to serve. The sentence that says so.
+pub fn not_adopted(canary: &Canary) -> Option<String> {
+    let names = canary.status.as_ref()?.in_force.as_ref()?;
+    let target = canary.target_name();
+    (names.target != target).then(|| {
+        format!(
+            "Deployment {target} is not adopted yet: Deployment {} and what belongs to it serve until then",
+            names::primary_of(&names.target)
+        )
     })
 }
 
-fn is_hindrance(condition: &CanaryCondition) -> bool {
-    condition.type_ == READY && is_bad(condition)
+fn in_force(message: String) -> Attention {
+    Attention {
+        type_: IN_FORCE.to_owned(),
+        reason: "NotAdopted".to_owned(),
+        message,
+        hint: None,
+    }
+}
+
+/// Before that, generated objects come into being; after it, they go.
+fn is_adopted(phase: Phase) -> bool {
+    !matches!(
+        phase,
+        Phase::New | Phase::Initializing | Phase::Terminating | Phase::Terminated
+    )
 }
 
 /// What should be there and is not, or could not be read.
 fn extras(observed: &Observed, phase: Phase) -> Vec<Attention> {
     let canary = &observed.canary;
-    // Generated objects come into being while the Canary is initialized.
-    let generated = !matches!(
-        phase,
-        Phase::New | Phase::Initializing | Phase::Terminating | Phase::Terminated
-    );
+    let generated = is_adopted(phase) && not_adopted(canary).is_none();
     let route = canary.canary_route().unwrap_or_default();
     [
         (
@@ -135,6 +147,16 @@ impl CanaryReport {
         self.attention.iter().find(|it| it.type_ == READY)
     }
 
+    /// The deletion that is asked for and waits.
+    pub fn deleting(&self) -> Option<&Attention> {
+        self.attention.iter().find(|it| it.type_ == DELETING)
+    }
+
+    /// What keeps the server from going on with it.
+    pub fn obstacle(&self) -> Option<&Attention> {
+        self.deleting().or_else(|| self.hindrance())
+    }
+
     /// The rollback that is decided and not carried out yet.
     pub fn pending(&self) -> Option<&Attention> {
         self.attention.iter().find(|it| it.type_ == PENDING)
@@ -144,7 +166,7 @@ impl CanaryReport {
     pub fn can_only_go_back(&self) -> bool {
         let release = self.release.as_ref().filter(|_| self.running);
         let forward = release.is_some_and(|release| release.outcome.is_none());
-        forward && self.hindrance().is_some_and(|it| !it.closes_the_way_back())
+        forward && self.obstacle().is_some_and(|it| !it.closes_the_way_back())
     }
 
     /// A pause is no trouble: somebody wanted it.
@@ -158,7 +180,7 @@ impl CanaryReport {
 impl Attention {
     /// Whether the ways back are closed, too.
     pub fn closes_the_way_back(&self) -> bool {
-        self.type_ == READY && UNTOUCHED.contains(&self.reason.as_str())
+        self.type_ == DELETING || self.type_ == READY && UNTOUCHED.contains(&self.reason.as_str())
     }
 }
 

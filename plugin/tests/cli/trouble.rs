@@ -4,13 +4,13 @@
 //! stands in a condition, and what only the plugin looks at is around the Canary.
 
 mod rows;
+mod verbs;
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use crate::around::Around;
-use crate::fake::{FakeApi, answer_to, canary, ended, progressing};
 use crate::run::on;
 use rows::{EDIT, HINDERED, REFUSED, ROLLBACK, WAITING, rows};
 
@@ -103,6 +103,29 @@ fn a_canary_without_trouble_has_none_of_these_lines() {
         (String::new(), String::new())
     );
     assert!(doctor.stdout.contains("ok   around"), "{}", doctor.stdout);
+}
+
+#[test]
+fn a_release_on_its_way_back_is_not_offered_to_be_resumed() {
+    for name in ["F3", "F6"] {
+        let row = rows().into_iter().find(|row| row.name.starts_with(name));
+        let mut around = Around::new();
+        (row.unwrap().happens)(&mut around);
+        let status = on(&around.serve(), &["status", "podinfo"]).stdout;
+        assert!(!status.contains("next "), "{status}");
+        assert!(!status.contains("resume"), "{status}");
+    }
+}
+
+#[test]
+fn nothing_is_to_be_deleted_while_the_canary_is_not_ready() {
+    for name in ["B6", "F5"] {
+        let row = rows().into_iter().find(|row| row.name.starts_with(name));
+        let mut around = Around::new();
+        (row.unwrap().happens)(&mut around);
+        let doctor = on(&around.serve(), &["doctor", "podinfo"]).stdout;
+        assert!(!doctor.contains("kubectl delete"), "{doctor}");
+    }
 }
 
 #[test]
@@ -205,99 +228,4 @@ fn doctor_only_reads() {
         let allowed = url.contains("dryRun=All") || url.contains("selfsubjectaccessreviews");
         assert!(url.starts_with("GET") || allowed, "{url}");
     }
-}
-
-/// A rollback that was asked for is decided, and its write refused.
-fn pending(id: &str) -> Value {
-    let mut status = answer_to(id, "Done", "rolling back: all traffic goes to the primary");
-    status["lastRequest"]["pending"] = json!(true);
-    status["release"] = json!({"outcome": "RolledBack", "message": "on request of alice"});
-    status["conditions"] =
-        json!([{"type": "Ready", "status": "False", "reason": "WriteFailed", "message": REFUSED}]);
-    status
-}
-
-#[test]
-fn a_rollback_that_cannot_be_routed_is_waited_for_and_never_said_to_be_done() {
-    let api = FakeApi::reacting(canary(&progressing()), vec![Box::new(pending)]);
-    let ran = on(&api, &["rollback", "podinfo", "--timeout", "3s"]);
-    ran.failed(
-        1,
-        "the rollback of release 2 is decided (on request of alice) and not routed yet: it is tried again by itself",
-    );
-    assert!(ran.stderr.contains(REFUSED), "{}", ran.stderr);
-    assert_eq!(ran.stdout, "");
-    // It was heard: it is not withdrawn.
-    assert_eq!(api.patches().len(), 1);
-}
-
-#[test]
-fn a_rollback_that_is_routed_in_the_end_is_done() {
-    let routed = |_: &str| json!({"lastRequest": {"pending": null}, "conditions": []});
-    let api = FakeApi::reacting(
-        canary(&progressing()),
-        vec![
-            Box::new(pending),
-            Box::new(routed),
-            Box::new(|_| ended("Failed", "RolledBack")),
-        ],
-    );
-    on(&api, &["rollback", "podinfo"])
-        .said("podinfo.test: release 2 rolled back, all traffic goes to the primary\n");
-}
-
-#[test]
-fn a_rollback_is_not_done_while_the_primary_is_still_put_back() {
-    let recovering = |id: &str| {
-        let mut status = answer_to(id, "Done", "rolling back: all traffic goes to the primary");
-        status["phase"] = json!("Failed");
-        status["release"] =
-            json!({"outcome": "RolledBack", "endedAt": "2026-03-01T12:00:34Z", "recovering": true});
-        status
-    };
-    let api = FakeApi::reacting(canary(&progressing()), vec![Box::new(recovering)]);
-    let ran = on(&api, &["rollback", "podinfo", "--timeout", "2s"]);
-    ran.failed(3, "was accepted, but has not happened within 2s");
-}
-
-#[test]
-fn a_verb_that_nobody_answers_says_what_the_canary_lacks() {
-    let mut hindered = progressing();
-    hindered["conditions"] = json!([{"type": "Ready", "status": "False", "reason": "Forbidden", "message": "the server may not patch apisixroutes"}]);
-    let api = FakeApi::new(canary(&hindered));
-    let ran = on(&api, &["promote", "podinfo", "--timeout", "6s"]);
-    ran.failed(
-        3,
-        "the controller did not answer the promote of podinfo.test within 6s",
-    );
-    assert!(
-        ran.stderr
-            .contains("it is not ready, the server may not patch apisixroutes"),
-        "{}",
-        ran.stderr
-    );
-    assert!(
-        !ran.stderr.contains("is canary-webhook running?"),
-        "{}",
-        ran.stderr
-    );
-}
-
-#[test]
-fn a_wait_that_ends_in_vain_says_what_hinders_the_release() {
-    let mut hindered = progressing();
-    hindered["conditions"] = json!([{"type": "Ready", "status": "False", "reason": "TargetNotFound", "message": "deployment podinfo.test not found"}]);
-    let ran = on(
-        &FakeApi::new(canary(&hindered)),
-        &["wait", "podinfo", "--timeout", "2s"],
-    );
-    ran.failed(
-        3,
-        "has not ended within 2s: deployment podinfo.test not found",
-    );
-    assert!(
-        ran.stdout.contains("not ready: TargetNotFound"),
-        "{}",
-        ran.stdout
-    );
 }

@@ -37,6 +37,9 @@ pub enum Step {
 /// Looks at the release before anything is written.
 pub fn consider(verb: Verb, report: &CanaryReport) -> Considered {
     let id = report.id();
+    if let Some(gone) = being_deleted(word(verb), report) {
+        return Considered::Nothing(gone);
+    }
     if report.phase == Phase::New {
         let hint = "is canary-webhook running?".to_owned();
         return nothing(format!("no controller has looked at {id} yet"), Some(hint));
@@ -47,6 +50,12 @@ pub fn consider(verb: Verb, report: &CanaryReport) -> Considered {
             Some("set spec.suspend to false first".to_owned()),
         );
     }
+    of_release(verb, report)
+}
+
+/// By the release that runs, or the last one.
+fn of_release(verb: Verb, report: &CanaryReport) -> Considered {
+    let id = report.id();
     match (&report.release, verb) {
         (None, _) if report.running => nothing(
             format!(
@@ -64,6 +73,15 @@ pub fn consider(verb: Verb, report: &CanaryReport) -> Considered {
         (_, Verb::Retry) => nothing(
             format!("nothing to retry: the last release of {id} did not fail"),
             None,
+        ),
+        // What is on its way back goes nowhere else.
+        (Some(release), _) if is_rolled_back_now(report) => nothing(
+            format!(
+                "nothing to {}: release {} of {id} is being rolled back already",
+                word(verb),
+                release.number
+            ),
+            Some(follow(report)),
         ),
         (Some(release), _) if report.running => match (verb, &release.paused) {
             (Verb::Pause, Some(_)) => Considered::Already(format!("{id}: paused already")),
@@ -90,6 +108,24 @@ pub fn consider(verb: Verb, report: &CanaryReport) -> Considered {
         },
         _ => nothing(at_rest(verb, report), hint_at_rest(verb, report)),
     }
+}
+
+/// Decided, and people may still be on the canary.
+fn is_rolled_back_now(report: &CanaryReport) -> bool {
+    let release = report.release.as_ref().filter(|_| report.running);
+    release.is_some_and(|release| release.outcome.is_some())
+}
+
+/// Nobody hears a wish about a Canary that is being deleted.
+fn being_deleted(what: &str, report: &CanaryReport) -> Option<Error> {
+    let deleting = report.deleting()?;
+    Some(Error::NothingToDo {
+        message: format!(
+            "nothing to {what}: {}. No request is acted on any more",
+            deleting.message
+        ),
+        hint: deleting.hint.clone(),
+    })
 }
 
 /// Whether the release is the one that somebody looked at.
@@ -185,24 +221,39 @@ fn hint_at_rest(verb: Verb, report: &CanaryReport) -> Option<String> {
 /// it was about.
 pub fn judge(request: &Request, before: Option<i64>, canary: &Canary) -> Result<Step, Error> {
     let report = Observed::alone(canary.clone()).report();
+    let step = judged(request, before, canary, &report)?;
+    match being_deleted(word(request.verb), &report) {
+        // What has not happened by now does not happen any more.
+        Some(gone) if !matches!(step, Step::Happened(_)) => Err(gone),
+        _ => Ok(step),
+    }
+}
+
+fn judged(
+    request: &Request,
+    before: Option<i64>,
+    canary: &Canary,
+    report: &CanaryReport,
+) -> Result<Step, Error> {
     let Some(record) = report
         .last_request
         .as_ref()
         .filter(|record| record.id == request.id)
     else {
-        return unanswered(request, &report, canary);
+        return unanswered(request, report, canary);
     };
+    let back = request.verb == Verb::Rollback && report.running && report.pending().is_some();
     match record.outcome {
-        // Never said to be done: the write is tried again.
-        RequestOutcome::Done if record.pending => {
-            Ok(Step::Pending(not_yet(&report, &record.message)))
+        // Never said to be done: a write is tried again, or the primary has no ready pod.
+        RequestOutcome::Done if record.pending || back => {
+            Ok(Step::Pending(not_yet(report, &record.message)))
         }
-        RequestOutcome::Done => happened(request.verb, before, &report, canary, &record.message),
+        RequestOutcome::Done => happened(request.verb, before, report, canary, &record.message),
         // It was paused while the request was on its way.
         RequestOutcome::Refused if request.verb == Verb::Promote && report.paused().is_some() => {
             Err(Error::NothingToDo {
                 message: format!("the controller refused: {}", record.message),
-                hint: Some(command("resume", &report)),
+                hint: Some(command("resume", report)),
             })
         }
         RequestOutcome::Refused | RequestOutcome::Malformed => {
@@ -215,7 +266,7 @@ pub fn judge(request: &Request, before: Option<i64>, canary: &Canary) -> Result<
                 report.id(),
                 record.message
             ),
-            command: command("status", &report),
+            command: command("status", report),
         }),
     }
 }
@@ -229,10 +280,23 @@ fn not_yet(report: &CanaryReport, said: &str) -> String {
     }
 }
 
-/// What closes the ways forward of a Canary that does not answer.
-pub fn hindrance(canary: &Canary) -> Option<String> {
+/// Why a Canary does not answer, as far as its status tells.
+pub fn silence(canary: &Canary) -> String {
     let report = Observed::alone(canary.clone()).report();
-    report.hindrance().map(|it| it.message.clone())
+    // Of a Canary that is not ready a wish is answered all the same, unless nothing of it may be touched.
+    let doctor = command("doctor", &report);
+    match report.obstacle() {
+        Some(it) if it.closes_the_way_back() => {
+            let hint = it.hint.as_ref();
+            let hint = hint.map_or(String::new(), |hint| format!(". To mend it: {hint}"));
+            format!("it is not acted on, {}{hint}", it.message)
+        }
+        Some(it) => format!(
+            "it is not ready, {}. Whether that is why: {doctor}",
+            it.message
+        ),
+        None => format!("is canary-webhook running? To find out: {doctor}"),
+    }
 }
 
 /// Another person's request may have been written over ours before anybody heard it.

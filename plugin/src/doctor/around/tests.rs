@@ -1,5 +1,7 @@
 //! A Canary whose surroundings fit, and each way in which they do not.
 
+mod in_use;
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -11,6 +11,8 @@ use crate::report::{Attention, CanaryReport, ReleaseReport};
 
 /// What stands before the command or the edit that helps.
 const HELPS: &str = "helps";
+/// What stands before a rollback that is decided, and why people are still on the canary.
+const NOT_ROUTED: &str = "not routed";
 
 pub struct Why {
     pub answer: String,
@@ -21,6 +23,12 @@ pub struct Why {
 pub fn why(facts: &Facts) -> Why {
     let report = &facts.report;
     let id = report.id();
+    if let Some(deleting) = report.deleting() {
+        let rule =
+            "of a Canary that is being deleted no release goes on, and no request is acted on";
+        return said(deleting.message.clone(), &[rule.to_owned()], &[])
+            .with(HELPS, deleting.hint.clone());
+    }
     if report.suspended {
         let rule = "while spec.suspend is true, nothing is done for the Canary";
         return said(format!("{id} is suspended"), &[rule.to_owned()], &[]);
@@ -30,18 +38,18 @@ pub fn why(facts: &Facts) -> Why {
             let rule = "canary-webhook acts on the Canary as soon as this is mended".to_owned();
             let answer = format!("{id} is not acted on: {}", it.message);
             said(answer, &[rule], &["doctor"])
-                .with(HELPS, it.hint.iter().cloned().collect())
+                .with(HELPS, it.hint.clone())
                 .commands_of(report)
         }
         Some(it) => hindered(facts, it),
-        None => by_phase(facts),
+        None => by_phase(facts).with(NOT_ROUTED, report.pending().map(|it| it.message.clone())),
     }
 }
 
 /// What hinders closes the ways forward and none of the ways back.
 fn hindered(facts: &Facts, hindrance: &Attention) -> Why {
     let report = &facts.report;
-    let helps: Vec<String> = hindrance.hint.iter().cloned().collect();
+    let helps = hindrance.hint.clone();
     let message = &hindrance.message;
     if let Some(release) = report
         .release
@@ -59,7 +67,7 @@ fn hindered(facts: &Facts, hindrance: &Attention) -> Why {
             .commands_of(report);
     }
     let (about, lines) = match (report.pending(), report.phase) {
-        (Some(pending), _) => ("not routed", vec![pending.message.clone(), message.clone()]),
+        (Some(pending), _) => (NOT_ROUTED, vec![pending.message.clone(), message.clone()]),
         (None, Phase::Initializing) => ("hindered", vec![message.clone()]),
         (None, _) => (
             "hindered",
@@ -123,7 +131,8 @@ impl Why {
         self
     }
 
-    fn with(mut self, about: &'static str, lines: Vec<String>) -> Self {
+    fn with(mut self, about: &'static str, lines: impl IntoIterator<Item = String>) -> Self {
+        let lines = lines.into_iter().collect();
         self.paragraphs.extend(paragraph(about, lines));
         self
     }
@@ -357,11 +366,8 @@ fn analysed(facts: &Facts, release: &ReleaseReport) -> Why {
     }
     if !release.message.is_empty() {
         let answer = format!("{number} waits for its pods: {}", release.message);
-        let deadline = canary
-            .progress_deadline()
-            .as_secs()
-            .try_into()
-            .unwrap_or(i64::MAX);
+        let deadline = canary.progress_deadline().as_secs();
+        let deadline = deadline.try_into().unwrap_or(i64::MAX);
         let rule = format!(
             "pods that make no progress for {} (spec.progressDeadlineSeconds) roll it back",
             duration(deadline)

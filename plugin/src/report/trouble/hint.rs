@@ -7,16 +7,42 @@ use canary_core::release::conditions::{
 };
 use canary_core::status::CanaryCondition;
 
+/// Reasons of writes that the API server refuses.
+const REFUSED: [&str; 3] = ["Forbidden", "Rejected", "WriteFailed"];
+
 /// What helps against a condition; none where there is nothing to be done but to wait.
 pub fn of_condition(canary: &Canary, condition: &CanaryCondition) -> Option<String> {
     let of = Of::new(canary);
     let (reason, message) = (condition.reason.as_str(), condition.message.as_str());
+    // A limit is no matter of rights, nor of webhooks.
+    let limit = of_limit(message, of.namespace).filter(|_| REFUSED.contains(&reason));
     match condition.type_.as_str() {
-        READY => of.hindrance(reason, message),
+        READY => limit.or_else(|| of.hindrance(reason, message)),
         type_ => of.other(type_, reason),
     }
     .or_else(|| Some(of.unknown()))
     .filter(|hint| !hint.is_empty())
+}
+
+/// What helps against a limit of the namespace, which the API server refuses a write by. It says so in the same
+/// words for a pod, an autoscaler or a Service.
+pub fn of_limit(message: &str, namespace: &str) -> Option<String> {
+    let says = |text: &str| message.contains(text);
+    if says("exceeded quota") {
+        return Some(format!(
+            "make room, or raise it: kubectl describe resourcequota -n {namespace}"
+        ));
+    }
+    if says("failed quota") {
+        return Some(format!(
+            "name what the quota asks for in the containers' resources: kubectl describe resourcequota -n {namespace}"
+        ));
+    }
+    let bound = says("minimum ") || says("maximum ");
+    let limited = bound && says(" usage per ") || says(" max limit to request ratio per ");
+    limited.then(|| {
+        format!("stay within it, or change it: kubectl describe limitrange -n {namespace}")
+    })
 }
 
 /// Names, as commands want them.

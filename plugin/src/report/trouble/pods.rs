@@ -1,10 +1,12 @@
-//! Why pods do not come: a quota that is used up, nodes without room. Pure.
+//! Why pods do not come: a quota that is used up, nodes without room, a Deployment that is paused. Pure.
 
 use kube::api::DynamicObject;
 
 use super::super::{Attention, Extra, Observed, PodReport, Role, Workload};
-use super::PODS;
+use super::{PODS, hint};
 
+/// Reason of a Deployment that somebody paused.
+pub const PAUSED: &str = "DeploymentPaused";
 /// Reason of a pod that no node takes.
 const UNSCHEDULABLE: &str = "Unschedulable";
 
@@ -19,11 +21,25 @@ pub(super) fn lacking(observed: &Observed, workloads: &[Workload]) -> Vec<Attent
     for workload in workloads {
         let deployment = live.iter().find(|(role, _)| *role == workload.role);
         if let Some((_, Extra::Found(deployment))) = deployment {
+            found.extend(paused(deployment, workload, namespace));
             found.extend(refused(deployment, workload, namespace));
         }
         found.extend(unplaced(workload, namespace));
     }
     found
+}
+
+/// Neither a release nor a promotion gets on: what is written into it stays without effect.
+fn paused(live: &DynamicObject, workload: &Workload, namespace: &str) -> Option<Attention> {
+    let name = &workload.name;
+    let is_paused = live.data.pointer("/spec/paused")?.as_bool()?;
+    is_paused.then(|| {
+        attention(
+            PAUSED,
+            &format!("Deployment {name} is paused: its pods are not changed"),
+            format!("kubectl rollout resume deployment/{name} -n {namespace}"),
+        )
+    })
 }
 
 /// Another condition of the Deployment may stand before it, such as the end of its deadline.
@@ -34,11 +50,9 @@ fn refused(live: &DynamicObject, workload: &Workload, namespace: &str) -> Option
         .find(|it| it["type"] == "ReplicaFailure" && it["status"] == "True")?;
     let text = |key: &str| failure[key].as_str().unwrap_or_default();
     let message = text("message");
-    let hint = if message.contains("exceeded quota") {
-        format!("make room, or raise it: kubectl describe resourcequota -n {namespace}")
-    } else {
+    let hint = hint::of_limit(message, namespace).unwrap_or_else(|| {
         format!("kubectl get events -n {namespace} --field-selector reason=FailedCreate")
-    };
+    });
     Some(attention(
         text("reason"),
         &format!("Deployment {} gets no more pods: {message}", workload.name),

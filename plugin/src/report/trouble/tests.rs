@@ -2,6 +2,8 @@
 
 #![allow(clippy::missing_panics_doc, reason = "these are tests")]
 
+mod pods;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -178,10 +180,90 @@ fn a_rollback_that_is_decided_and_not_routed_is_told_and_no_other() {
         "the rollback of release 2 is decided (failed checks threshold reached 10) and not routed yet: it is tried again by itself"
     );
     assert!(!pending.can_only_go_back(), "it is on its way already");
-    // Routed, and its connections drain; or nothing refuses it.
-    for report in [decided(0, true), decided(20, false)] {
-        assert_eq!(report.pending(), None);
+    // Routed, and its connections drain.
+    for hindered in [true, false] {
+        assert_eq!(decided(0, hindered).pending(), None);
     }
+}
+
+/// A rollback that a person asked for, and that no write refuses.
+fn asked_for(phase: &str, over: &Value) -> Observed {
+    let mut release = json!({"outcome": "RolledBack", "message": "on request of alice"});
+    for (key, value) in over.as_object().unwrap() {
+        release[key] = value.clone();
+    }
+    let mut observed = observed(&status(phase, 20, 0, &release));
+    observed.primary = deployment("podinfo-primary", 2, (0, 2), "p:6.0.1");
+    observed
+}
+
+#[test]
+fn a_rollback_that_waits_for_a_pod_of_the_primary_is_told_in_every_phase_and_paused_too() {
+    let paused = json!({"paused": {"since": "2026-03-01T11:59:30Z", "remainingMs": 1000}});
+    let recovering = json!({"recovering": true, "endedAt": "2026-03-01T12:00:34Z"});
+    for (phase, over) in [
+        ("Progressing", json!({})),
+        ("Progressing", paused),
+        ("WaitingPromotion", json!({})),
+        ("Promoting", json!({})),
+        ("Failed", recovering),
+    ] {
+        let report = asked_for(phase, &over).report();
+        assert_eq!(
+            report.pending().map(|it| it.message.as_str()),
+            Some(
+                "the rollback of release 2 is decided (on request of alice) and not routed yet: Deployment podinfo-primary has no ready pod. It is routed as soon as one is ready"
+            ),
+            "{phase} {over}"
+        );
+        assert_eq!(report.paused(), None, "there is nothing to resume");
+    }
+    let mut suspended = asked_for("Progressing", &json!({}));
+    suspended.canary.spec.suspend = Some(true);
+    let message = suspended.report().pending().unwrap().message.clone();
+    assert!(message.ends_with("while spec.suspend is true"), "{message}");
+}
+
+#[test]
+fn a_promotion_that_failed_keeps_people_on_the_canary_and_no_rollback_is_said_to_wait() {
+    let over = json!({"outcome": "PromotionFailed", "recovering": true});
+    assert_eq!(asked_for("Failed", &over).report().pending(), None);
+}
+
+#[test]
+fn a_limit_of_the_namespace_is_told_by_its_own_name_and_not_as_a_webhook() {
+    let refused = |reason: &str, message: &str| {
+        let mut status = with_condition(progressing(), "Ready", "False", reason);
+        status["conditions"][1]["message"] = json!(message);
+        report(&status).attention[0].hint.clone().unwrap()
+    };
+    let quota = "create Service web-primary.test failed: services \"web-primary\" is forbidden: exceeded quota: objects, requested: services=1, used: services=3, limited: services=3";
+    let range =
+        "pods \"x\" is forbidden: [minimum cpu usage per Container is 100m, but request is 10m]";
+    let ratio = "pods \"x\" is forbidden: cpu max limit to request ratio per Container is 2, but provided ratio is 4";
+    for reason in ["Rejected", "WriteFailed", "Forbidden"] {
+        assert_eq!(
+            refused(reason, quota),
+            "make room, or raise it: kubectl describe resourcequota -n test"
+        );
+        for message in [range, ratio, &range.replace("minimum", "maximum")] {
+            assert_eq!(
+                refused(reason, message),
+                "stay within it, or change it: kubectl describe limitrange -n test"
+            );
+        }
+    }
+    assert!(
+        refused("Rejected", "failed quota: q: must specify limits.cpu").contains("resourcequota")
+    );
+    let webhook = refused(
+        "Rejected",
+        "admission webhook \"a.b\" denied the request: no",
+    );
+    assert!(
+        webhook.contains("kubectl get validatingwebhookconfigurations"),
+        "{webhook}"
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What other people's clusters do to a release, one row each.
 
+mod person;
+
 use serde_json::{Value, json};
 
 use crate::around::{Around, marked, of, route, scaler, service};
@@ -18,7 +20,7 @@ pub const EDIT: &str = "kubectl edit canary podinfo -n test";
 pub const REFUSED: &str = "patch ApisixRoute podinfo-podinfo-canary.test failed: Internal error occurred: failed calling webhook \"routes.acme.io\"";
 
 pub fn rows() -> Vec<Row> {
-    [HINDERED, WAITING, GENERATED, BESIDE].concat()
+    [HINDERED, WAITING, GENERATED, BESIDE, person::ROWS].concat()
 }
 
 pub const HINDERED: &[Row] = &[
@@ -274,7 +276,7 @@ const GENERATED: &[Row] = &[
         both: &["HorizontalPodAutoscaler old.test not found", EDIT],
         doctor: &[
             "2 HorizontalPodAutoscalers scale Deployment podinfo-primary against each other: old-primary, new-primary",
-            "kubectl delete hpa ",
+            "which one counts is said by spec.autoscalerRef",
         ],
     },
     Row {

@@ -1,0 +1,195 @@
+//! What verbs say of a Canary in trouble: why nobody answers, and never that something is done that is not.
+
+use serde_json::{Value, json};
+
+use super::flat;
+use super::rows::REFUSED;
+use crate::fake::{FakeApi, answer_to, canary, ended, progressing};
+use crate::run::on;
+
+/// A rollback that was asked for is decided, and its write refused.
+fn pending(id: &str) -> Value {
+    let mut status = answer_to(id, "Done", "rolling back: all traffic goes to the primary");
+    status["lastRequest"]["pending"] = json!(true);
+    status["release"] = json!({"outcome": "RolledBack", "message": "on request of alice"});
+    status["conditions"] =
+        json!([{"type": "Ready", "status": "False", "reason": "WriteFailed", "message": REFUSED}]);
+    status
+}
+
+#[test]
+fn a_rollback_that_cannot_be_routed_is_waited_for_and_never_said_to_be_done() {
+    let api = FakeApi::reacting(canary(&progressing()), vec![Box::new(pending)]);
+    let ran = on(&api, &["rollback", "podinfo", "--timeout", "3s"]);
+    ran.failed(
+        1,
+        "the rollback of release 2 is decided (on request of alice) and not routed yet: it is tried again by itself",
+    );
+    assert!(ran.stderr.contains(REFUSED), "{}", ran.stderr);
+    assert_eq!(ran.stdout, "");
+    // It was heard: it is not withdrawn.
+    assert_eq!(api.patches().len(), 1);
+}
+
+#[test]
+fn a_rollback_that_is_routed_in_the_end_is_done() {
+    let routed = |_: &str| json!({"lastRequest": {"pending": null}, "conditions": []});
+    let api = FakeApi::reacting(
+        canary(&progressing()),
+        vec![
+            Box::new(pending),
+            Box::new(routed),
+            Box::new(|_| ended("Failed", "RolledBack")),
+        ],
+    );
+    on(&api, &["rollback", "podinfo"])
+        .said("podinfo.test: release 2 rolled back, all traffic goes to the primary\n");
+}
+
+#[test]
+fn a_rollback_is_not_done_while_the_primary_is_still_put_back() {
+    let recovering = |id: &str| {
+        let mut status = answer_to(id, "Done", "rolling back: all traffic goes to the primary");
+        status["phase"] = json!("Failed");
+        status["release"] =
+            json!({"outcome": "RolledBack", "endedAt": "2026-03-01T12:00:34Z", "recovering": true});
+        status
+    };
+    let api = FakeApi::reacting(canary(&progressing()), vec![Box::new(recovering)]);
+    let ran = on(&api, &["rollback", "podinfo", "--timeout", "2s"]);
+    ran.failed(3, "was accepted, but has not happened within 2s");
+}
+
+#[test]
+fn a_verb_that_nobody_answers_says_what_the_canary_lacks() {
+    let mut hindered = progressing();
+    hindered["conditions"] = json!([{"type": "Ready", "status": "False", "reason": "Forbidden", "message": "the server may not patch apisixroutes"}]);
+    let api = FakeApi::new(canary(&hindered));
+    let ran = on(&api, &["promote", "podinfo", "--timeout", "6s"]);
+    ran.failed(
+        3,
+        "the controller did not answer the promote of podinfo.test within 6s",
+    );
+    assert!(
+        ran.stderr
+            .contains("it is not ready, the server may not patch apisixroutes"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        !ran.stderr.contains("is canary-webhook running?"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_verb_about_a_canary_that_is_being_deleted_says_so_at_once_and_asks_nobody() {
+    let mut gone = canary(&progressing());
+    gone["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z");
+    gone["metadata"]["finalizers"] = json!(["acme.io/cleanup"]);
+    for verb in ["rollback", "promote", "pause"] {
+        let api = FakeApi::new(gone.clone());
+        let ran = on(&api, &[verb, "podinfo"]);
+        ran.failed(
+            1,
+            "Canary podinfo is being deleted: it waits for finalizer acme.io/cleanup",
+        );
+        assert!(!ran.stderr.contains("canary-webhook"), "{}", ran.stderr);
+        assert!(api.patches().is_empty());
+    }
+    let explained = on(&FakeApi::new(gone), &["explain", "podinfo"]).stdout;
+    assert!(
+        explained.starts_with("Canary podinfo is being deleted"),
+        "{explained}"
+    );
+}
+
+#[test]
+fn a_verb_whose_canary_is_deleted_meanwhile_is_not_waited_for() {
+    let api = FakeApi::scripted(
+        canary(&progressing()),
+        Box::new(|call, state| {
+            let watches = call.query.contains("watch=true") && call.earlier > 0;
+            if watches {
+                state.merge(&json!({"metadata": {
+                    "deletionTimestamp": "2026-03-01T12:00:00Z", "finalizers": ["acme.io/cleanup"],
+                }}));
+            }
+            None
+        }),
+        Vec::new(),
+    );
+    let ran = on(&api, &["rollback", "podinfo"]);
+    ran.failed(1, "No request is acted on any more");
+}
+
+#[test]
+fn silence_about_a_canary_that_nothing_may_be_done_for_says_what_mends_it() {
+    let mut hindered = progressing();
+    hindered["conditions"] = json!([{"type": "Ready", "status": "False", "reason": "DefinitionOutdated", "message": "the definitions drop status fields"}]);
+    let api = FakeApi::new(canary(&hindered));
+    let ran = on(&api, &["rollback", "podinfo", "--timeout", "1s"]);
+    ran.failed(
+        3,
+        "the request stays, and is carried out as soon as the server can",
+    );
+    assert!(
+        flat(&ran.stderr).contains("it is not acted on, the definitions drop status fields. To mend it: renew the definitions: kubectl canary install"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_request_that_cannot_be_taken_back_comes_with_the_command_that_does() {
+    let api = FakeApi::answering(|call, _| {
+        (call.method == axum::http::Method::PATCH && call.earlier > 0)
+            .then(|| crate::fake::status(403, "Forbidden", "no", "podinfo"))
+    });
+    let ran = on(&api, &["promote", "podinfo", "--timeout", "1s"]);
+    ran.failed(
+        3,
+        "the request could not be withdrawn, and may still be carried out",
+    );
+    assert!(
+        flat(&ran.stderr)
+            .contains("kubectl annotate canary podinfo kubectl-canary.dev/request- -n test"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_rollback_without_a_ready_pod_of_the_primary_is_never_said_to_be_done() {
+    let decided = |id: &str| {
+        let mut status = answer_to(id, "Done", "rolling back: all traffic goes to the primary");
+        status["release"] = json!({"outcome": "RolledBack", "message": "on request of alice"});
+        status
+    };
+    let api = FakeApi::reacting(canary(&progressing()), vec![Box::new(decided)]);
+    let ran = on(&api, &["rollback", "podinfo", "--timeout", "2s"]);
+    ran.failed(
+        1,
+        "the rollback of release 2 is decided (on request of alice) and not routed yet",
+    );
+}
+
+#[test]
+fn a_wait_that_ends_in_vain_says_what_hinders_the_release() {
+    let mut hindered = progressing();
+    hindered["conditions"] = json!([{"type": "Ready", "status": "False", "reason": "TargetNotFound", "message": "deployment podinfo.test not found"}]);
+    let ran = on(
+        &FakeApi::new(canary(&hindered)),
+        &["wait", "podinfo", "--timeout", "2s"],
+    );
+    ran.failed(
+        3,
+        "has not ended within 2s: deployment podinfo.test not found",
+    );
+    assert!(
+        ran.stdout.contains("not ready: TargetNotFound"),
+        "{}",
+        ran.stdout
+    );
+}
