@@ -55,7 +55,7 @@ pub fn promoting(d: &mut Draft<'_>) {
         if d.had_its_time() {
             let problem = d.facts.problems.first();
             let why = problem.map_or("it could not be changed", |problem| &problem.message);
-            fail_promotion(d, &why.to_owned());
+            fail_promotion(d, why);
         } else if !d.is_hindered() {
             copy(d, revision);
         }

@@ -262,13 +262,13 @@ fn an_unanalysed_change_gets_no_traffic_while_something_is_missing() {
 }
 
 #[test]
-fn a_promotion_that_has_not_begun_to_write_waits_for_what_is_missing() {
+fn a_promotion_that_has_not_begun_to_write_waits_for_what_is_missing_until_its_deadline() {
     let mut world = World::at_weight(&two_steps(), 40);
     world.ask(Verb::PromoteFull, "r1");
     world.tick(None);
     assert_eq!(world.phase(), Phase::Promoting);
     meet(&mut world, "web");
-    world.run(60);
+    world.run(30);
     assert_eq!(
         (world.phase(), world.primary_revision(), world.weight()),
         (Phase::Promoting, FIRST, 40)
