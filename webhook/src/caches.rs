@@ -124,8 +124,24 @@ impl Caches {
 
     /// Ready addresses behind a Service.
     pub fn addresses(&self, namespace: &str, service: &str) -> Vec<String> {
+        self.addresses_in(namespace, service, |_| true)
+    }
+
+    /// Those of them that have a port of it: a pod without the named port gets no request.
+    pub fn reachable(&self, namespace: &str, service: &str) -> Vec<String> {
+        self.addresses_in(namespace, service, |slice| !slice.ports.is_empty())
+    }
+
+    fn addresses_in(
+        &self,
+        namespace: &str,
+        service: &str,
+        counts: impl Fn(&Slice) -> bool,
+    ) -> Vec<String> {
         let slices = self.slices.in_namespace(namespace);
-        let of_service = slices.iter().filter(|slice| slice.service == service);
+        let of_service = slices
+            .iter()
+            .filter(|slice| slice.service == service && counts(slice));
         let mut ready: Vec<String> = of_service
             .flat_map(|slice| slice.ready.iter().cloned())
             .collect();

@@ -5,6 +5,8 @@
 //!  generated  the mark and the owner of what is generated; what may be written, and what may be deleted
 //!  whole      what we would write against what is there and what was written last: the one comparison
 //!  ports      ports of Services and routes while they change
+//!  declared   ports that a template declares
+//!  followed   targetPorts that change: until when the primary is led to as before
 //!  view       a Deployment as the caches keep it
 //!  recorded   a template as a ControllerRevision keeps it: what was analysed is what is promoted
 //!  primary    recorded ─► `<target>-primary`
@@ -18,7 +20,9 @@
 
 pub mod autoscaler;
 pub mod config;
+pub mod declared;
 pub mod disruption;
+pub mod followed;
 pub mod generated;
 pub mod kept;
 pub mod placement;

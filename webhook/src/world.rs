@@ -19,6 +19,7 @@ use crate::cache::Key;
 use crate::caches::{Caches, label_key};
 use crate::others::OtherServices;
 use crate::router::{Live, RouteError, Router};
+use crate::target::followed::{self, Wanted};
 use crate::target::service::{self, Side};
 use crate::target::view::Deployment;
 
@@ -252,5 +253,32 @@ impl World {
     /// A Service of ours as it should be.
     pub fn service(&self, side: Side) -> Value {
         service::desired(side, &self.canary, &self.selector, &self.target.ports)
+    }
+
+    /// A Service of ours as it can be: one that leads to the primary goes on with the ports that its pods have.
+    pub fn service_by_now(&self, side: Side, live: Option<&Value>) -> Value {
+        let mut desired = self.service(side);
+        let Some(primary) = self.primary.as_ref().filter(|_| side != Side::Canary) else {
+            return desired;
+        };
+        let by_primary = service::desired(side, &self.canary, &self.selector, &primary.ports);
+        let wanted = Wanted {
+            ports: service::ports(&desired),
+            by_primary: service::ports(&by_primary),
+            declared: &self.target.ports,
+            discovers: self.canary.port_discovery(),
+        };
+        let live = live.map(service::ports).unwrap_or_default();
+        desired["spec"]["ports"] = followed::followed(wanted, live, primary).into();
+        desired
+    }
+
+    /// Ports of the spec that the primary's pods are to have first.
+    pub fn ports_not_yet(&self, live: Option<&Value>) -> Vec<String> {
+        let (wanted, now) = (
+            self.service(Side::Primary),
+            self.service_by_now(Side::Primary, live),
+        );
+        followed::not_yet(service::ports(&wanted), service::ports(&now))
     }
 }

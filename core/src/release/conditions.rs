@@ -11,8 +11,11 @@ pub const READY: &str = "Ready";
 pub const BASELINE_REPLACED: &str = "BaselineReplaced";
 /// True while the Deployment controller has not looked at a change of ours for a minute.
 pub const NOT_OBSERVED: &str = "NotObserved";
-/// True while the spec names things that are followed once the release in progress has ended.
+/// True while the spec names things that are followed once the release in progress has ended, or once the
+/// primary's pods have them.
 pub const SPEC_PENDING: &str = "SpecPending";
+/// Reason of `SpecPending`: a port that the primary's pods do not have yet.
+pub const PRIMARY_PORT: &str = "PrimaryPort";
 pub const PAUSED: &str = "Paused";
 pub const DRIFT: &str = "Drift";
 /// True while a `CanaryPolicy`, or that none can be read, keeps the release from starting, going on or being

@@ -16,6 +16,7 @@ use crate::fixtures::locked;
 #[derive(Debug)]
 pub struct Recorder {
     seen: Arc<Versions>,
+    gone: Arc<Mutex<Vec<(Instant, String)>>>,
     task: JoinHandle<()>,
 }
 
@@ -60,22 +61,36 @@ impl Recorder {
         let seen = Arc::new(Versions::default());
         // Weak, so that a recorder that is dropped is gone at once: see `Progress`.
         let kept = Arc::downgrade(&seen);
+        let gone = Arc::new(Mutex::new(Vec::new()));
+        let removed = gone.clone();
         let task = tokio::spawn(async move {
             let mut events = events.boxed();
             while let Some(Ok(event)) = events.next().await {
                 let Some(kept) = kept.upgrade() else { return };
-                if let WatchEvent::Added(object) | WatchEvent::Modified(object) = event {
-                    let value = serde_json::to_value(object).unwrap_or_default();
-                    locked(&kept).push((now(), value));
+                match event {
+                    WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                        let value = serde_json::to_value(object).unwrap_or_default();
+                        locked(&kept).push((now(), value));
+                    }
+                    WatchEvent::Deleted(object) => {
+                        let name = object.metadata.name.unwrap_or_default();
+                        locked(&removed).push((now(), name));
+                    }
+                    _ => {}
                 }
             }
         });
-        Ok(Self { seen, task })
+        Ok(Self { seen, gone, task })
     }
 
     /// All versions so far, each with the moment when it arrived.
     pub fn versions(&self) -> Vec<(Instant, Value)> {
         locked(&self.seen).clone()
+    }
+
+    /// Names of what was deleted, each with the moment when that arrived.
+    pub fn removals(&self) -> Vec<(Instant, String)> {
+        locked(&self.gone).clone()
     }
 
     pub(crate) fn progress(&self) -> Progress {

@@ -271,8 +271,11 @@ async fn names_that_change_in_mid_release_are_followed_once_it_has_ended() -> Re
     })
     .await?;
     until_generated(&test, "deployments", &["web-primary"]).await?;
-    let old = test.get("deployments/podinfo").await?;
-    assert!(old["metadata"]["labels"]["kubectl-canary.dev/managed"].is_null());
+    // It is let go after its primary is deleted.
+    test.until("deployments/podinfo", |old| {
+        old["metadata"]["labels"]["kubectl-canary.dev/managed"].is_null()
+    })
+    .await?;
     Ok(())
 }
 

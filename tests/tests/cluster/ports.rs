@@ -3,6 +3,9 @@
 
 #![cfg(test)] // so that helpers may unwrap as tests do
 
+#[path = "ports/target.rs"]
+mod target;
+
 use std::time::Duration;
 
 use anyhow::Result;

@@ -117,7 +117,8 @@ fn by_name<'a>(now: &'a Value, spec: &[Value], live: &'a [Value]) -> &'a Value {
         .unwrap_or(now)
 }
 
-fn own_name(port: &Value) -> String {
+/// What a port is called whose name another one has.
+pub fn own_name(port: &Value) -> String {
     format!("port-{}", port["port"])
 }
 

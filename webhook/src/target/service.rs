@@ -7,8 +7,9 @@ use canary_core::names;
 use canary_core::selector::{Labels, Selector, selects};
 use serde_json::{Map, Value, json};
 
+use crate::target::declared::Port;
 use crate::target::generated;
-use crate::target::view::{Port, strings};
+use crate::target::view::strings;
 
 /// Sidecars whose ports are not the application's.
 const SIDECARS: [&str; 2] = ["istio-proxy", "envoy"];
@@ -88,6 +89,12 @@ pub fn desired(side: Side, canary: &Canary, selector: &Selector, ports: &[Port])
     generated::own(object, canary)
 }
 
+/// The ports of a Service.
+pub fn ports(service: &Value) -> &[Value] {
+    let ports = service["spec"]["ports"].as_array();
+    ports.map(Vec::as_slice).unwrap_or_default()
+}
+
 fn service_ports(canary: &Canary, discovered: &[Port]) -> Vec<Value> {
     let port = canary.spec.service.port;
     let target_port = canary.target_port();
@@ -106,7 +113,7 @@ fn service_ports(canary: &Canary, discovered: &[Port]) -> Vec<Value> {
                 .name
                 .as_ref()
                 .is_some_and(|name| json!(target_port) == json!(name));
-        if known || SIDECARS.contains(&found.container.as_str()) {
+        if known || found.beside || SIDECARS.contains(&found.container.as_str()) {
             continue;
         }
         let name = found

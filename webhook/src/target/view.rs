@@ -9,6 +9,7 @@ use canary_core::{revision, selector};
 use serde_json::Value;
 
 use crate::target::config::{ConfigRef, references};
+use crate::target::declared::{Port, declared};
 
 #[derive(Clone, Debug, Default)]
 pub struct Deployment {
@@ -45,15 +46,6 @@ pub struct Deployment {
     /// `metadata.ownerReferences`, the mark and the adoption annotation: whose it is.
     pub ownership: Value,
     pub deleting: bool,
-}
-
-/// A port of a container, for port discovery.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Port {
-    pub container: String,
-    pub index: usize,
-    pub name: Option<String>,
-    pub port: i64,
 }
 
 // === impl Deployment ===
@@ -101,7 +93,7 @@ impl Deployment {
             pod_labels: strings(template.pointer("/metadata/labels")),
             images: revision::images(template),
             configs: references(template),
-            ports: ports(template),
+            ports: declared(template),
             counts: counts(object),
             ownership: ownership(object),
             deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
@@ -234,30 +226,6 @@ fn is_ours_last(object: &Value) -> bool {
         entries.filter_map(|entry| entry["time"].as_str()).max()
     };
     newest(true) > newest(false)
-}
-
-fn ports(template: &Value) -> Vec<Port> {
-    let containers = template
-        .pointer("/spec/containers")
-        .and_then(Value::as_array);
-    let of_container = |container: &Value| {
-        let name = container["name"].as_str().unwrap_or_default().to_owned();
-        let ports = container["ports"].as_array().cloned().unwrap_or_default();
-        ports
-            .into_iter()
-            .enumerate()
-            .map(move |(index, port)| Port {
-                container: name.clone(),
-                index,
-                name: port["name"].as_str().map(str::to_owned),
-                port: port["containerPort"].as_i64().unwrap_or(0),
-            })
-    };
-    containers
-        .into_iter()
-        .flatten()
-        .flat_map(of_container)
-        .collect()
 }
 
 #[cfg(test)]

@@ -200,7 +200,6 @@ impl Context {
         world: &World,
         side: Side,
     ) -> Result<bool, EnsureError> {
-        let desired = world.service(side);
         let live = self
             .caches
             .service(&world.namespace, &side.name(&world.canary));
@@ -208,10 +207,11 @@ impl Context {
             && side == Side::Apex
             && !is_of(live, &world.canary)
         {
-            return self.adopt_apex(world, live, &desired).await;
+            return self.adopt_apex(world, live, &world.service(side)).await;
         }
         // Of one that was handed over nothing is in use.
         let ours = live.as_deref().filter(|live| is_of(live, &world.canary));
+        let desired = world.service_by_now(side, ours);
         let desired = self.with_ports_in_use(world, ours, desired);
         let written = self.own(Kind::Service, live.as_deref(), &desired).await?;
         Ok(written)

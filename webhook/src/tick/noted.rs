@@ -3,6 +3,7 @@
 use canary_core::release::{Plan, conditions};
 
 use super::Context;
+use crate::target::generated::is_of;
 use crate::world::World;
 
 // === impl Context ===
@@ -22,7 +23,7 @@ impl Context {
         conditions::set(&mut plan.status, TYPE, "Several", &text, self.clock.now());
     }
 
-    /// Names that are followed later, and a route that is followed already.
+    /// Names and ports that are followed later, and a route that is followed already.
     pub(super) fn note_names(&self, world: &World, plan: &mut Plan) {
         let status = &mut plan.status;
         if world.problems.is_empty()
@@ -30,15 +31,69 @@ impl Context {
         {
             names.route = world.canary.route().map(|route| route.name.clone());
         }
-        let runs = status.release.as_ref();
-        if world.pending.is_empty() || runs.is_none_or(|release| release.ended_at.is_some()) {
-            return conditions::clear(status, conditions::SPEC_PENDING);
+        let release = status.release.as_ref();
+        let runs = release.is_some_and(|release| release.ended_at.is_none());
+        let names: &[String] = if runs { &world.pending } else { &[] };
+        match pending(names, &self.ports_not_yet(world)) {
+            None => conditions::clear(status, conditions::SPEC_PENDING),
+            Some((reason, text)) => {
+                let type_ = conditions::SPEC_PENDING;
+                conditions::set(status, type_, reason, &text, self.clock.now());
+            }
         }
-        let text = format!(
-            "followed once the release in progress has ended: {}",
-            world.pending.join(", ")
+    }
+
+    fn ports_not_yet(&self, world: &World) -> Vec<String> {
+        let name = world.canary.primary_service();
+        let live = self.caches.service(&world.namespace, &name);
+        // What is not generated yet is said elsewhere.
+        let live = live.filter(|live| is_of(live, &world.canary));
+        live.map(|live| world.ports_not_yet(Some(&live)))
+            .unwrap_or_default()
+    }
+}
+
+/// Reason and message of what waits: names for the end of the release, ports for the primary.
+fn pending(names: &[String], ports: &[String]) -> Option<(&'static str, String)> {
+    let followed = |once: &str, all: &[String]| {
+        (!all.is_empty()).then(|| format!("followed once {once}: {}", all.join(", ")))
+    };
+    let names = followed("the release in progress has ended", names);
+    let reason = if names.is_some() {
+        "ReleaseRunning"
+    } else {
+        conditions::PRIMARY_PORT
+    };
+    let ports = followed("the primary's pods have that port", ports);
+    let all: Vec<String> = names.into_iter().chain(ports).collect();
+    (!all.is_empty()).then(|| (reason, all.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_wait_for_the_end_of_the_release_and_ports_for_the_primary() {
+        let all = |texts: &[&str]| -> Vec<String> {
+            texts.iter().map(|text| (*text).to_owned()).collect()
+        };
+        let (name, port) = (
+            all(&["spec.routeRef shop"]),
+            all(&["spec.service.targetPort web"]),
         );
-        let type_ = conditions::SPEC_PENDING;
-        conditions::set(status, type_, "ReleaseRunning", &text, self.clock.now());
+        assert_eq!(pending(&[], &[]), None);
+        let (reason, text) = pending(&name, &[]).unwrap();
+        let by_name = "followed once the release in progress has ended: spec.routeRef shop";
+        assert_eq!((reason, text.as_str()), ("ReleaseRunning", by_name));
+        let (reason, text) = pending(&[], &port).unwrap();
+        let by_port =
+            "followed once the primary's pods have that port: spec.service.targetPort web";
+        assert_eq!((reason, text.as_str()), ("PrimaryPort", by_port));
+        let (reason, text) = pending(&name, &port).unwrap();
+        assert_eq!(
+            (reason, text),
+            ("ReleaseRunning", format!("{by_name}; {by_port}"))
+        );
     }
 }

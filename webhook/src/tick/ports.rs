@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::cache::Key;
 use crate::router::Router;
 use crate::target::ports::{self, Keep};
-use crate::target::service::Side;
+use crate::target::service::{Side, ports as ports_of};
 use crate::tick::{Context, phase};
 use crate::world::{World, problem};
 
@@ -220,11 +220,6 @@ pub(super) fn port_problem_of_adoption(world: &World) -> Option<Problem> {
 fn translated(world: &World, spec: &Value, named: &Value) -> Option<Value> {
     let apex = world.apex.as_deref().map(ports_of).unwrap_or_default();
     ports::translated(named, ports_of(spec), apex)
-}
-
-fn ports_of(service: &Value) -> &[Value] {
-    let ports = service["spec"]["ports"].as_array();
-    ports.map(Vec::as_slice).unwrap_or_default()
 }
 
 fn shown(port: &Value) -> String {

@@ -26,7 +26,7 @@ impl World {
         now: Timestamp,
     ) -> Facts {
         let canary = &self.canary;
-        let primary_addresses = caches.addresses(&self.namespace, &canary.primary_service());
+        let primary_addresses = caches.reachable(&self.namespace, &canary.primary_service());
         let apex_addresses = caches.addresses(&self.namespace, canary.apex());
         Facts {
             now,

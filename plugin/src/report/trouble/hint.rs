@@ -3,7 +3,8 @@
 use canary_core::canary::Canary;
 use canary_core::names::{self, FOLLOW, FOLLOW_IGNORE, FOLLOW_PRIMARY};
 use canary_core::release::conditions::{
-    BASELINE_REPLACED, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED, READY, SELECTOR, SPEC_PENDING,
+    BASELINE_REPLACED, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED, PRIMARY_PORT, READY, SELECTOR,
+    SPEC_PENDING,
 };
 use canary_core::status::CanaryCondition;
 
@@ -153,6 +154,11 @@ impl<'a> Of<'a> {
             NOT_OBSERVED => format!(
                 "look after the controller manager: kubectl get lease kube-controller-manager -n kube-system; meanwhile going back works: {}",
                 self.verb("rollback")
+            ),
+            SPEC_PENDING if reason == PRIMARY_PORT => format!(
+                "release Deployment {} with a container port that this names, or name the port that the primary has: {}",
+                self.canary.target_name(),
+                self.edit()
             ),
             SPEC_PENDING => format!(
                 "wait for the end of the release, or end it: {}",

@@ -132,6 +132,11 @@ fn each_reason_of_the_server_comes_with_the_command_or_edit_that_helps() {
             "kubectl canary rollback podinfo -n test",
         ),
         (
+            "SpecPending",
+            "PrimaryPort",
+            "release Deployment podinfo with a container port",
+        ),
+        (
             "SharedSelector",
             "ForeignPods",
             "kubectl-canary.dev/allow-shared-selector=true",

@@ -36,6 +36,7 @@ fn port(container: &str, index: usize, name: Option<&str>, port: i64) -> Port {
         index,
         name: name.map(str::to_owned),
         port,
+        beside: false,
     }
 }
 
