@@ -9,7 +9,7 @@ use canary_tests::cluster::{BOB, Namespace, Recorder, Traffic, deployment, route
 use serde_json::{Value, json};
 
 use super::nothing_lost;
-use crate::setup::{at_first_step, initialized, namespace};
+use crate::setup::{initialized, initialized_with, namespace};
 
 const TO_PRIMARY: [&str; 2] = ["podinfo", "podinfo-primary"];
 
@@ -180,11 +180,16 @@ async fn the_deployment_may_come_before_its_canary() -> Result<()> {
 #[tokio::test]
 async fn the_primary_keeps_its_port_after_a_rollback_and_that_is_said_until_the_canary_names_it()
 -> Result<()> {
-    let test = at_first_step("target-port-back").await?;
+    let test = initialized_with("target-port-back", |canary| {
+        canary["spec"]["analysis"]["interval"] = json!("60s");
+    })
+    .await?;
     let endpoints = watched(&test).await?;
     set_target_port(&test, &json!(8080)).await?;
     release(&test, json!([{"name": "http", "containerPort": 8080}])).await?;
     test.condition("SpecPending", "True", "PrimaryPort").await?;
+    test.until("canaries/podinfo", |it| it["status"]["canaryWeight"] == 20)
+        .await?;
     let output = test.plugin(BOB, &["rollback", "podinfo"]).await?;
     assert_eq!(output.code, Some(0), "{output:?}");
     test.phase("Failed").await?;
