@@ -16,7 +16,7 @@ use crate::target::generated::{self, is_of};
 use crate::target::service::{self, Side};
 use crate::target::view::Deployment;
 use crate::tick::ensure::EnsureError;
-use crate::tick::{Context, TickError, marks};
+use crate::tick::{Context, TickError, marks, phase};
 use crate::world::World;
 
 // === impl Context ===
@@ -77,9 +77,11 @@ impl Context {
         let nothing = || TickError::Stale(why.message.clone());
         let live = world.route_generated.as_ref();
         let Some(live) = live.filter(|live| is_of(live, &world.canary)) else {
-            // Nobody is sent to the canary where there is no route of ours, unless somebody else's does.
+            // Nobody is sent to the canary where there is no route of ours, unless somebody else's does it in
+            // a release of ours.
             let split = world.routes().is_some_and(|routes| routes.canary > 0);
-            let done = to == Routes::ALL_PRIMARY && !split;
+            let released = phase(&world.canary).is_of_release();
+            let done = to == Routes::ALL_PRIMARY && !(released && split);
             return done.then_some(()).ok_or_else(nothing);
         };
         let router = world.router.ok_or_else(nothing)?;

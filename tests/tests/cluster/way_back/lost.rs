@@ -74,7 +74,9 @@ async fn a_canary_that_somebody_holds_while_it_is_deleted_sends_nobody_to_a_bad_
     let message = test.condition("Ready", "False", "Deleting").await?;
     assert!(message.contains("example.com/hold"), "{message}");
     assert_eq!(test.weights().await?, (80, 20));
-    bob_rolls_back(&test).await?;
+    let threshold = json!({"spec": {"analysis": {"threshold": 1}}});
+    test.patch("canaries/podinfo", &threshold).await?;
+    failed(&test).await?;
     test.patch("canaries/podinfo", &hold(Value::Null)).await?;
     test.gone("canaries/podinfo").await
 }
