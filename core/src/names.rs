@@ -72,6 +72,15 @@ pub const ALLOW_RECREATE: &str = "kubectl-canary.dev/allow-recreate";
 /// On the Canary: "true" accepts that its Services select the pods of another workload too.
 pub const ALLOW_SHARED_SELECTOR: &str = "kubectl-canary.dev/allow-shared-selector";
 
+/// Finalizers that the API server's own garbage collector takes off: with the first it takes away what was
+/// generated, and with the other it sets that free.
+pub const COLLECTED: [&str; 2] = ["foregroundDeletion", "orphan"];
+
+/// Of somebody else: neither ours, nor Flagger's, nor the garbage collector's.
+pub fn is_foreign_finalizer(name: &str) -> bool {
+    !is_finalizer(name) && !COLLECTED.contains(&name)
+}
+
 /// Ours to remove, whoever of the two wrote it.
 pub fn is_finalizer(name: &str) -> bool {
     name == FINALIZER || name == FLAGGER_FINALIZER

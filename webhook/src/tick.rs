@@ -385,9 +385,7 @@ impl Context {
     /// be left on a canary that nobody watches.
     async fn linger(&self, canary: &Canary, mut world: World) -> Result<Next, TickError> {
         let others = canary.metadata.finalizers.iter().flatten();
-        // With these the garbage collector takes away, or sets free, what was generated.
-        let others =
-            others.filter(|name| !["foregroundDeletion", "orphan"].contains(&name.as_str()));
+        let others = others.filter(|name| names::is_foreign_finalizer(name));
         let others: Vec<&str> = others.map(String::as_str).collect();
         if others.is_empty() || !phase(canary).is_of_release() {
             return Ok(Next::Wait(None));

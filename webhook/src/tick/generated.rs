@@ -1,5 +1,5 @@
-//! Objects of a generated name that have no mark yet (Flagger's, those of an older version) get it here, and
-//! what goes is deleted here.
+//! Objects of a generated name that have no mark yet (Flagger's, those of an older version), or lost their owner,
+//! get it here, and what goes is deleted here.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ type Marking = (Kind, String, Value);
 // === impl Context ===
 
 impl Context {
-    /// One write of one label for each object, once. It rests on names alone, so that whatever hinders a
+    /// One write of metadata for each object, once. It rests on names alone, so that whatever hinders a
     /// Canary, what it generated is known as such.
     pub(super) async fn mark_generated(&self, canary: &Canary) -> Result<bool, ApiError> {
         let mut wrote = false;

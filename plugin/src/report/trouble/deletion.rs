@@ -6,9 +6,6 @@ use canary_core::names;
 use super::super::Attention;
 use super::DELETING;
 
-/// Finalizers that the API server's own garbage collector takes off.
-const COLLECTED: [&str; 2] = ["foregroundDeletion", "orphan"];
-
 pub(super) fn of(canary: &Canary) -> Option<Attention> {
     canary.metadata.deletion_timestamp.as_ref()?;
     let name = canary.metadata.name.as_deref().unwrap_or_default();
@@ -29,8 +26,7 @@ pub(super) fn of(canary: &Canary) -> Option<Attention> {
 /// Of finalizers of others first: nobody else tells about them.
 fn hint(canary: &Canary, name: &str, finalizers: &[String]) -> Option<String> {
     let namespace = canary.namespace_name();
-    let is_other = |it: &&String| !names::is_finalizer(it) && !COLLECTED.contains(&it.as_str());
-    if let Some(other) = finalizers.iter().find(is_other) {
+    if let Some(other) = finalizers.iter().find(|it| names::is_foreign_finalizer(it)) {
         return Some(format!(
             "whoever set {other} has to take it off. If its owner is gone, take it out of metadata.finalizers: kubectl edit canary {name} -n {namespace}"
         ));
