@@ -63,11 +63,12 @@ fn names_as_owner(object: &Value, canary: &Canary) -> bool {
     !uid.is_empty() && owners.any(|owner| owner["kind"] == "Canary" && owner["uid"] == uid)
 }
 
-/// Has the mark of this Canary, or names it as an owner, whoever wrote that. Good enough to write to an object of
-/// a generated name (it is what Flagger left, or an older version of us; a backup tool may have dropped the
-/// owner), and for nothing else.
+/// Names this Canary as an owner, whoever wrote that, or has its mark and names no Canary (a backup tool may have
+/// dropped the owner). Good enough to write to an object of a generated name (it is what Flagger left, or an
+/// older version of us), and for nothing else.
 pub fn is_of(object: &Value, canary: &Canary) -> bool {
-    names_as_owner(object, canary) || mark_of(object).is_some_and(|mark| mark == uid(canary))
+    let marked = mark_of(object).is_some_and(|mark| !mark.is_empty() && mark == uid(canary));
+    names_as_owner(object, canary) || marked && !has_canary(object)
 }
 
 /// May be written: it names this Canary as owner, or its owner hands it over with an annotation.
@@ -225,7 +226,8 @@ mod tests {
             (ours, ours, true, true),
             (ours, None, false, true),
             (ours, others, false, true),
-            (None, ours, false, false),
+            // Nobody but us writes a mark: its owner was dropped, and is put back.
+            (None, ours, false, true),
             (others, ours, false, false),
             (others, others, false, false),
             (None, None, false, false),
