@@ -7,7 +7,7 @@ use canary_core::message::Message;
 use canary_core::names;
 use canary_core::release::{Action, Plan, Problem, Routes};
 use canary_core::status::CanaryStatus;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::api::{ApiError, Kind};
 use crate::cache::Key;
@@ -144,6 +144,12 @@ impl Context {
     async fn unpoint(&self, world: &World) -> Result<(), TickError> {
         let canary = &world.canary;
         let pods = &world.target.pod_labels;
+        if world.apex.as_deref().is_some_and(is_collected) {
+            let name = canary.apex();
+            return Err(TickError::Stale(format!(
+                "Service {name} is on its way out"
+            )));
+        }
         if let Some(apex) = &world.apex
             && let Some(patch) = service::release_patch(apex, canary, &world.selector, pods)
         {
@@ -223,7 +229,7 @@ impl Context {
 }
 
 /// The garbage collector took away what was generated, and did not wait for the target. The finalizer of such a
-/// deletion is gone by then.
+/// deletion may be gone by then, and the primary, which it takes away too, may be there yet.
 fn was_collected(world: &World) -> bool {
     let status = world.canary.status.as_ref();
     let adopted = status.is_some_and(|status| status.last_promoted_spec.is_some());
@@ -232,4 +238,12 @@ fn was_collected(world: &World) -> bool {
         .as_ref()
         .is_none_or(|primary| primary.deleting);
     adopted && world.apex.is_none() && primary_goes
+}
+
+/// The garbage collector is at it, and waits for nobody but itself.
+fn is_collected(object: &Value) -> bool {
+    let metadata = &object["metadata"];
+    let held = metadata["finalizers"].as_array().into_iter().flatten();
+    let mut held = held.filter_map(Value::as_str);
+    !metadata["deletionTimestamp"].is_null() && held.all(|name| names::COLLECTED.contains(&name))
 }
