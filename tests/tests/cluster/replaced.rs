@@ -4,7 +4,8 @@
 #![cfg(test)] // so that helpers may unwrap as tests do
 
 use anyhow::Result;
-use canary_tests::cluster::{ALICE, Namespace, deployment};
+use canary_tests::clock::eventually;
+use canary_tests::cluster::{ALICE, LIMIT, Namespace, deployment};
 use serde_json::{Value, json};
 
 use crate::alone::Alone;
@@ -20,10 +21,18 @@ fn manifest(version: &str) -> Value {
     target
 }
 
+/// Once more if somebody wrote between kubectl's look and its write: the server scales the target away again.
 async fn replace(test: &Namespace<'_>, version: &str, how: &[&str]) -> Result<()> {
     let words = [&["replace", "-f", "-"], how].concat();
     let manifest = manifest(version).to_string();
-    test.kubectl_with(ALICE, &words, &manifest).await?.ok()?;
+    eventually("the manifest to be put", LIMIT, async || {
+        let output = test.kubectl_with(ALICE, &words, &manifest).await?;
+        if output.stderr.contains("(Conflict)") {
+            return Ok(None);
+        }
+        output.ok().map(Some)
+    })
+    .await?;
     Ok(())
 }
 
