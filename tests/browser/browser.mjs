@@ -27,7 +27,7 @@ export async function watched(context) {
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(String(error)));
   page.on("console", (message) => {
-    if (message.type() === "error") complaints.push(message.text());
+    if (message.type() === "error") complaints.push(`${message.text()} ${message.location().url}`);
   });
   const asked = [];
   page.on("request", (request) => asked.push(request.url()));

@@ -79,6 +79,8 @@ pub fn router(dashboard: Arc<Dashboard>) -> Router {
         .route("/", get(index))
         .route("/canaries/{namespace}/{name}", get(index))
         .route("/assets/{name}", get(asset))
+        // Browsers ask for it now and then, although the page names its icon.
+        .route("/favicon.ico", get(|| asset(Path("icon.svg".to_owned()))))
         .route("/api/canaries", get(list))
         .route("/api/canaries/{namespace}/{name}", get(detail))
         .route("/api/canaries/{namespace}/{name}/{verb}", post(ask))

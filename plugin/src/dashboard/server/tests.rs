@@ -275,6 +275,8 @@ async fn the_page_and_its_files_are_served_with_their_types() {
         assert_eq!(header(&answer, "content-type"), asset.kind);
         assert_eq!(body(answer).await.as_bytes(), asset.bytes);
     }
+    let unasked = Ask::get("/favicon.ico").ours().of(&dashboard, "").await;
+    assert_eq!(header(&unasked, "content-type"), "image/svg+xml");
     let missing = Ask::get("/assets/..%2fCargo.toml")
         .ours()
         .of(&dashboard, "")
