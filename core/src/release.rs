@@ -4,7 +4,8 @@
 //!            ┌──────────────── decide(&Canary, &Facts) ────────────────┐
 //!   caches ─►│ Facts                                                   │─► Plan: actions, status, wake
 //!            └───────────────────────────┬─────────────────────────────┘
-//!                         Err(Question) ◄┘   the driver answers, and it decides again
+//!                         Err(Question) ◄┘   the driver asks, and it decides again: with the answer, or
+//!                                            while it is awaited without what needs it
 //!
 //!  New ─► Initializing ─► Initialized ◄───────────────────────────────┐ (at rest)
 //!                             │ new revision                          │
@@ -78,7 +79,8 @@ pub fn decide(canary: &Canary, facts: &Facts) -> Result<Plan, Question> {
 
 fn look(d: &mut Draft<'_>) -> Result<(), Question> {
     if takeover::needed(d) && !d.facts.target_gone {
-        return takeover::take_over(d);
+        answered(d, takeover::take_over)?;
+        return Ok(());
     }
     let suspended = d.canary.suspended();
     d.clear_condition_of(conditions::READY, "Suspended", suspended);
@@ -94,11 +96,31 @@ fn look(d: &mut Draft<'_>) -> Result<(), Question> {
     observed::note(d);
     holds::notice_glass(d);
     pauses::expire(d);
-    if !requests::serve(d)? {
-        by_phase(d)?;
+    if answered(d, requests::serve)? != Some(true) {
+        answered(d, by_phase)?;
     }
     d.hold_weight();
     Ok(())
+}
+
+/// What needs an answer that is awaited is as if it had not been tried: lost pods, people's wishes and
+/// deadlines are looked at before anybody is asked, and never wait.
+fn answered<'a, T>(
+    d: &mut Draft<'a>,
+    act: impl FnOnce(&mut Draft<'a>) -> Result<T, Question>,
+) -> Result<Option<T>, Question> {
+    let awaited = &d.facts.answers.awaited;
+    if awaited.is_empty() {
+        return act(d).map(Some);
+    }
+    let before = d.clone();
+    match act(d) {
+        Err(question) if awaited.contains(&question) => {
+            *d = before;
+            Ok(None)
+        }
+        result => result.map(Some),
+    }
 }
 
 fn by_phase(d: &mut Draft<'_>) -> Result<(), Question> {

@@ -45,13 +45,17 @@ pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
             back_to_promoted(d);
             Ok(())
         }
+        // Who is asked may take a while: people do not wait on the canary of the release before.
+        Change::New if d.weight() > 0 && d.route(Routes::ALL_PRIMARY) => Ok(()),
         Change::New => start(d),
     }
 }
 
 fn back_to_promoted(d: &mut Draft<'_>) {
     take_as_applied(d);
-    d.scale_down();
+    if !promotion::go_back_late(d) {
+        d.scale_down();
+    }
 }
 
 fn take_as_applied(d: &mut Draft<'_>) {
@@ -144,6 +148,8 @@ fn open_release(d: &mut Draft<'_>) {
         .as_ref()
         .map_or(0, |release| release.number)
         + 1;
+    // Of connections that it finds open, somebody has to wait for the end.
+    let peak_weight = d.weight().max(undrained(d));
     let target = d.target();
     d.status.release = Some(Release {
         number,
@@ -152,12 +158,21 @@ fn open_release(d: &mut Draft<'_>) {
         images: image_changes(d),
         by: target.changed_by.clone(),
         started_at: d.now(),
-        // Of connections that it finds open, somebody has to wait for the end.
-        peak_weight: d.weight(),
+        peak_weight,
         ..Release::default()
     });
     d.status.in_force = Some(in_force::of(d.canary, &d.target().labels));
     holds::open(d);
+}
+
+/// What the release before had, if its pods still run: it was not promoted, and has not drained yet.
+fn undrained(d: &Draft<'_>) -> i64 {
+    let before = d.status.release.as_ref();
+    let before = before.filter(|release| release.outcome != Some(Outcome::Promoted));
+    let runs = d.target().replicas > 0;
+    before
+        .filter(|_| runs)
+        .map_or(0, |release| release.peak_weight)
 }
 
 fn image_changes(d: &Draft<'_>) -> Vec<ImageChange> {
@@ -180,6 +195,7 @@ pub fn waiting(d: &mut Draft<'_>) -> Result<(), Question> {
     }
     if d.weight() > 0 && d.route(Routes::ALL_PRIMARY) {
         d.say(Message::PrimaryServesAgain);
+        return Ok(());
     }
     if d.is_hindered() {
         return Ok(());

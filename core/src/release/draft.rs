@@ -18,6 +18,7 @@ use crate::status::{
 /// How many ended releases status remembers.
 const HISTORY: usize = 10;
 
+#[derive(Clone)]
 pub struct Draft<'a> {
     pub canary: &'a Canary,
     pub facts: &'a Facts,

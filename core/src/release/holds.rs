@@ -112,7 +112,8 @@ pub fn lifted(d: &mut Draft<'_>) -> bool {
         return false;
     }
     let advance = is_free(d, Hold::Advance);
-    let promote = d.phase() != Phase::WaitingPromotion || is_free(d, Hold::Promote);
+    let promotes = d.phase() == Phase::WaitingPromotion || promotion::unanalysed(d);
+    let promote = !promotes || is_free(d, Hold::Promote);
     if !(advance && promote) {
         wake(d);
         return false;
@@ -131,6 +132,12 @@ pub fn is_waiting(status: &CanaryStatus) -> bool {
         .filter(|release| release.outcome.is_none())
         .and_then(|release| release.waiting_for.as_deref())
         .is_some_and(|gate| gate.starts_with(POLICY))
+}
+
+/// Nobody wants it analysed, and a policy keeps it from being promoted: checks and steps that go on
+/// meanwhile do not end that.
+pub fn keeps_unanalysed(d: &Draft<'_>) -> bool {
+    promotion::unanalysed(d) && is_waiting(&d.status)
 }
 
 /// Why a request is refused; admission says the same where it is asked.

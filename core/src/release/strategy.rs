@@ -139,7 +139,7 @@ fn confirm_and_promote(d: &mut Draft<'_>) -> Result<(), Question> {
 }
 
 fn resume_progressing(d: &mut Draft<'_>) {
-    if d.phase() == Phase::WaitingPromotion {
+    if d.phase() == Phase::WaitingPromotion && !holds::keeps_unanalysed(d) {
         d.set_phase(Phase::Progressing);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::holds::governance;
 use super::scripts::canary;
 use super::sim::{Health, Sim};
-use super::world::{FIRST, World};
+use super::world::{FIRST, Replies, World};
 use crate::hook::HookKind;
 use crate::release::{Measured, Routes};
 use crate::request::Verb;
@@ -34,6 +34,7 @@ pub struct Setting {
     pub fresh: Health,
     /// A gate that nobody has opened yet.
     pub closed: HookKind,
+    pub replies: Replies,
     /// Flagger ran it until now.
     pub flagger: Option<Phase>,
 }
@@ -123,12 +124,14 @@ fn setting() -> impl Strategy<Value = Setting> {
         HookKind::Event,
     ]);
     let flagger = prop::option::weighted(0.1, flagger_phase());
-    (base, any::<bool>(), good_health(), closed, flagger).prop_map(
+    let replies = prop::sample::select(vec![Replies::AtOnce, Replies::Late]);
+    (base, any::<bool>(), good_health(), closed, replies, flagger).prop_map(
         |(
             ((provider, analysis), skip, deadline, drain, replicas),
             adopted,
             fresh,
             closed,
+            replies,
             flagger,
         )| Setting {
             provider,
@@ -140,6 +143,7 @@ fn setting() -> impl Strategy<Value = Setting> {
             adopted,
             fresh,
             closed,
+            replies,
             flagger,
         },
     )
@@ -264,6 +268,7 @@ impl Setting {
         world.scale_up_to = self.replicas.max(1);
         world.adopted = self.adopted;
         world.fresh = self.fresh;
+        world.replies = self.replies;
         world.hooks.insert(self.closed, Err("closed".to_owned()));
         if let Some(phase) = self.flagger {
             run_by_flagger(&mut world, phase);

@@ -1,6 +1,7 @@
 //! What must hold of every plan while `CanaryPolicies` hold a release.
 
 use super::invariants::Decision;
+use super::world::Replies;
 use crate::policy::{Enforcement, Holds, Objection};
 use crate::release::{Governance, Plan};
 use crate::status::{CanaryStatus, Outcome, Phase};
@@ -50,6 +51,11 @@ pub fn a_hold_keeps_no_rollback(d: &Decision<'_>) -> bool {
     };
     let mut world = d.world.clone();
     world.policy = Governance::default();
+    world.replies = if d.facts.answers.awaited.is_empty() {
+        Replies::AtOnce
+    } else {
+        Replies::Never
+    };
     let (_, free) = world.plan();
     let goes_back = ended(&free).is_some() && ended(&free) != d.release().and_then(|it| it.outcome);
     !goes_back || (ended(d.plan) == ended(&free) && d.plan.actions == free.actions)

@@ -7,7 +7,7 @@ use super::coverage::Coverage;
 use super::history::{History, Step, history};
 use super::invariants::{Decision, INVARIANTS};
 use super::sim::Health;
-use super::world::World;
+use super::world::{Replies, World};
 use crate::hook::HookKind;
 use crate::release::{Governance, Leaving, Measured};
 use crate::request::Verb;
@@ -305,6 +305,8 @@ fn a_crash_at_any_point_leads_to_the_same_end() {
     run(|history| {
         let mut player = Player::new(history);
         player.forks = Some(1 + history.steps.len() % 5);
+        // How far the same decision gets is compared.
+        player.world.replies = Replies::AtOnce;
         player.play(history)
     });
 }

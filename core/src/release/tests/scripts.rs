@@ -1,6 +1,7 @@
 //! Stories: what happens, and what is said and [done] about it, second by second.
 
 mod adoption;
+mod awaited;
 mod blue_green;
 mod changes;
 mod drift;

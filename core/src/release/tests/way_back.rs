@@ -6,7 +6,7 @@ use proptest::test_runner::TestCaseResult;
 use super::history::{History, health, history};
 use super::properties::{Player, config};
 use super::sim::Health;
-use super::world::World;
+use super::world::{Replies, World};
 use crate::release::{Action, Measured, Problem};
 use crate::request::Verb;
 use crate::status::Phase;
@@ -19,6 +19,8 @@ struct Missing {
     /// The target itself.
     target: bool,
     metrics: bool,
+    /// Answers of webhooks and metric servers: they are awaited.
+    answers: bool,
     /// Writes that the API server refuses: of the primary, of the target's scale, of a record.
     promote: bool,
     scale: bool,
@@ -42,6 +44,9 @@ impl Missing {
             let gone = Measured::Failed("connection refused".to_owned());
             world.metrics = [(0, gone.clone()), (1, gone)].into();
         }
+        if self.answers {
+            world.replies = Replies::Never;
+        }
         world.set_target_health(self.health);
         world.stirred = true;
     }
@@ -64,13 +69,14 @@ impl Missing {
 }
 
 fn missing() -> impl Strategy<Value = Missing> {
-    (any::<[bool; 6]>(), health()).prop_map(|(bits, health)| Missing {
+    (any::<[bool; 7]>(), health()).prop_map(|(bits, health)| Missing {
         hindered: bits[0],
         target: bits[1],
         metrics: bits[2],
         promote: bits[3],
         scale: bits[4],
         record: bits[5],
+        answers: bits[6],
         health,
     })
 }
@@ -176,6 +182,8 @@ fn whatever_is_missing_failed_checks_send_everybody_to_the_primary() {
                 return Ok(());
             }
             missing.befall(&mut world);
+            // A check that is awaited has not failed.
+            world.replies = Replies::AtOnce;
             world.problems.push(Problem {
                 reason: "Missing",
                 message: "something is not there".to_owned(),
@@ -194,6 +202,33 @@ fn whatever_is_missing_failed_checks_send_everybody_to_the_primary() {
                 world.weight(),
                 world.status()
             )))
+        },
+    );
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+/// Nor does it take a person: people are never left on a canary without ready pods.
+#[test]
+fn whatever_is_missing_a_canary_that_loses_its_pods_loses_its_traffic_within_two_looks() {
+    let mut runner = super::properties::runner();
+    let result = runner.run(
+        &(history(), missing()),
+        |(history, missing)| -> TestCaseResult {
+            let Some(mut world) = before_the_request(&history)? else {
+                return Ok(());
+            };
+            let analysed = matches!(world.phase(), Phase::Progressing | Phase::WaitingPromotion);
+            if !analysed {
+                return Ok(());
+            }
+            missing.befall(&mut world);
+            world.fresh = Health::Unavailable { ready: 0 };
+            world.set_target_health(world.fresh);
+            look_twice(&mut world, &missing)?;
+            prop_assert_eq!(world.weight(), 0, "{:?}: {:?}", missing, world.status());
+            Ok(())
         },
     );
     if let Err(error) = result {

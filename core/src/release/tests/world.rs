@@ -1,5 +1,6 @@
 //! A cluster small enough to be simulated: it does what plans say, and may crash anywhere.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -20,6 +21,15 @@ use crate::status::{CanaryStatus, Phase};
 pub const START: &str = "2026-01-01T00:00:00Z";
 /// The revision that serves when the world begins.
 pub const FIRST: &str = "v1-000000000001";
+
+/// When webhooks and metric servers answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replies {
+    AtOnce,
+    /// At the next look.
+    Late,
+    Never,
+}
 
 #[derive(Clone)]
 pub struct World {
@@ -53,6 +63,9 @@ pub struct World {
     pub hooks: BTreeMap<HookKind, Result<(), String>>,
     /// What a metric has, by its position; a value that passes by default.
     pub metrics: BTreeMap<usize, Measured>,
+    pub replies: Replies,
+    /// What was asked and is answered at the next look, and whether that is due.
+    replying: RefCell<(BTreeSet<Question>, bool)>,
     /// How pods are once they have been created or changed.
     pub fresh: Health,
     /// Flagger ran it before.
@@ -104,6 +117,8 @@ impl World {
             providers: Ok(()),
             hooks: BTreeMap::new(),
             metrics: BTreeMap::new(),
+            replies: Replies::AtOnce,
+            replying: RefCell::default(),
             fresh: Health::Ready,
             inherited: false,
             leaving: None,
@@ -188,6 +203,10 @@ impl World {
     }
 
     fn answer(&self, facts: &mut Facts, question: Question) {
+        if !self.replies_to(question) {
+            facts.answers.awaited.insert(question);
+            return;
+        }
         let analysis = self.canary.analysis();
         match question {
             Question::Providers => facts.answers.providers = Some(self.providers.clone()),
@@ -210,8 +229,30 @@ impl World {
         }
     }
 
+    fn replies_to(&self, question: Question) -> bool {
+        let mut replying = self.replying.borrow_mut();
+        let asked = !replying.0.insert(question);
+        match self.replies {
+            Replies::AtOnce => true,
+            Replies::Late => {
+                replying.1 |= !asked;
+                asked
+            }
+            Replies::Never => false,
+        }
+    }
+
     /// The plan of this moment, and the facts that it rests on.
     pub fn plan(&self) -> (Facts, Plan) {
+        self.replying.borrow_mut().1 = false;
+        let planned = self.plan_with_answers();
+        if planned.0.answers.awaited.is_empty() {
+            self.replying.take();
+        }
+        planned
+    }
+
+    fn plan_with_answers(&self) -> (Facts, Plan) {
         let mut facts = self.facts();
         if let Some(leaving) = self.leaving {
             let plan = terminate(&self.canary, &facts, leaving);
@@ -386,7 +427,8 @@ impl World {
     }
 
     pub fn is_called(&self) -> bool {
-        !self.gone && (self.stirred || self.wake.is_some_and(|wake| wake <= self.now))
+        let replied = self.replying.borrow().1;
+        !self.gone && (self.stirred || replied || self.wake.is_some_and(|wake| wake <= self.now))
     }
 
     /// Decides until nothing more is to be done at this moment. Called only when the driver would

@@ -325,3 +325,27 @@ fn policies_that_cannot_be_read_hold_no_rollback() {
     world.run(30);
     assert_eq!((world.phase(), world.weight()), (Phase::Failed, 0));
 }
+
+#[test]
+fn what_nobody_wants_analysed_and_a_policy_holds_goes_on_step_by_step_and_is_said_once() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    world.policy.unreadable = Some("no policy can be read".to_owned());
+    world.ask(Verb::PromoteFull, "r1");
+    world.settle();
+    world.log.clear();
+    world.run(9);
+    assert_eq!((world.weight(), world.told().as_str()), (20, ""));
+    world.run(60);
+    expect(
+        &mut world,
+        "
+        0 [route 60/40]
+        0 Advance podinfo.test canary weight 40
+        ",
+    );
+    assert_eq!(world.phase(), Phase::WaitingPromotion);
+    world.policy.unreadable = None;
+    world.stirred = true;
+    world.run(10);
+    assert_eq!(world.phase(), Phase::Succeeded);
+}

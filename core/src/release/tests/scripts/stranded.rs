@@ -276,6 +276,8 @@ fn a_release_that_has_to_wait_leaves_nobody_on_the_canary_that_it_replaces() {
     world.set_primary_health(Health::Stuck);
     world.set_revision(THIRD);
     world.tick(None);
+    assert_eq!(ended(&world), (Phase::Failed, FIRST, 0), "at once");
+    world.tick(None);
     assert_eq!(ended(&world), (Phase::Waiting, FIRST, 0));
     // They have connections that must drain.
     assert_eq!(world.status().release.unwrap().peak_weight, 100);
