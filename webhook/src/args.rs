@@ -132,6 +132,15 @@ pub struct Args {
     #[arg(long, value_name = "HOST:PORT:ADDRESS")]
     pub resolve: Vec<Resolve>,
 
+    /// Webhooks of Canaries that are called at a time in a namespace, and likewise queries of metric
+    /// servers; others wait their turn, and no rollback does
+    #[arg(long, default_value_t = 8, value_parser = at_least_one, value_name = "N")]
+    pub calls_per_namespace: usize,
+
+    /// No webhook of a Canary is waited for longer than this, whatever its timeout
+    #[arg(long, default_value = "1h", value_parser = duration, value_name = "DURATION")]
+    pub max_webhook_timeout: Duration,
+
     /// Webhook that every event is sent to, unless a Canary has its own
     #[arg(
         long,
@@ -257,6 +266,13 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("{text} is no duration: use 10s or 1m30s"))
 }
 
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("{text} is no number of at least 1")),
+    }
+}
+
 /// Reads the command line as Go's flag package would.
 pub fn parse(args: impl IntoIterator<Item = String>) -> Result<Args, clap::Error> {
     let (kept, dropped) = split_dropped(args.into_iter().map(double_dash));
@@ -367,5 +383,6 @@ mod tests {
     fn an_unknown_flag_is_refused() {
         assert!(read(&["--no-such-flag"]).is_err());
         assert!(read(&["--drain", "soon"]).is_err());
+        assert!(read(&["--calls-per-namespace", "0"]).is_err());
     }
 }

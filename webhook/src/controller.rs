@@ -145,6 +145,7 @@ fn forget(context: &Context, key: &Key) {
     context.repairs.forget(key);
     context.rounds.forget(key);
     context.unsaved.forget(key);
+    context.questions.forget(key);
     context.waits.forget(key);
     context.refused.forget(key);
     context.generating.over(key);

@@ -99,7 +99,7 @@ pub fn event_hooks(canary: &Canary, global: Option<&str>) -> Vec<Hook> {
 }
 
 /// Calls until an answer is final, the retries are used up or the timeout is over. The timeout
-/// spans all attempts, so that a hook costs a tick no more than its author meant.
+/// spans all attempts, so that a hook costs a release no more than its author meant.
 pub async fn call(
     transport: &Transport,
     outgoing: &Outgoing,
@@ -156,6 +156,13 @@ impl Outgoing {
             retries: hook.retries(),
             insecure: hook.skips_verification(),
         })
+    }
+
+    /// With no more time than this.
+    #[must_use]
+    pub fn within(mut self, longest: Duration) -> Self {
+        self.timeout = self.timeout.min(longest);
+        self
     }
 
     /// The URL without what it may carry of secrets.

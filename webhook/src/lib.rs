@@ -25,6 +25,7 @@ pub mod notify;
 pub mod others;
 pub mod policies;
 pub mod provider;
+pub mod questions;
 pub mod rights;
 pub mod router;
 pub mod server;

@@ -24,6 +24,7 @@ use crate::hook::{Background, Backoff};
 use crate::lease::{Election, Fence};
 use crate::notify::{EventWriter, Reporter};
 use crate::policies;
+use crate::questions::Questions;
 use crate::telemetry::{self, CountRequests, Metrics};
 use crate::tick::{
     Answered, Checksums, Contest, Context, Places, Refused, Repairs, Rounds, Sweeps, Troubles,
@@ -168,6 +169,8 @@ fn context(
         repairs: Repairs::default(),
         rounds: Rounds::default(),
         unsaved: Unsaved::default(),
+        questions: Questions::new(args.calls_per_namespace),
+        longest_hook: args.max_webhook_timeout,
         answered: Answered::default(),
         waits: Waits::default(),
         refused: Refused::default(),

@@ -15,6 +15,7 @@ mod foreign;
 mod generated;
 mod kept;
 mod marks;
+mod measure;
 mod noted;
 mod others;
 mod owned;
@@ -38,7 +39,7 @@ use std::time::Duration;
 
 use canary_core::canary::Canary;
 use canary_core::names;
-use canary_core::release::{self, Action, Facts, Leaving, Plan, Problem};
+use canary_core::release::{self, Action, Leaving, Plan, Problem};
 use canary_core::status::Phase;
 use jiff::Timestamp;
 
@@ -49,6 +50,7 @@ use crate::caches::Caches;
 use crate::clock::Clock;
 use crate::hook::Background;
 use crate::notify::{EventWriter, Reporter};
+use crate::questions::Questions;
 use crate::target::config::ConfigRef;
 use crate::telemetry::Metrics;
 use crate::transport::Transport;
@@ -96,6 +98,9 @@ pub struct Context {
     pub places: Places,
     pub sweeps: Sweeps,
     pub unsaved: Unsaved,
+    pub questions: Questions,
+    /// A webhook may ask for less time.
+    pub longest_hook: Duration,
     /// Writes of what must exist that do not last.
     pub rounds: Rounds,
     /// Writes of what must exist that fail.
@@ -224,16 +229,20 @@ impl Context {
         let _place = self.place(&world).await;
         facts.policy = self.governance(&world.canary, &facts);
         facts.serving.contested = self.repairs.contested(key, self.clock.now());
-        let mut plan = self.decided(&world, &mut facts).await;
+        let mut plan = self.decided(&world, &mut facts);
         self.note_selector(&world, prepared.warnings, &mut plan);
         self.note_others(&world, &mut plan);
         self.note_disruption(&world, &mut plan);
         self.note_autoscalers(&world, &mut plan);
         self.note_names(&world, &mut plan);
-        let next = self.carry_out(key, &world, &configs, plan).await?;
+        let awaits = !facts.answers.awaited.is_empty();
+        let next = self.carry_out(key, &world, &configs, plan).await;
+        self.answers_are_used(key, awaits, &next);
+        let next = next?;
         // Most of what is missing is watched; what is not (rights, a metric server) is tried again.
         let missing = !world.problems.is_empty();
-        let again = if missing {
+        // An answer wakes us. Should it be lost, it is asked for again.
+        let again = if missing || awaits {
             Some(LOOK_AGAIN.min(prepared.again))
         } else {
             Some(prepared.again).filter(|again| *again < Duration::MAX)
@@ -273,12 +282,12 @@ impl Context {
         Ok(Some(self.untouched(canary, &outdated).await?))
     }
 
-    async fn decided(&self, world: &World, facts: &mut Facts) -> Plan {
-        loop {
-            match release::decide(&world.canary, facts) {
-                Ok(plan) => return plan,
-                Err(question) => self.answer(world, facts, question).await,
-            }
+    /// What answers led to is done, or has to be decided anew with others. Where only a write came too late,
+    /// nobody is asked twice.
+    fn answers_are_used(&self, key: &Key, awaits: bool, done: &Result<Next, TickError>) {
+        let stale = done.as_ref().is_err_and(TickError::is_stale);
+        if !awaits && !stale {
+            self.questions.forget(key);
         }
     }
 
@@ -400,8 +409,11 @@ impl Context {
         let none = BTreeMap::new();
         let now = self.clock.now();
         let mut facts = world.facts(&self.caches, &self.options, none.clone(), now);
-        let plan = self.decided(&world, &mut facts).await;
-        self.carry_out(&world.key(), &world, &none, plan).await
+        let plan = self.decided(&world, &mut facts);
+        let awaits = !facts.answers.awaited.is_empty();
+        let next = self.carry_out(&world.key(), &world, &none, plan).await;
+        self.answers_are_used(&world.key(), awaits, &next);
+        next
     }
 
     fn observe(&self, world: &World, plan: &Plan, took: Duration) {

@@ -24,6 +24,12 @@ impl Caches {
         self.interests().workers.insert(canary.clone(), worker);
     }
 
+    /// Who looks at a Canary.
+    pub fn worker(&self, canary: &Key) -> Arc<Notify> {
+        let interests = self.interests();
+        interests.workers.get(canary).cloned().unwrap_or_default()
+    }
+
     pub fn detach(&self, canary: &Key) {
         let mut interests = self.interests();
         interests.workers.remove(canary);
