@@ -11,6 +11,8 @@
 mod tests;
 mod text;
 
+use jiff::Timestamp;
+
 use crate::canary::Canary;
 use text::target_id;
 
@@ -197,6 +199,11 @@ pub enum Message {
     /// The Deployment controller does not look at a change of ours.
     NotObserved {
         primary: bool,
+    },
+    /// A webhook that was called then has not answered.
+    Unanswered {
+        hook: String,
+        since: Timestamp,
     },
     Problem(String),
 }

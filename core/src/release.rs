@@ -21,6 +21,7 @@
 //! Nothing here knows a clock, an environment or chance: all of it arrives in [`Facts`].
 
 mod analysis;
+mod awaited;
 mod begin;
 mod change;
 pub mod conditions;
@@ -79,7 +80,7 @@ pub fn decide(canary: &Canary, facts: &Facts) -> Result<Plan, Question> {
 
 fn look(d: &mut Draft<'_>) -> Result<(), Question> {
     if takeover::needed(d) && !d.facts.target_gone {
-        answered(d, takeover::take_over)?;
+        awaited::answered(d, takeover::take_over)?;
         return Ok(());
     }
     let suspended = d.canary.suspended();
@@ -96,31 +97,11 @@ fn look(d: &mut Draft<'_>) -> Result<(), Question> {
     observed::note(d);
     holds::notice_glass(d);
     pauses::expire(d);
-    if answered(d, requests::serve)? != Some(true) {
-        answered(d, by_phase)?;
+    if awaited::answered(d, requests::serve)? != Some(true) {
+        awaited::answered(d, by_phase)?;
     }
     d.hold_weight();
     Ok(())
-}
-
-/// What needs an answer that is awaited is as if it had not been tried: lost pods, people's wishes and
-/// deadlines are looked at before anybody is asked, and never wait.
-fn answered<'a, T>(
-    d: &mut Draft<'a>,
-    act: impl FnOnce(&mut Draft<'a>) -> Result<T, Question>,
-) -> Result<Option<T>, Question> {
-    let awaited = &d.facts.answers.awaited;
-    if awaited.is_empty() {
-        return act(d).map(Some);
-    }
-    let before = d.clone();
-    match act(d) {
-        Err(question) if awaited.contains(&question) => {
-            *d = before;
-            Ok(None)
-        }
-        result => result.map(Some),
-    }
 }
 
 fn by_phase(d: &mut Draft<'_>) -> Result<(), Question> {

@@ -11,7 +11,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use canary_core::release::{Answers, Measured, Question};
 use canary_core::status::Phase;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
@@ -55,6 +56,16 @@ pub struct Subject {
     failed_checks: i64,
 }
 
+/// Who asks, and when.
+#[derive(Clone, Copy)]
+pub struct Look<'a> {
+    /// Told of the answer.
+    pub wakes: &'a Arc<Notify>,
+    /// Since the server started.
+    pub at: Duration,
+    pub wall: Timestamp,
+}
+
 /// Questions of all Canaries.
 #[derive(Debug)]
 pub struct Questions {
@@ -76,6 +87,7 @@ struct Round {
 #[derive(Debug)]
 struct Asked {
     spec: Value,
+    since: Timestamp,
     answer: Arc<OnceLock<Answer>>,
     task: JoinHandle<()>,
 }
@@ -107,16 +119,22 @@ impl Subject {
 // === impl Asked ===
 
 impl Asked {
-    fn start(exchange: Exchange, lane: Arc<Semaphore>, look: Arc<Notify>) -> Self {
+    fn start(exchange: Exchange, lane: Arc<Semaphore>, look: Look<'_>) -> Self {
         let answer = Arc::new(OnceLock::new());
         let (spec, call, place) = (exchange.spec, exchange.call, answer.clone());
+        let wakes = look.wakes.clone();
         let task = tokio::spawn(async move {
             // It ends with the questions themselves.
             let _turn = lane.acquire_owned().await;
             let _ = place.set(call.await);
-            look.notify_one();
+            wakes.notify_one();
         });
-        Self { spec, answer, task }
+        Self {
+            spec,
+            since: look.wall,
+            answer,
+            task,
+        }
     }
 
     /// Its task ended, and left nothing.
@@ -142,43 +160,43 @@ impl Questions {
         }
     }
 
-    /// The answer, if there is one. What was not asked yet is asked, and `look` is told of the answer.
+    /// The answer, or since when it is awaited. What was not asked yet is asked.
     pub fn answer(
         &self,
         key: &Key,
         subject: &Subject,
         question: Question,
         exchange: Exchange,
-        (look, now): (&Arc<Notify>, Duration),
-    ) -> Option<Answer> {
+        look: Look<'_>,
+    ) -> Result<Answer, Timestamp> {
         let lane = self.lane(key, question);
         let mut rounds = self.rounds();
         let round = rounds
             .entry(key.clone())
-            .or_insert_with(|| Round::new(subject, now));
-        if round.subject != *subject || now.saturating_sub(round.seen) > FORGOTTEN_AFTER {
-            *round = Round::new(subject, now);
+            .or_insert_with(|| Round::new(subject, look.at));
+        if round.subject != *subject || look.at.saturating_sub(round.seen) > FORGOTTEN_AFTER {
+            *round = Round::new(subject, look.at);
         }
-        round.seen = now;
+        round.seen = look.at;
         match round.asked.get(&question) {
             Some(asked) if asked.spec == exchange.spec && !asked.is_lost() => {
-                asked.answer.get().cloned()
+                asked.answer.get().cloned().ok_or(asked.since)
             }
             _ => {
-                let asked = Asked::start(exchange, lane, look.clone());
+                let asked = Asked::start(exchange, lane, look);
                 round.asked.insert(question, asked);
-                None
+                Err(look.wall)
             }
         }
     }
 
     /// A look has decided: what is under way and not awaited by it has no use any more.
-    pub fn decided(&self, key: &Key, awaited: &BTreeSet<Question>) {
+    pub fn decided(&self, key: &Key, awaited: &BTreeMap<Question, Timestamp>) {
         if let Some(round) = self.rounds().get_mut(key) {
             let used = |asked: &Asked| asked.answer.get().is_some();
             round
                 .asked
-                .retain(|question, asked| used(asked) || awaited.contains(question));
+                .retain(|question, asked| used(asked) || awaited.contains_key(question));
         }
     }
 

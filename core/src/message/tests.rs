@@ -54,6 +54,10 @@ fn life_cycle() -> Vec<Message> {
         Message::UnanalysedChange,
         Message::NotObserved { primary: true },
         Message::NotObserved { primary: false },
+        Message::Unanswered {
+            hook: "load".to_owned(),
+            since: jiff::Timestamp::UNIX_EPOCH,
+        },
         Message::Problem(s("PROBLEM")),
     ]
 }

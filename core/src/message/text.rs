@@ -205,6 +205,9 @@ impl Message {
                 )
             }
             Self::NotObserved { primary } => not_observed(canary, *primary),
+            Self::Unanswered { hook, since } => format!(
+                "webhook {hook} of {id} was called at {since:.0} and has not answered: the release goes no further until it does or its timeout is over; going back does not wait for it"
+            ),
             Self::Problem(text) => text.clone(),
             // Every other variant has its text above; the golden test proves that none is empty.
             _ => String::new(),

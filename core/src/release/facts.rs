@@ -1,6 +1,6 @@
 //! What `decide` is told, and what it may ask for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -159,8 +159,8 @@ pub struct Answers {
     pub providers: Option<Result<(), String>>,
     pub hooks: BTreeMap<usize, Result<(), String>>,
     pub metrics: BTreeMap<usize, Measured>,
-    /// Asked, and not answered yet: what needs them is not decided now, and everything else is.
-    pub awaited: BTreeSet<Question>,
+    /// Asked at that time, and not answered yet: what needs them is not decided now, and everything else is.
+    pub awaited: BTreeMap<Question, Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

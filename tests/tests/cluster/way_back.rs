@@ -19,6 +19,8 @@ mod rights;
 mod room;
 #[path = "way_back/target.rs"]
 mod target;
+#[path = "way_back/unanswered.rs"]
+mod unanswered;
 #[path = "way_back/undone.rs"]
 mod undone;
 

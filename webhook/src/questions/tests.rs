@@ -53,21 +53,29 @@ fn nobody(spec: &str) -> Exchange {
 
 struct Looks {
     questions: Questions,
-    look: Arc<Notify>,
+    woken: Arc<Notify>,
 }
 
 impl Looks {
     fn new(at_a_time: usize) -> Self {
         Self {
             questions: Questions::new(at_a_time),
-            look: Arc::default(),
+            woken: Arc::default(),
         }
     }
 
+    fn look(&self, at: Duration) -> Look<'_> {
+        let wakes = &self.woken;
+        let wall = Timestamp::UNIX_EPOCH;
+        Look { wakes, at, wall }
+    }
+
     fn ask(&self, canary: &str, question: Question, exchange: Exchange) -> Option<Answer> {
-        let to = (&self.look, Duration::ZERO);
+        let look = self.look(Duration::ZERO);
         let key = key(canary);
-        self.questions.answer(&key, &at(20), question, exchange, to)
+        self.questions
+            .answer(&key, &at(20), question, exchange, look)
+            .ok()
     }
 }
 
@@ -79,7 +87,7 @@ async fn a_look_does_not_wait_and_is_woken_by_the_answer() {
     asked.began.await.unwrap();
     assert_eq!(looks.ask("test/podinfo", HOOK, nobody("spec")), None);
     asked.answers.send(passed()).unwrap();
-    looks.look.notified().await;
+    looks.woken.notified().await;
     let answer = looks.ask("test/podinfo", HOOK, nobody("spec"));
     assert_eq!(answer, Some(passed()));
 }
@@ -90,13 +98,13 @@ async fn what_was_decided_is_decided_once_more_with_the_same_answers_and_then_th
     let (exchange, asked) = somebody();
     looks.ask("test/podinfo", HOOK, exchange);
     asked.answers.send(passed()).unwrap();
-    looks.look.notified().await;
+    looks.woken.notified().await;
     for _ in 0..2 {
         let answer = looks.ask("test/podinfo", HOOK, nobody("spec"));
         assert_eq!(answer, Some(passed()));
         looks
             .questions
-            .decided(&key("test/podinfo"), &BTreeSet::new());
+            .decided(&key("test/podinfo"), &BTreeMap::new());
     }
     looks.questions.forget(&key("test/podinfo"));
     let (exchange, asked) = somebody();
@@ -116,14 +124,13 @@ async fn an_answer_does_not_count_for_another_step_another_spec_or_after_a_long_
         let (exchange, asked) = somebody();
         looks.ask("test/podinfo", HOOK, exchange);
         asked.answers.send(passed()).unwrap();
-        looks.look.notified().await;
+        looks.woken.notified().await;
         let (exchange, asked) = somebody();
         let spec = json!(spec);
         let exchange = Exchange { spec, ..exchange };
-        let to = (&looks.look, now);
-        let key = key("test/podinfo");
-        let answer = looks.questions.answer(&key, &subject, HOOK, exchange, to);
-        assert_eq!(answer, None);
+        let (look, key) = (looks.look(now), key("test/podinfo"));
+        let answer = looks.questions.answer(&key, &subject, HOOK, exchange, look);
+        assert_eq!(answer, Err(Timestamp::UNIX_EPOCH));
         asked.began.await.unwrap();
     }
 }
@@ -134,13 +141,14 @@ async fn a_call_that_nothing_waits_for_any_more_is_given_up() {
     let (exchange, mut asked) = somebody();
     looks.ask("test/podinfo", HOOK, exchange);
     (&mut asked.began).await.unwrap();
-    looks
-        .questions
-        .decided(&key("test/podinfo"), &[HOOK].into());
+    looks.questions.decided(
+        &key("test/podinfo"),
+        &[(HOOK, Timestamp::UNIX_EPOCH)].into(),
+    );
     assert!(!asked.answers.is_closed());
     looks
         .questions
-        .decided(&key("test/podinfo"), &BTreeSet::new());
+        .decided(&key("test/podinfo"), &BTreeMap::new());
     asked.answers.closed().await;
 }
 

@@ -9,7 +9,7 @@ use futures::FutureExt as _;
 use serde_json::json;
 
 use crate::hook::{Backoff, Outgoing, call};
-use crate::questions::{Answer, Exchange, Subject};
+use crate::questions::{Answer, Exchange, Look, Subject};
 use crate::tick::Context;
 use crate::world::World;
 
@@ -48,16 +48,19 @@ impl Context {
 
     fn put(&self, world: &World, facts: &mut Facts, question: Question, exchange: Exchange) {
         let key = world.key();
-        let look = self.caches.worker(&key);
         let subject = Subject::of(&world.canary);
-        let now = self.clock.elapsed();
-        let answer = self
+        let look = Look {
+            wakes: &self.caches.worker(&key),
+            at: self.clock.elapsed(),
+            wall: self.clock.now(),
+        };
+        match self
             .questions
-            .answer(&key, &subject, question, exchange, (&look, now));
-        match answer {
-            Some(answer) => answer.put(question, &mut facts.answers),
-            None => {
-                facts.answers.awaited.insert(question);
+            .answer(&key, &subject, question, exchange, look)
+        {
+            Ok(answer) => answer.put(question, &mut facts.answers),
+            Err(since) => {
+                facts.answers.awaited.insert(question, since);
             }
         }
     }

@@ -65,7 +65,7 @@ pub struct World {
     pub metrics: BTreeMap<usize, Measured>,
     pub replies: Replies,
     /// What was asked and is answered at the next look, and whether that is due.
-    replying: RefCell<(BTreeSet<Question>, bool)>,
+    replying: RefCell<(BTreeMap<Question, Timestamp>, bool)>,
     /// How pods are once they have been created or changed.
     pub fresh: Health,
     /// Flagger ran it before.
@@ -203,8 +203,8 @@ impl World {
     }
 
     fn answer(&self, facts: &mut Facts, question: Question) {
-        if !self.replies_to(question) {
-            facts.answers.awaited.insert(question);
+        if let Some(since) = self.awaited_since(question) {
+            facts.answers.awaited.insert(question, since);
             return;
         }
         let analysis = self.canary.analysis();
@@ -229,17 +229,13 @@ impl World {
         }
     }
 
-    fn replies_to(&self, question: Question) -> bool {
+    fn awaited_since(&self, question: Question) -> Option<Timestamp> {
         let mut replying = self.replying.borrow_mut();
-        let asked = !replying.0.insert(question);
-        match self.replies {
-            Replies::AtOnce => true,
-            Replies::Late => {
-                replying.1 |= !asked;
-                asked
-            }
-            Replies::Never => false,
-        }
+        let asked = replying.0.contains_key(&question);
+        let since = *replying.0.entry(question).or_insert(self.now);
+        let late = self.replies == Replies::Late && !asked;
+        replying.1 |= late;
+        (late || self.replies == Replies::Never).then_some(since)
     }
 
     /// The plan of this moment, and the facts that it rests on.

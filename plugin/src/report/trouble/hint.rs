@@ -150,6 +150,11 @@ impl<'a> Of<'a> {
             // The command that goes on is offered anyway.
             PAUSED => String::new(),
             HELD => format!("see until when: {}", self.verb("can-i release")),
+            HALTED if reason == "Unanswered" => format!(
+                "look after the server behind the webhook, or give it a shorter timeout: {}; going back works: {}",
+                self.edit(),
+                self.verb("rollback")
+            ),
             HALTED => format!("see what was asked and answered: {}", self.verb("explain")),
             NOT_OBSERVED => format!(
                 "look after the controller manager: kubectl get lease kube-controller-manager -n kube-system; meanwhile going back works: {}",

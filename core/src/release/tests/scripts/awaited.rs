@@ -2,6 +2,7 @@
 
 use super::story::{SECOND, THIRD, expect, two_steps, with_hooks, with_metric};
 use crate::hook::HookKind;
+use crate::release::conditions::{self, HALTED};
 use crate::release::tests::sim::Health;
 use crate::release::tests::world::{FIRST, Replies, World};
 use crate::request::Verb;
@@ -14,6 +15,26 @@ fn hanging() -> World {
     world.run(60);
     assert_eq!((world.weight(), world.told().as_str()), (20, ""));
     world
+}
+
+fn halted(world: &World) -> Option<String> {
+    conditions::get(&world.status(), HALTED).map(|halted| halted.message.clone())
+}
+
+#[test]
+fn a_webhook_that_has_not_answered_for_a_minute_is_told_once_and_until_it_answers() {
+    let mut world = hanging();
+    let said = "webhook load of podinfo.test was called at 2026-01-01T00:00:40Z and has not answered: the release goes no further until it does or its timeout is over; going back does not wait for it";
+    world.run(10);
+    assert_eq!(world.said(), [said]);
+    assert_eq!(halted(&world).as_deref(), Some(said));
+    let writes = world.status_writes;
+    world.run(3600);
+    assert_eq!((world.said(), world.status_writes), (Vec::new(), writes));
+    world.replies = Replies::Late;
+    world.stirred = true;
+    world.settle();
+    assert_eq!((world.weight(), halted(&world)), (40, None));
 }
 
 #[test]
