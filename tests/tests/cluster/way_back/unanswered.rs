@@ -9,7 +9,7 @@ use super::{bob_rolls_back, failed};
 use crate::setup::initialized_with;
 
 /// Longer than any test waits.
-const HOURS: &str = "3h";
+const HOURS: &str = "180m";
 
 /// A release at 20 % whose check has called a webhook that never answers.
 async fn hanging(name: &str, hooks: &Hooks) -> Result<Namespace<'static>> {
