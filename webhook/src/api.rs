@@ -71,6 +71,9 @@ pub enum ApiError {
         what: String,
         message: String,
     },
+    /// Written, and stored as something else: another admission webhook changed it on the way.
+    #[error("another admission webhook changes {what} while it is written: {message}")]
+    Rewritten { what: String, message: String },
     #[error("{verb} {what}: {source}")]
     Failed {
         verb: &'static str,
@@ -164,6 +167,14 @@ impl Kind {
 // === impl ApiError ===
 
 impl ApiError {
+    /// A person has to do something about it: trying again helps once that is done.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Forbidden { .. } | Self::Rejected { .. } | Self::Rewritten { .. }
+        )
+    }
+
     fn new(verb: &'static str, kind: Kind, (namespace, name): (&str, &str), error: Error) -> Self {
         let resource = kind.resource();
         let what = format!("{} {name}.{namespace}", resource.kind);

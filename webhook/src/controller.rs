@@ -13,7 +13,8 @@ use crate::cache::Key;
 use crate::telemetry::Workload;
 use crate::tick::{Context, Next};
 
-/// Looks in a row that all wrote something: more is a fight with somebody, and gets a pause.
+/// Looks in a row that all wrote something: more is a fight with somebody, and gets a pause. Whose writes of what
+/// must exist are undone is told long before: see `Rounds`.
 const SETTLE: u32 = 30;
 const FIGHT_PAUSE: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -77,6 +78,7 @@ impl Controller {
             let stays = caches.canaries.get_key(key).is_some();
             if !stays {
                 worker.abort();
+                forget(&self.context, key);
                 caches.detach(key);
             }
             stays && !worker.is_finished()
@@ -107,8 +109,8 @@ async fn work(context: Arc<Context>, permits: Arc<Semaphore>, key: Key, changed:
         let wait = match outcome {
             Ok(Next::Gone) => return forget(&context, &key),
             Ok(Next::Again) if in_a_row < SETTLE => {
+                // What failed before may fail again behind a write that works: its pauses go on growing.
                 in_a_row += 1;
-                retry = FIRST_RETRY;
                 continue;
             }
             Ok(Next::Again) => {

@@ -134,6 +134,10 @@ pub enum TickError {
 // === impl TickError ===
 
 impl TickError {
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Api(error) if error.is_refusal())
+    }
+
     /// Deciding again is all that is needed.
     pub fn is_stale(&self) -> bool {
         match self {
@@ -167,7 +171,7 @@ impl Context {
             });
         }
         match self.leave(&canary, world).await {
-            Err(error @ TickError::Api(ApiError::Forbidden { .. } | ApiError::Rejected { .. })) => {
+            Err(error) if error.is_refusal() => {
                 self.untouched(&canary, &trouble::problem_of(&error)).await
             }
             result => result,

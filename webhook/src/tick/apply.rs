@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::api::{ApiError, Kind};
 use crate::cache::Key;
+use crate::router::Live;
 use crate::target::config::ConfigRef;
 use crate::target::generated::{self, is_of};
 use crate::target::service::{self, Side};
@@ -65,10 +66,34 @@ impl Context {
 
     async fn route(&self, world: &World, to: Routes) -> Result<(), TickError> {
         match self.write_route(world, to).await {
-            Ok(_) => Ok(()),
-            Err(EnsureError::Taken(problem)) => self.reweigh(world, to, &problem).await,
-            Err(EnsureError::Tick(error)) => Err(error),
+            Ok(_) => {}
+            Err(EnsureError::Taken(problem)) => self.reweigh(world, to, &problem).await?,
+            Err(EnsureError::Tick(error)) => return Err(error),
         }
+        self.is_routed(world, to)
+    }
+
+    /// What the gateway gets is what was stored, and not what was sent: another admission webhook may have made
+    /// something else of it.
+    fn is_routed(&self, world: &World, to: Routes) -> Result<(), TickError> {
+        let names = world.router.map(|router| router.names(&world.canary));
+        let (Some(router), Some(Ok((_, generated)))) = (world.router, names) else {
+            return Ok(());
+        };
+        let stored = self.caches.route(&world.namespace, &generated);
+        let live = Live {
+            source: world.route_source.as_deref(),
+            generated: stored.as_deref(),
+        };
+        let Some(routes) = router.read(&world.canary, live).filter(|it| *it != to) else {
+            return Ok(());
+        };
+        let share = |routes: Routes| format!("{}/{}", routes.primary, routes.canary);
+        let (sent, stored) = (share(to), share(routes));
+        Err(TickError::Api(ApiError::Rewritten {
+            what: format!("{generated}.{}", world.namespace),
+            message: format!("its weights are {stored} instead of {sent}"),
+        }))
     }
 
     /// The user's route is gone, or cannot be followed any more: the generated one is there, and weights are

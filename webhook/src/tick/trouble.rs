@@ -57,7 +57,7 @@ impl Troubles {
         };
         known.insert(key.clone(), trouble);
         let told_from = match error {
-            TickError::Api(ApiError::Forbidden { .. } | ApiError::Rejected { .. }) => 1,
+            error if error.is_refusal() => 1,
             error if error.is_stale() => CONTENDED,
             _ => 2,
         };
@@ -108,7 +108,7 @@ impl Troubles {
 pub fn problem_of(error: &TickError) -> Problem {
     let reason = match error {
         TickError::Api(ApiError::Forbidden { .. }) => "Forbidden",
-        TickError::Api(ApiError::Rejected { .. }) => "Rejected",
+        TickError::Api(ApiError::Rejected { .. } | ApiError::Rewritten { .. }) => "Rejected",
         error if error.is_stale() => "Contended",
         TickError::Api(_) | TickError::Stale(_) => "WriteFailed",
     };

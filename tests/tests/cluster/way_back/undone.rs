@@ -3,57 +3,64 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
 use canary_tests::clock::eventually;
-use canary_tests::cluster::{ALICE, LIMIT, Namespace};
+use canary_tests::cluster::{ALICE, BOB, LIMIT, Namespace};
 use canary_tests::fixtures::webhook;
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
 use super::{
-    at_rest, bob_rolls_back, condition, release_to_first_step, unchecked, until_checks_pass,
+    at_first_step, at_rest, bob_rolls_back, condition, failed, release_to_first_step, unchecked,
+    until_checks_pass,
 };
 
-/// A webhook that takes all finalizers off Canaries, and notes on each how often it did.
-struct Cleaner {
+/// Another team's admission webhook, which changes what is written.
+struct Meddler {
     name: String,
     /// Reviews of our server's writes.
     asked: Arc<AtomicUsize>,
 }
 
-// === impl Cleaner ===
+/// What it makes of an object, as a JSON patch.
+type Change = fn(&Value) -> Value;
 
-impl Cleaner {
-    async fn stands(test: &Namespace<'_>) -> Result<Self> {
+// === impl Meddler ===
+
+impl Meddler {
+    /// Registers it for updates of one resource, and waits until the API server asks it.
+    async fn stands(test: &Namespace<'_>, resource: &str, change: Change) -> Result<Self> {
+        let (resource, group) = resource.split_once('.').context("resource.group")?;
         let asked = Arc::default();
         let router = Router::new()
-            .route("/clean", post(clean))
-            .with_state(Arc::clone(&asked));
-        let name = format!("cleaner-{}", test.name);
-        let url = webhook::serve(test.plane, &name, router)? + "/clean";
+            .route("/change", post(answer))
+            .with_state((Arc::clone(&asked), change));
+        let name = format!("meddler-{}", test.name);
+        let url = webhook::serve(test.plane, &name, router)? + "/change";
         let registration = json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
             "metadata": {"name": name},
             "webhooks": [{
-                "name": "cleaner.example.com", "admissionReviewVersions": ["v1"],
+                "name": "meddler.example.com", "admissionReviewVersions": ["v1"],
                 "clientConfig": {"url": url, "caBundle": ByteString(test.plane.authority().pem().into())},
                 "rules": [{
-                    "apiGroups": ["flagger.app"], "apiVersions": ["*"],
-                    "operations": ["UPDATE"], "resources": ["canaries"],
+                    "apiGroups": [group], "apiVersions": ["*"],
+                    "operations": ["UPDATE"], "resources": [resource],
                 }],
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": test.name}},
                 "sideEffects": "None",
             }],
         });
         test.plane.apply(&registration.to_string()).await?;
-        eventually("the cleaner to be asked", LIMIT, async || {
-            let annotate = ["annotate", "canary/podinfo", "probe=probe", "--overwrite"];
+        eventually("the other webhook to be asked", LIMIT, async || {
+            let annotate = ["annotate", resource, "--all", "probe=probe", "--overwrite"];
             let dry = ["--dry-run=server", "-o", "json"];
-            let answer = test.kubectl(ALICE, &[&annotate[..], &dry].concat()).await?;
-            Ok(answer.stdout.contains("example.com/cleaned").then_some(()))
+            let args = [&annotate[..], &dry].concat();
+            let answer = test.kubectl_as_admin(&args, "").await?;
+            Ok(answer.stdout.contains(CHANGED).then_some(()))
         })
         .await?;
         Ok(Self { name, asked })
@@ -66,22 +73,27 @@ impl Cleaner {
     }
 }
 
-async fn clean(State(asked): State<Arc<AtomicUsize>>, Json(review): Json<Value>) -> Json<Value> {
+/// How often it changed an object.
+const CHANGED: &str = "example.com/changed";
+
+async fn answer(
+    State((asked, change)): State<(Arc<AtomicUsize>, Change)>,
+    Json(review): Json<Value>,
+) -> Json<Value> {
     let request = &review["request"];
     let user = request["userInfo"]["username"].as_str().unwrap_or_default();
     if user.ends_with(":canary-webhook") {
         asked.fetch_add(1, Ordering::SeqCst);
     }
-    let mut annotations = request["object"]["metadata"]["annotations"].clone();
-    let times = annotations["example.com/cleaned"]
+    let object = &request["object"];
+    let mut annotations = object["metadata"]["annotations"].clone();
+    let times = annotations[CHANGED]
         .as_str()
         .and_then(|times| times.parse::<u64>().ok())
         .unwrap_or_default();
-    annotations["example.com/cleaned"] = json!((times + 1).to_string());
-    let patch = json!([
-        {"op": "add", "path": "/metadata/annotations", "value": annotations},
-        {"op": "add", "path": "/metadata/finalizers", "value": []},
-    ]);
+    annotations[CHANGED] = json!((times + 1).to_string());
+    let noted = json!({"op": "add", "path": "/metadata/annotations", "value": annotations});
+    let patch = json!([noted, change(object)]);
     Json(json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "response": {
@@ -91,12 +103,56 @@ async fn clean(State(asked): State<Arc<AtomicUsize>>, Json(review): Json<Value>)
     }))
 }
 
+fn without_finalizers(_: &Value) -> Value {
+    json!({"op": "add", "path": "/metadata/finalizers", "value": []})
+}
+
+/// The canary of a generated route has 20 %, whatever it is to have.
+fn always_twenty(route: &Value) -> Value {
+    let mut backends = route["spec"]["http"][0]["backends"].clone();
+    if backends[1].is_object() {
+        backends[0]["weight"] = json!(80);
+        backends[1]["weight"] = json!(20);
+    }
+    json!({"op": "replace", "path": "/spec/http/0/backends", "value": backends})
+}
+
+#[tokio::test]
+async fn a_rollback_that_another_webhook_unroutes_is_told_and_never_said_to_be_done() -> Result<()>
+{
+    let test = at_first_step(&unchecked().await?.plane, "unrouted").await?;
+    let meddler = Meddler::stands(&test, "apisixroutes.apisix.apache.org", always_twenty).await?;
+    let output = test
+        .plugin(BOB, &["rollback", "podinfo", "--timeout", "5s"])
+        .await?;
+    assert_eq!(output.code, Some(1), "{output:?}");
+    let message = test.condition("Ready", "False", "Rejected").await?;
+    assert!(
+        message.contains("weights are 80/20 instead of 100/0"),
+        "{message}"
+    );
+    let status = test.get("canaries/podinfo").await?["status"].clone();
+    assert_eq!(status["lastRequest"]["pending"], true, "{status:#}");
+    let asked = meddler.asked.load(Ordering::SeqCst);
+    assert!(
+        asked < 40,
+        "{asked} writes: it is tried with growing pauses"
+    );
+    meddler.goes(&test).await?;
+    failed(&test).await?;
+    test.until("canaries/podinfo", |canary| {
+        canary["status"]["lastRequest"]["pending"] != true && condition(canary, "Ready").is_none()
+    })
+    .await?;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_somebody_undoes_each_time_closes_only_the_way_forward() -> Result<()> {
     let with_finalizer = |canary: &mut Value| canary["spec"]["revertOnDeletion"] = json!(true);
     let test = at_rest(&unchecked().await?.plane, "undone", with_finalizer).await?;
     release_to_first_step(&test).await?;
-    let cleaner = Cleaner::stands(&test).await?;
+    let cleaner = Meddler::stands(&test, "canaries.flagger.app", without_finalizers).await?;
     test.kubectl(ALICE, &["annotate", "canary/podinfo", "touched=true"])
         .await?
         .ok()?;
