@@ -212,6 +212,10 @@ pub struct Release {
     pub number: i64,
     /// The revision that is analysed, and that a promotion reads.
     pub revision: String,
+    /// What the same template was called before the API server began to fill in another default. Requests that
+    /// name it are for this release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_revision: Option<String>,
     /// The revision that serves meanwhile.
     #[serde(default)]
     pub from: String,

@@ -65,6 +65,7 @@ pub fn rebaseline(d: &mut Draft<'_>) -> bool {
         && release.revision == from
     {
         release.revision.clone_from(&to);
+        release.former_revision = Some(from.clone());
     }
     d.act(Action::Rebaseline { from, to });
     observe_target(d);

@@ -83,14 +83,11 @@ fn answer_wish(d: &mut Draft<'_>, wish: &Wish, answer: Answer) {
     });
 }
 
-/// The release is the one that its author saw, and its revision has another name as of this look: see
+/// The release is the one that its author saw, and its revision has another name since: see
 /// `change::rebaseline`.
 fn is_renamed(d: &Draft<'_>, request: &Request) -> bool {
-    let stored = d.canary.status.as_ref();
-    let seen = stored.and_then(|status| status.release.as_ref());
-    let now = d.status.release.as_ref();
-    seen.zip(now)
-        .is_some_and(|(seen, now)| seen.revision == request.revision && seen.number == now.number)
+    let release = d.status.release.as_ref();
+    release.is_some_and(|release| release.former_revision.as_ref() == Some(&request.revision))
 }
 
 /// A request acts on what its author saw, or on nothing.

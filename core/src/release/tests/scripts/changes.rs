@@ -348,3 +348,14 @@ fn a_canary_that_is_suspended_before_its_gate_opens_starts_nothing() {
         (Phase::Initialized, 0)
     );
 }
+
+#[test]
+fn a_request_for_a_release_whose_revision_got_another_name_is_for_it_all_the_same() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    world.ask(Verb::Rollback, "r1");
+    world.target.revision = "v1-d00000000002".to_owned();
+    world.run(5);
+    let request = world.status().last_request.unwrap();
+    assert_eq!(request.outcome, RequestOutcome::Done, "{}", request.message);
+    assert_eq!((world.phase(), world.weight()), (Phase::Failed, 0));
+}
