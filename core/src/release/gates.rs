@@ -7,7 +7,6 @@ use crate::hook::{Hook, HookKind};
 use crate::message::{Approval, Message};
 use crate::release::draft::Draft;
 use crate::release::facts::Question;
-use crate::release::holds;
 use crate::revision;
 
 /// What a person's promote leaves in `release.passed` to open the gates of a kind.
@@ -64,9 +63,7 @@ pub fn open(d: &mut Draft<'_>, kind: HookKind, approval: Approval) -> Result<boo
             d.pass(&mark);
         }
     }
-    if !holds::keeps_unanalysed(d) {
-        d.release().waiting_for = None;
-    }
+    d.release().waiting_for = None;
     Ok(true)
 }
 

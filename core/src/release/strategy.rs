@@ -103,11 +103,14 @@ fn may_increase(d: &mut Draft<'_>) -> Result<bool, Question> {
         holds::check_again(d, Hold::Advance);
         return Ok(false);
     }
-    gates::open(
-        d,
-        HookKind::ConfirmTrafficIncrease,
-        Approval::TrafficIncrease,
-    )
+    // The policy that keeps it from being promoted is not told again after each step.
+    let kept = holds::keeps_unanalysed(d).then(|| d.release().waiting_for.take());
+    let (kind, approval) = (HookKind::ConfirmTrafficIncrease, Approval::TrafficIncrease);
+    let open = gates::open(d, kind, approval)?;
+    if open && let Some(gate) = kept {
+        d.release().waiting_for = gate;
+    }
+    Ok(open)
 }
 
 fn confirmed(d: &mut Draft<'_>) -> Result<bool, Question> {
