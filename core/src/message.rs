@@ -200,10 +200,11 @@ pub enum Message {
     NotObserved {
         primary: bool,
     },
-    /// A webhook that was called then has not answered.
+    /// A webhook that was asked has not answered, or could not even be called: others take long.
     Unanswered {
         hook: String,
-        since: Timestamp,
+        asked: Timestamp,
+        called: Option<Timestamp>,
     },
     Problem(String),
 }

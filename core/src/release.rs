@@ -52,8 +52,8 @@ pub mod weights;
 mod worst;
 
 pub use facts::{
-    Answers, Facts, Governance, Measured, Problem, Question, Readiness, Serving, Settings, Wait,
-    Wish, Workload,
+    Answers, Awaited, Facts, Governance, Measured, Problem, Question, Readiness, Serving, Settings,
+    Wait, Wish, Workload,
 };
 pub use gates::is_gate_passed;
 pub use hindrance::{undone, untouched};
@@ -95,6 +95,7 @@ fn look(d: &mut Draft<'_>) -> Result<(), Question> {
     }
     hindrance::note(d);
     observed::note(d);
+    awaited::note(d);
     holds::notice_glass(d);
     pauses::expire(d);
     if awaited::answered(d, requests::serve)? != Some(true) {

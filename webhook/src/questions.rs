@@ -1,35 +1,35 @@
 //! Questions that are under way. A look reads answers, and never waits for one.
 //!
 //! ```text
-//!  look ─ question ─► Questions::answer ─► Some(answer): it decides with it
-//!                          │    └────────► None: it decides without what needs it
-//!                          └─ not asked yet ─► task ─ a lane of the namespace ─ exchange ─► answer
-//!                                                                      the Canary is woken ◄─┘
+//!  look ─► recall: what is answered, what is awaited ─► decide ─► used: answers are for one decision
+//!                                                         │ a question that nobody asked yet
+//!                                                         ▼
+//!          the Canary is woken ◄─ answer ◄─ exchange ◄─ a turn of the namespace ◄─ ask: a task
 //! ```
-//! An answer counts for what was asked: another release, step or spec asks anew. It is used once.
+//! An answer counts for what was asked: another release, step or spec asks anew.
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use canary_core::canary::Canary;
-use canary_core::release::{Answers, Measured, Question};
+use canary_core::release::{Answers, Awaited, Measured, Question};
 use canary_core::status::Phase;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::cache::Key;
+use crate::clock::Clock;
 
-/// Whoever did not look for so long has decided something else meanwhile, or nothing: what was answered
-/// then is old.
-const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
+/// An answer that no decision has used for so long is old; longer where checks are further apart.
+const USED_WITHIN: Duration = Duration::from_mins(1);
 
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,9 +61,9 @@ pub struct Subject {
 pub struct Look<'a> {
     /// Told of the answer.
     pub wakes: &'a Arc<Notify>,
-    /// Since the server started.
-    pub at: Duration,
-    pub wall: Timestamp,
+    pub at: Timestamp,
+    /// Between two checks.
+    pub interval: Duration,
 }
 
 /// Questions of all Canaries.
@@ -73,22 +73,24 @@ pub struct Questions {
     lanes: Mutex<HashMap<(Arc<str>, Lane), Weak<Semaphore>>>,
     /// So many are under way in a namespace, of each lane.
     at_a_time: usize,
+    clock: Clock,
 }
 
 /// What one decision has to know.
 #[derive(Debug)]
 struct Round {
     subject: Subject,
-    /// When somebody last looked.
-    seen: Duration,
     asked: BTreeMap<Question, Asked>,
 }
 
 #[derive(Debug)]
 struct Asked {
     spec: Value,
-    since: Timestamp,
-    answer: Arc<OnceLock<Answer>>,
+    at: Timestamp,
+    called: Arc<OnceLock<Timestamp>>,
+    answer: Arc<OnceLock<(Answer, Timestamp)>>,
+    /// A look has found the answer.
+    told: bool,
     task: JoinHandle<()>,
 }
 
@@ -119,22 +121,40 @@ impl Subject {
 // === impl Asked ===
 
 impl Asked {
-    fn start(exchange: Exchange, lane: Arc<Semaphore>, look: Look<'_>) -> Self {
-        let answer = Arc::new(OnceLock::new());
-        let (spec, call, place) = (exchange.spec, exchange.call, answer.clone());
-        let wakes = look.wakes.clone();
+    fn start(exchange: Exchange, lane: Arc<Semaphore>, look: Look<'_>, clock: Clock) -> Self {
+        let (called, answer) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
+        let (begun, place, wakes) = (called.clone(), answer.clone(), look.wakes.clone());
+        let Exchange { spec, call } = exchange;
         let task = tokio::spawn(async move {
             // It ends with the questions themselves.
             let _turn = lane.acquire_owned().await;
-            let _ = place.set(call.await);
+            let _ = begun.set(clock.now());
+            let answer = call.await;
+            let _ = place.set((answer, clock.now()));
             wakes.notify_one();
         });
         Self {
             spec,
-            since: look.wall,
+            at: look.at,
+            called,
             answer,
+            told: false,
             task,
         }
+    }
+
+    fn awaited(&self) -> Awaited {
+        Awaited {
+            asked: self.at,
+            called: self.called.get().copied(),
+        }
+    }
+
+    fn is_old(&self, look: Look<'_>) -> bool {
+        let good = USED_WITHIN.max(look.interval * 2);
+        let good = SignedDuration::try_from(good).unwrap_or(SignedDuration::MAX);
+        let answered = self.answer.get();
+        answered.is_some_and(|(_, at)| look.at.duration_since(*at) > good)
     }
 
     /// Its task ended, and left nothing.
@@ -152,55 +172,89 @@ impl Drop for Asked {
 // === impl Questions ===
 
 impl Questions {
-    pub fn new(at_a_time: usize) -> Self {
+    pub fn new(at_a_time: usize, clock: Clock) -> Self {
         Self {
             rounds: Mutex::default(),
             lanes: Mutex::default(),
             at_a_time,
+            clock,
         }
     }
 
-    /// The answer, or since when it is awaited. What was not asked yet is asked.
-    pub fn answer(
+    /// What earlier looks asked, if it is about the same: `spec` is what a question would be asked with today.
+    pub fn recall(
+        &self,
+        key: &Key,
+        subject: &Subject,
+        look: Look<'_>,
+        spec: impl Fn(Question) -> Value,
+    ) -> Answers {
+        let mut answers = Answers::default();
+        let mut rounds = self.rounds();
+        let Some(round) = rounds.get_mut(key) else {
+            return answers;
+        };
+        if round.subject != *subject {
+            rounds.remove(key);
+            return answers;
+        }
+        round.asked.retain(|question, asked| {
+            asked.spec == spec(*question) && !asked.is_lost() && !asked.is_old(look)
+        });
+        for (question, asked) in &mut round.asked {
+            match asked.answer.get() {
+                Some((answer, _)) => {
+                    answer.clone().put(*question, &mut answers);
+                    answers.news |= !asked.told;
+                    asked.told = true;
+                }
+                None => {
+                    answers.awaited.insert(*question, asked.awaited());
+                }
+            }
+        }
+        answers
+    }
+
+    /// Asks what was not asked yet.
+    pub fn ask(
         &self,
         key: &Key,
         subject: &Subject,
         question: Question,
         exchange: Exchange,
         look: Look<'_>,
-    ) -> Result<Answer, Timestamp> {
+    ) -> Awaited {
         let lane = self.lane(key, question);
+        let asked = Asked::start(exchange, lane, look, self.clock);
+        let awaited = asked.awaited();
         let mut rounds = self.rounds();
         let round = rounds
             .entry(key.clone())
-            .or_insert_with(|| Round::new(subject, look.at));
-        if round.subject != *subject || look.at.saturating_sub(round.seen) > FORGOTTEN_AFTER {
-            *round = Round::new(subject, look.at);
+            .or_insert_with(|| Round::new(subject));
+        round.asked.insert(question, asked);
+        awaited
+    }
+
+    /// A decision is made and done: its answers are for it alone, and what was measured is for one moment. What
+    /// is under way goes on, and a webhook that answered for a decision to come is not called again.
+    pub fn used(&self, key: &Key, used: &BTreeSet<Question>) {
+        if used.is_empty() {
+            return;
         }
-        round.seen = look.at;
-        match round.asked.get(&question) {
-            Some(asked) if asked.spec == exchange.spec && !asked.is_lost() => {
-                asked.answer.get().cloned().ok_or(asked.since)
-            }
-            _ => {
-                let asked = Asked::start(exchange, lane, look);
-                round.asked.insert(question, asked);
-                Err(look.wall)
+        let mut rounds = self.rounds();
+        if let Some(round) = rounds.get_mut(key) {
+            round.asked.retain(|question, asked| {
+                let kept = matches!(question, Question::Hook(_)) && !used.contains(question);
+                kept || asked.answer.get().is_none()
+            });
+            if round.asked.is_empty() {
+                rounds.remove(key);
             }
         }
     }
 
-    /// A look has decided: what is under way and not awaited by it has no use any more.
-    pub fn decided(&self, key: &Key, awaited: &BTreeMap<Question, Timestamp>) {
-        if let Some(round) = self.rounds().get_mut(key) {
-            let used = |asked: &Asked| asked.answer.get().is_some();
-            round
-                .asked
-                .retain(|question, asked| used(asked) || awaited.contains_key(question));
-        }
-    }
-
-    /// What was decided is done, or the Canary is gone.
+    /// The Canary is gone.
     pub fn forget(&self, key: &Key) {
         self.rounds().remove(key);
     }
@@ -228,10 +282,9 @@ impl Questions {
 // === impl Round ===
 
 impl Round {
-    fn new(subject: &Subject, now: Duration) -> Self {
+    fn new(subject: &Subject) -> Self {
         Self {
             subject: subject.clone(),
-            seen: now,
             asked: BTreeMap::new(),
         }
     }

@@ -169,7 +169,7 @@ fn context(
         repairs: Repairs::default(),
         rounds: Rounds::default(),
         unsaved: Unsaved::default(),
-        questions: Questions::new(args.calls_per_namespace),
+        questions: Questions::new(args.calls_per_namespace, clock),
         longest_hook: args.max_webhook_timeout,
         answered: Answered::default(),
         waits: Waits::default(),

@@ -239,13 +239,11 @@ impl Context {
         self.note_disruption(&world, &mut plan);
         self.note_autoscalers(&world, &mut plan);
         self.note_names(&world, &mut plan);
-        let awaits = !facts.answers.awaited.is_empty();
-        let next = self.carry_out(key, &world, &configs, plan).await;
-        self.answers_are_used(key, awaits, &next);
-        let next = next?;
+        let next = self.carry_out(key, &world, &configs, plan).await?;
         // Most of what is missing is watched; what is not (rights, a metric server) is tried again.
         let missing = !world.problems.is_empty();
         // An answer wakes us. Should it be lost, it is asked for again.
+        let awaits = !facts.answers.awaited.is_empty();
         let again = if missing || awaits {
             Some(LOOK_AGAIN.min(prepared.again))
         } else {
@@ -286,16 +284,25 @@ impl Context {
         Ok(Some(self.untouched(canary, &outdated).await?))
     }
 
-    /// What answers led to is done, or has to be decided anew with others. Where only a write came too late,
-    /// nobody is asked twice.
-    fn answers_are_used(&self, key: &Key, awaits: bool, done: &Result<Next, TickError>) {
+    /// Does what was decided. Answers are for one decision: where only a write came too late, nobody is asked
+    /// twice.
+    async fn carry_out(
+        &self,
+        key: &Key,
+        world: &World,
+        configs: &BTreeMap<ConfigRef, String>,
+        plan: Plan,
+    ) -> Result<Next, TickError> {
+        let used = plan.used.clone();
+        let done = self.do_all(key, world, configs, plan).await;
         let stale = done.as_ref().is_err_and(TickError::is_stale);
-        if !awaits && !stale {
-            self.questions.forget(key);
+        if !stale {
+            self.questions.used(key, &used);
         }
+        done
     }
 
-    async fn carry_out(
+    async fn do_all(
         &self,
         key: &Key,
         world: &World,
@@ -414,10 +421,7 @@ impl Context {
         let now = self.clock.now();
         let mut facts = world.facts(&self.caches, &self.options, none.clone(), now);
         let plan = self.decided(&world, &mut facts);
-        let awaits = !facts.answers.awaited.is_empty();
-        let next = self.carry_out(&world.key(), &world, &none, plan).await;
-        self.answers_are_used(&world.key(), awaits, &next);
-        next
+        self.carry_out(&world.key(), &world, &none, plan).await
     }
 
     fn observe(&self, world: &World, plan: &Plan, took: Duration) {

@@ -56,7 +56,13 @@ fn life_cycle() -> Vec<Message> {
         Message::NotObserved { primary: false },
         Message::Unanswered {
             hook: "load".to_owned(),
-            since: jiff::Timestamp::UNIX_EPOCH,
+            asked: jiff::Timestamp::UNIX_EPOCH,
+            called: Some(jiff::Timestamp::UNIX_EPOCH),
+        },
+        Message::Unanswered {
+            hook: "load".to_owned(),
+            asked: jiff::Timestamp::UNIX_EPOCH,
+            called: None,
         },
         Message::Problem(s("PROBLEM")),
     ]

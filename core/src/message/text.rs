@@ -205,8 +205,18 @@ impl Message {
                 )
             }
             Self::NotObserved { primary } => not_observed(canary, *primary),
-            Self::Unanswered { hook, since } => format!(
-                "webhook {hook} of {id} was called at {since:.0} and has not answered: the release goes no further until it does or its timeout is over; going back does not wait for it"
+            Self::Unanswered {
+                hook,
+                asked,
+                called,
+            } => format!(
+                "webhook {hook} of {id} {}: the release goes no further until it answers or its timeout is over; checks go on, and going back does not wait for it",
+                match called {
+                    Some(called) => format!("was called at {called:.0} and has not answered"),
+                    None => format!(
+                        "has waited for its turn since {asked:.0}, behind calls of this namespace that have not ended (--calls-per-namespace)"
+                    ),
+                }
             ),
             Self::Problem(text) => text.clone(),
             // Every other variant has its text above; the golden test proves that none is empty.

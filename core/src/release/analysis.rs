@@ -9,7 +9,6 @@
 
 use crate::hook::HookKind;
 use crate::message::{Message, RollbackReason};
-use crate::release::begin;
 use crate::release::change::{Change, change};
 use crate::release::conditions;
 use crate::release::draft::Draft;
@@ -17,6 +16,7 @@ use crate::release::facts::{Question, Readiness, Wait};
 use crate::release::holds;
 use crate::release::plan::Action;
 use crate::release::weights::Routes;
+use crate::release::{awaited, begin};
 use crate::release::{metrics, promotion, stranded, strategy};
 use crate::status::{Outcome, Release};
 
@@ -147,7 +147,8 @@ fn not_ready(d: &Draft<'_>) -> Option<String> {
 
 fn is_due(d: &mut Draft<'_>) -> bool {
     let now = d.now();
-    let due = d.release().next_check_at.is_none_or(|due| due <= now);
+    // What a webhook said at last is looked at, and all else anew.
+    let due = d.facts.answers.news || d.release().next_check_at.is_none_or(|due| due <= now);
     if !due && let Some(due) = d.release().next_check_at {
         d.wake_at(due);
     }
@@ -182,9 +183,16 @@ fn before_analysis(d: &mut Draft<'_>) -> Result<(), Question> {
         return Ok(());
     }
     if !d.has_passed(PRE_ROLLOUT) {
-        if let Some((hook, error)) = first_failure(d, HookKind::PreRollout)? {
-            fail(d, "HookFailed", Message::PreRolloutFailed { hook, error });
-            return Ok(());
+        match all_of(d, HookKind::PreRollout)? {
+            Said::Passed => {}
+            Said::Failed(hook, error) => {
+                fail(d, "HookFailed", Message::PreRolloutFailed { hook, error });
+                return Ok(());
+            }
+            Said::Late => {
+                d.schedule_next_check();
+                return Ok(());
+            }
         }
         for (_, hook) in d.canary.hooks(HookKind::PreRollout) {
             d.say(Message::PreRolloutPassed(hook.name.clone()));
@@ -233,7 +241,7 @@ fn wait_for_canary(d: &mut Draft<'_>, why: String) {
 /// True if a rollback hook answered with success, and the release goes back.
 fn asked_to_roll_back(d: &mut Draft<'_>) -> Result<bool, Question> {
     for (index, hook) in d.canary.hooks(HookKind::Rollback) {
-        if d.facts.answers.hook(index)?.is_ok() {
+        if awaited::hook(d, index)?.is_some_and(Result::is_ok) {
             d.say(Message::RollbackHookPassed(hook.name.clone()));
             promotion::roll_back(d, RollbackReason::Hook, Outcome::RolledBack);
             return Ok(true);
@@ -242,14 +250,25 @@ fn asked_to_roll_back(d: &mut Draft<'_>) -> Result<bool, Question> {
     Ok(false)
 }
 
-/// The first hook of a kind that does not answer with success, and its error.
-fn first_failure(d: &Draft<'_>, kind: HookKind) -> Result<Option<(String, String)>, Question> {
+/// What all hooks of a kind say together.
+enum Said {
+    Passed,
+    /// The first that does not answer with success, and its error.
+    Failed(String, String),
+    /// One has not answered: nothing passes, and what is known besides counts.
+    Late,
+}
+
+fn all_of(d: &mut Draft<'_>, kind: HookKind) -> Result<Said, Question> {
+    let mut all = Said::Passed;
     for (index, hook) in d.canary.hooks(kind) {
-        if let Err(error) = d.facts.answers.hook(index)? {
-            return Ok(Some((hook.name.clone(), error.clone())));
+        match awaited::hook(d, index)? {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Ok(Said::Failed(hook.name.clone(), error.clone())),
+            None => all = Said::Late,
         }
     }
-    Ok(None)
+    Ok(all)
 }
 
 fn checks(d: &mut Draft<'_>) -> Result<(), Question> {
@@ -271,12 +290,17 @@ fn checks(d: &mut Draft<'_>) -> Result<(), Question> {
         fail(d, "CanaryNotReady", Message::CanaryNotReady(why));
         return Ok(());
     }
-    if let Some((hook, error)) = first_failure(d, HookKind::Rollout)? {
+    let said = all_of(d, HookKind::Rollout)?;
+    if let Said::Failed(hook, error) = said {
         fail(d, "HookFailed", Message::RolloutHookFailed { hook, error });
         return Ok(());
     }
     if let Some(message) = metrics::first_failure(d)? {
         fail(d, "MetricFailed", message);
+        return Ok(());
+    }
+    if let Said::Late = said {
+        d.schedule_next_check();
         return Ok(());
     }
     d.release().message = String::new();

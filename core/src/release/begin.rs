@@ -218,6 +218,7 @@ pub fn waiting(d: &mut Draft<'_>) -> Result<(), Question> {
     let same = d.released_revision() == d.target().revision;
     if let Some(due) = due
         && same
+        && !d.facts.answers.news
         && due > d.now()
     {
         d.wake_at(due);

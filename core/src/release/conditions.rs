@@ -27,6 +27,8 @@ pub const SELECTOR: &str = "SharedSelector";
 pub const OTHERS: &str = "OtherServices";
 /// True while the primary's pods have no disruption budget although the target's have.
 pub const UNCOVERED: &str = "PrimaryUncovered";
+/// True while a webhook was asked more than a minute ago and has not answered.
+pub const UNANSWERED: &str = "Unanswered";
 /// True from a check that did not pass, or a metric server that did not answer, until one does: why,
 /// in the words of the Event.
 pub const HALTED: &str = "Halted";

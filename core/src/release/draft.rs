@@ -1,5 +1,6 @@
 //! A plan in the making: small verbs, so that the phases read as prose.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -7,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::canary::Canary;
 use crate::message::Message;
 use crate::release::conditions;
-use crate::release::facts::{Facts, Workload};
+use crate::release::facts::{Facts, Question, Workload};
 use crate::release::plan::{Action, Ended, Plan};
 use crate::release::weights::Routes;
 use crate::release::worst::worst;
@@ -29,6 +30,8 @@ pub struct Draft<'a> {
     wake: Option<Timestamp>,
     ended: Option<Ended>,
     checked: bool,
+    /// Answers that were looked at.
+    pub used: BTreeSet<Question>,
 }
 
 // === impl Draft ===
@@ -59,6 +62,7 @@ impl<'a> Draft<'a> {
             wake: None,
             ended: None,
             checked: false,
+            used: BTreeSet::new(),
         }
     }
 
@@ -388,6 +392,7 @@ impl<'a> Draft<'a> {
             wake: self.wake,
             ended: self.ended,
             checked: self.checked,
+            used: self.used,
         }
     }
 }

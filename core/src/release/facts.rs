@@ -159,8 +159,18 @@ pub struct Answers {
     pub providers: Option<Result<(), String>>,
     pub hooks: BTreeMap<usize, Result<(), String>>,
     pub metrics: BTreeMap<usize, Measured>,
-    /// Asked at that time, and not answered yet: what needs them is not decided now, and everything else is.
-    pub awaited: BTreeMap<Question, Timestamp>,
+    /// Asked, and not answered yet: what needs them is not decided now, and everything else is.
+    pub awaited: BTreeMap<Question, Awaited>,
+    /// One has come since the last look.
+    pub news: bool,
+}
+
+/// A question that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    pub asked: Timestamp,
+    /// When the call was made; none while it waits for its turn.
+    pub called: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::canary::Canary;
 use crate::hook::{Hook, HookKind};
 use crate::message::{Approval, Message};
+use crate::release::awaited;
 use crate::release::draft::Draft;
 use crate::release::facts::Question;
 use crate::revision;
@@ -46,7 +47,8 @@ pub fn open(d: &mut Draft<'_>, kind: HookKind, approval: Approval) -> Result<boo
             continue;
         }
         let hook = hook.name.clone();
-        if d.facts.answers.hook(index)?.is_err() {
+        let open = awaited::hook(d, index)?.is_some_and(Result::is_ok);
+        if !open {
             if d.release().waiting_for.as_ref() != Some(&hook) {
                 d.say(Message::WaitingForApproval {
                     approval,

@@ -6,6 +6,8 @@
 //!  back:    100/0, threshold, deadline, pause, a person's rollback, the primary put back   always open
 //! ```
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::canary::Canary;
@@ -171,5 +173,6 @@ fn stored(
         wake: None,
         ended: None,
         checked: false,
+        used: BTreeSet::new(),
     }
 }

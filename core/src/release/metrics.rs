@@ -20,7 +20,9 @@ pub fn first_failure(d: &mut Draft<'_>) -> Result<Option<Message>, Question> {
         .enumerate()
         .partition(|(_, metric)| metric.template_ref.is_some());
     for (index, metric) in others.into_iter().chain(templates) {
-        let measured = match d.facts.answers.metric(index)? {
+        let answer = d.facts.answers.metric(index)?;
+        d.used.insert(Question::Metric(index));
+        let measured = match answer {
             // Not a number is in no range, and out of none.
             Measured::Value(value) if value.is_nan() => {
                 Measured::NoValues("no values found".to_owned())

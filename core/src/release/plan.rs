@@ -1,8 +1,11 @@
 //! What is to be done, as data.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::message::Message;
+use crate::release::facts::Question;
 use crate::release::weights::Routes;
 use crate::status::{CanaryStatus, Phase};
 
@@ -48,4 +51,6 @@ pub struct Plan {
     pub ended: Option<Ended>,
     /// A check ran: its duration is worth measuring.
     pub checked: bool,
+    /// Answers that this rests on. They are for it alone; others are for a decision that is still to come.
+    pub used: BTreeSet<Question>,
 }

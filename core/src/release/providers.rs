@@ -18,7 +18,7 @@ pub fn first(d: &mut Draft<'_>) -> Result<(), Question> {
     if d.canary.skip_analysis() {
         return Ok(());
     }
-    match d.facts.answers.providers()? {
+    match online(d)? {
         Ok(()) => d.say(Message::ProvidersAvailable),
         Err(error) => {
             let message = Message::ProvidersUnavailable(error.clone());
@@ -46,7 +46,7 @@ pub fn again(d: &mut Draft<'_>) -> Result<(), Question> {
         d.wake_at(due);
         return Ok(());
     }
-    match d.facts.answers.providers()? {
+    match online(d)? {
         Ok(()) => {
             d.clear_condition(HALTED);
             d.say(Message::ProvidersAvailable);
@@ -58,6 +58,12 @@ pub fn again(d: &mut Draft<'_>) -> Result<(), Question> {
         }
     }
     Ok(())
+}
+
+fn online<'a>(d: &mut Draft<'a>) -> Result<&'a Result<(), String>, Question> {
+    let answer = d.facts.answers.providers()?;
+    d.used.insert(Question::Providers);
+    Ok(answer)
 }
 
 fn due(since: Option<Timestamp>, asked: Option<Timestamp>) -> Timestamp {

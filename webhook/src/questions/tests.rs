@@ -23,7 +23,7 @@ fn at(weight: i64) -> Subject {
     Subject::of(&canary)
 }
 
-/// Somebody who is asked: tells when, answers when told to, and notices that nobody listens any more.
+/// Somebody who is asked: tells when, and answers when told to.
 struct Asked {
     began: oneshot::Receiver<()>,
     answers: oneshot::Sender<Answer>,
@@ -43,14 +43,6 @@ fn somebody() -> (Exchange, Asked) {
     (exchange, Asked { began, answers })
 }
 
-/// Nobody is to be asked.
-fn nobody(spec: &str) -> Exchange {
-    Exchange {
-        spec: json!(spec),
-        call: async { panic!("asked again") }.boxed(),
-    }
-}
-
 struct Looks {
     questions: Questions,
     woken: Arc<Notify>,
@@ -59,57 +51,79 @@ struct Looks {
 impl Looks {
     fn new(at_a_time: usize) -> Self {
         Self {
-            questions: Questions::new(at_a_time),
+            questions: Questions::new(at_a_time, Clock::start()),
             woken: Arc::default(),
         }
     }
 
-    fn look(&self, at: Duration) -> Look<'_> {
-        let wakes = &self.woken;
-        let wall = Timestamp::UNIX_EPOCH;
-        Look { wakes, at, wall }
+    fn look(&self, later: Duration) -> Look<'_> {
+        let now = self.questions.clock.now();
+        Look {
+            wakes: &self.woken,
+            at: now + SignedDuration::try_from(later).unwrap(),
+            interval: Duration::from_secs(10),
+        }
     }
 
-    fn ask(&self, canary: &str, question: Question, exchange: Exchange) -> Option<Answer> {
-        let look = self.look(Duration::ZERO);
-        let key = key(canary);
-        self.questions
-            .answer(&key, &at(20), question, exchange, look)
-            .ok()
+    fn ask(&self, canary: &str, question: Question) -> Asked {
+        let (exchange, asked) = somebody();
+        let (key, look) = (key(canary), self.look(Duration::ZERO));
+        self.questions.ask(&key, &at(20), question, exchange, look);
+        asked
     }
+
+    /// What a look at this weight, with this spec and so much later, finds of the first webhook.
+    fn find(&self, subject: &Subject, spec: &str, later: Duration) -> Answers {
+        let key = key("test/podinfo");
+        let spec = |_| json!(spec);
+        self.questions.recall(&key, subject, self.look(later), spec)
+    }
+
+    fn found(&self) -> Answers {
+        self.find(&at(20), "spec", Duration::ZERO)
+    }
+}
+
+fn said(answers: &Answers) -> Option<&Result<(), String>> {
+    answers.hooks.get(&0)
 }
 
 #[tokio::test]
 async fn a_look_does_not_wait_and_is_woken_by_the_answer() {
     let looks = Looks::new(8);
-    let (exchange, asked) = somebody();
-    assert_eq!(looks.ask("test/podinfo", HOOK, exchange), None);
+    let asked = looks.ask("test/podinfo", HOOK);
     asked.began.await.unwrap();
-    assert_eq!(looks.ask("test/podinfo", HOOK, nobody("spec")), None);
+    let found = looks.found();
+    assert!(said(&found).is_none() && found.awaited[&HOOK].called.is_some());
     asked.answers.send(passed()).unwrap();
     looks.woken.notified().await;
-    let answer = looks.ask("test/podinfo", HOOK, nobody("spec"));
-    assert_eq!(answer, Some(passed()));
+    let found = looks.found();
+    assert!(said(&found).is_some() && found.awaited.is_empty());
 }
 
 #[tokio::test]
-async fn what_was_decided_is_decided_once_more_with_the_same_answers_and_then_they_are_used() {
+async fn an_answer_is_there_until_a_decision_has_used_it() {
     let looks = Looks::new(8);
-    let (exchange, asked) = somebody();
-    looks.ask("test/podinfo", HOOK, exchange);
+    let asked = looks.ask("test/podinfo", HOOK);
     asked.answers.send(passed()).unwrap();
     looks.woken.notified().await;
+    // A write that came too late: it is decided once more.
     for _ in 0..2 {
-        let answer = looks.ask("test/podinfo", HOOK, nobody("spec"));
-        assert_eq!(answer, Some(passed()));
-        looks
-            .questions
-            .decided(&key("test/podinfo"), &BTreeMap::new());
+        assert_eq!(said(&looks.found()), Some(&Ok(())));
     }
-    looks.questions.forget(&key("test/podinfo"));
-    let (exchange, asked) = somebody();
-    assert_eq!(looks.ask("test/podinfo", HOOK, exchange), None);
-    asked.began.await.unwrap();
+    looks.questions.used(&key("test/podinfo"), &[HOOK].into());
+    assert!(said(&looks.found()).is_none());
+}
+
+#[tokio::test]
+async fn what_is_under_way_outlasts_the_decisions_that_go_on_without_it() {
+    let looks = Looks::new(8);
+    let asked = looks.ask("test/podinfo", HOOK);
+    looks.questions.used(&key("test/podinfo"), &[HOOK].into());
+    assert!(looks.found().awaited.contains_key(&HOOK));
+    asked.answers.send(passed()).unwrap();
+    looks.woken.notified().await;
+    assert_eq!(said(&looks.found()), Some(&Ok(())));
 }
 
 #[tokio::test]
@@ -117,56 +131,42 @@ async fn an_answer_does_not_count_for_another_step_another_spec_or_after_a_long_
     let others = [
         (at(40), "spec", Duration::ZERO),
         (at(20), "another", Duration::ZERO),
-        (at(20), "spec", FORGOTTEN_AFTER + SOON),
+        (at(20), "spec", USED_WITHIN + SOON),
     ];
-    for (subject, spec, now) in others {
+    for (subject, spec, later) in others {
         let looks = Looks::new(8);
-        let (exchange, asked) = somebody();
-        looks.ask("test/podinfo", HOOK, exchange);
+        let asked = looks.ask("test/podinfo", HOOK);
         asked.answers.send(passed()).unwrap();
         looks.woken.notified().await;
-        let (exchange, asked) = somebody();
-        let spec = json!(spec);
-        let exchange = Exchange { spec, ..exchange };
-        let (look, key) = (looks.look(now), key("test/podinfo"));
-        let answer = looks.questions.answer(&key, &subject, HOOK, exchange, look);
-        assert_eq!(answer, Err(Timestamp::UNIX_EPOCH));
-        asked.began.await.unwrap();
+        let found = looks.find(&subject, spec, later);
+        assert!(said(&found).is_none() && found.awaited.is_empty());
+        assert!(said(&looks.found()).is_none(), "nor later");
     }
 }
 
 #[tokio::test]
-async fn a_call_that_nothing_waits_for_any_more_is_given_up() {
-    let looks = Looks::new(8);
-    let (exchange, mut asked) = somebody();
-    looks.ask("test/podinfo", HOOK, exchange);
-    (&mut asked.began).await.unwrap();
-    looks.questions.decided(
-        &key("test/podinfo"),
-        &[(HOOK, Timestamp::UNIX_EPOCH)].into(),
-    );
-    assert!(!asked.answers.is_closed());
-    looks
-        .questions
-        .decided(&key("test/podinfo"), &BTreeMap::new());
-    asked.answers.closed().await;
+async fn a_call_for_another_step_or_another_spec_is_given_up() {
+    for (subject, spec) in [(at(40), "spec"), (at(20), "another")] {
+        let looks = Looks::new(8);
+        let mut asked = looks.ask("test/podinfo", HOOK);
+        (&mut asked.began).await.unwrap();
+        looks.find(&subject, spec, Duration::ZERO);
+        asked.answers.closed().await;
+    }
 }
 
 #[tokio::test]
 async fn a_namespace_takes_turns_and_others_do_not_wait_for_it() {
     let looks = Looks::new(1);
-    let (exchange, first) = somebody();
-    looks.ask("test/first", HOOK, exchange);
+    let first = looks.ask("test/first", HOOK);
     first.began.await.unwrap();
-    let (exchange, mut second) = somebody();
-    looks.ask("test/second", HOOK, exchange);
+    let mut second = looks.ask("test/podinfo", HOOK);
     // Its own queries, and another namespace's webhooks.
     for (canary, question) in [("test/third", Question::Metric(0)), ("prod/first", HOOK)] {
-        let (exchange, asked) = somebody();
-        looks.ask(canary, question, exchange);
-        asked.began.await.unwrap();
+        looks.ask(canary, question).began.await.unwrap();
     }
     assert!(second.began.try_recv().is_err(), "it is not its turn");
+    assert_eq!(looks.found().awaited[&HOOK].called, None);
     first.answers.send(passed()).unwrap();
     second.began.await.unwrap();
 }
@@ -174,11 +174,9 @@ async fn a_namespace_takes_turns_and_others_do_not_wait_for_it() {
 #[tokio::test]
 async fn a_call_that_is_given_up_leaves_its_turn_to_the_next() {
     let looks = Looks::new(1);
-    let (exchange, first) = somebody();
-    looks.ask("test/first", HOOK, exchange);
+    let first = looks.ask("test/first", HOOK);
     first.began.await.unwrap();
-    let (exchange, second) = somebody();
-    looks.ask("test/second", HOOK, exchange);
+    let second = looks.ask("test/podinfo", HOOK);
     looks.questions.forget(&key("test/first"));
     second.began.await.unwrap();
 }
@@ -186,17 +184,11 @@ async fn a_call_that_is_given_up_leaves_its_turn_to_the_next() {
 #[tokio::test]
 async fn a_call_that_breaks_off_is_made_again() {
     let looks = Looks::new(8);
-    let (exchange, asked) = somebody();
-    looks.ask("test/podinfo", HOOK, exchange);
+    let asked = looks.ask("test/podinfo", HOOK);
     asked.began.await.unwrap();
     // The call panics.
     drop(asked.answers);
-    loop {
-        let (exchange, asked) = somebody();
-        assert_eq!(looks.ask("test/podinfo", HOOK, exchange), None);
+    while looks.found().awaited.contains_key(&HOOK) {
         tokio::task::yield_now().await;
-        if asked.began.await.is_ok() {
-            return;
-        }
     }
 }

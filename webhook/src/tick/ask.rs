@@ -18,50 +18,49 @@ use crate::world::World;
 impl Context {
     /// The plan of this moment: with the answers that are there, and without what needs one that is awaited.
     pub(super) fn decided(&self, world: &World, facts: &mut Facts) -> Plan {
+        let key = world.key();
+        let subject = Subject::of(&world.canary);
+        let look = Look {
+            wakes: &self.caches.worker(&key),
+            at: self.clock.now(),
+            interval: world.canary.interval().max(self.options.min_interval),
+        };
+        let spec = |question| self.exchange(world, facts, question).spec;
+        facts.answers = self.questions.recall(&key, &subject, look, spec);
         loop {
-            match release::decide(&world.canary, facts) {
-                Ok(plan) => {
-                    self.questions.decided(&world.key(), &facts.answers.awaited);
-                    return plan;
-                }
-                Err(question) => self.ask(world, facts, question),
+            let question = match release::decide(&world.canary, facts) {
+                Ok(plan) => return plan,
+                Err(question) => question,
+            };
+            for question in self.asked_together(world, facts, question) {
+                let exchange = self.exchange(world, facts, question);
+                let awaited = self.questions.ask(&key, &subject, question, exchange, look);
+                facts.answers.awaited.insert(question, awaited);
             }
         }
     }
 
     /// Webhooks are called one by one, for each may act. Queries only look: all are sent at once.
-    fn ask(&self, world: &World, facts: &mut Facts, question: Question) {
-        match question {
-            Question::Providers => self.put(world, facts, question, self.ask_providers(world)),
-            Question::Hook(index) => {
-                self.put(world, facts, question, self.ask_hook(&world.canary, index));
-            }
-            Question::Metric(asked) => {
-                let all = world.canary.analysis().metrics.len().max(asked + 1);
-                for index in 0..all {
-                    let exchange = self.ask_metric(world, facts, index);
-                    self.put(world, facts, Question::Metric(index), exchange);
-                }
-            }
-        }
+    fn asked_together(&self, world: &World, facts: &Facts, question: Question) -> Vec<Question> {
+        let Question::Metric(_) = question else {
+            return vec![question];
+        };
+        let all = 0..world.canary.analysis().metrics.len();
+        let new = |it: &Question| {
+            let Question::Metric(index) = it else {
+                return false;
+            };
+            !facts.answers.metrics.contains_key(index) && !facts.answers.awaited.contains_key(it)
+        };
+        let others = all.map(Question::Metric).filter(|it| *it != question);
+        others.filter(new).chain([question]).collect()
     }
 
-    fn put(&self, world: &World, facts: &mut Facts, question: Question, exchange: Exchange) {
-        let key = world.key();
-        let subject = Subject::of(&world.canary);
-        let look = Look {
-            wakes: &self.caches.worker(&key),
-            at: self.clock.elapsed(),
-            wall: self.clock.now(),
-        };
-        match self
-            .questions
-            .answer(&key, &subject, question, exchange, look)
-        {
-            Ok(answer) => answer.put(question, &mut facts.answers),
-            Err(since) => {
-                facts.answers.awaited.insert(question, since);
-            }
+    fn exchange(&self, world: &World, facts: &Facts, question: Question) -> Exchange {
+        match question {
+            Question::Providers => self.ask_providers(world),
+            Question::Hook(index) => self.ask_hook(&world.canary, index),
+            Question::Metric(index) => self.ask_metric(world, facts, index),
         }
     }
 

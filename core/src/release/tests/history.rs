@@ -124,7 +124,8 @@ fn setting() -> impl Strategy<Value = Setting> {
         HookKind::Event,
     ]);
     let flagger = prop::option::weighted(0.1, flagger_phase());
-    let replies = prop::sample::select(vec![Replies::AtOnce, Replies::Late]);
+    let replies =
+        prop::sample::select(vec![Replies::AtOnce, Replies::After(0), Replies::After(25)]);
     (base, any::<bool>(), good_health(), closed, replies, flagger).prop_map(
         |(
             ((provider, analysis), skip, deadline, drain, replicas),

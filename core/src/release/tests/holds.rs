@@ -51,11 +51,11 @@ pub fn a_hold_keeps_no_rollback(d: &Decision<'_>) -> bool {
     };
     let mut world = d.world.clone();
     world.policy = Governance::default();
-    world.replies = if d.facts.answers.awaited.is_empty() {
-        Replies::AtOnce
-    } else {
-        Replies::Never
-    };
+    // The same answers would have to come once more.
+    if !d.facts.answers.awaited.is_empty() {
+        return true;
+    }
+    world.replies = Replies::AtOnce;
     let (_, free) = world.plan();
     let goes_back = ended(&free).is_some() && ended(&free) != d.release().and_then(|it| it.outcome);
     !goes_back || (ended(d.plan) == ended(&free) && d.plan.actions == free.actions)

@@ -229,6 +229,8 @@ fn one_failure_an_interval(d: &Decision<'_>) -> bool {
     let due = d
         .release()
         .is_none_or(|release| release.next_check_at.is_none_or(|due| due <= d.facts.now));
+    // A webhook that is late at one check says no before the next.
+    let due = due || d.facts.answers.news;
     let again = d.plan.status.release.as_ref();
     let later = again
         .is_some_and(|r| r.outcome.is_some() || r.next_check_at.is_some_and(|at| at > d.facts.now));

@@ -142,8 +142,8 @@ impl<'a> Player<'a> {
     fn pass(&mut self, seconds: i64) -> TestCaseResult {
         let end = self.world.now + jiff::SignedDuration::from_secs(seconds);
         self.settle()?;
-        while let Some(wake) = self.world.wake.filter(|wake| *wake <= end) {
-            self.world.now = wake;
+        while let Some(at) = self.world.next().filter(|at| *at <= end) {
+            self.world.now = at.max(self.world.now);
             self.settle()?;
         }
         self.world.now = end;

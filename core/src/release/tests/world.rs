@@ -11,8 +11,8 @@ use crate::canary::Canary;
 use crate::capability::{Capability, capability};
 use crate::hook::HookKind;
 use crate::release::{
-    Action, Answers, Facts, Governance, Leaving, Measured, Plan, Problem, Question, Routes,
-    Serving, Settings, Wish, Workload, decide, terminate, undone,
+    Action, Answers, Awaited, Facts, Governance, Leaving, Measured, Plan, Problem, Question,
+    Routes, Serving, Settings, Wish, Workload, decide, terminate, undone,
 };
 use crate::request::Verb;
 use crate::revision::is_ours;
@@ -26,9 +26,19 @@ pub const FIRST: &str = "v1-000000000001";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replies {
     AtOnce,
-    /// At the next look.
-    Late,
+    /// So many seconds after they were asked, and not before the next look.
+    After(i64),
     Never,
+}
+
+/// What was asked and is not used yet, as the server keeps it.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    /// What it is about: another step asks anew.
+    about: String,
+    since: BTreeMap<Question, Timestamp>,
+    /// Their answers have called for a look.
+    told: BTreeSet<Question>,
 }
 
 #[derive(Clone)]
@@ -64,8 +74,7 @@ pub struct World {
     /// What a metric has, by its position; a value that passes by default.
     pub metrics: BTreeMap<usize, Measured>,
     pub replies: Replies,
-    /// What was asked and is answered at the next look, and whether that is due.
-    replying: RefCell<(BTreeMap<Question, Timestamp>, bool)>,
+    asked: RefCell<Asked>,
     /// How pods are once they have been created or changed.
     pub fresh: Health,
     /// Flagger ran it before.
@@ -118,7 +127,7 @@ impl World {
             hooks: BTreeMap::new(),
             metrics: BTreeMap::new(),
             replies: Replies::AtOnce,
-            replying: RefCell::default(),
+            asked: RefCell::default(),
             fresh: Health::Ready,
             inherited: false,
             leaving: None,
@@ -203,10 +212,25 @@ impl World {
     }
 
     fn answer(&self, facts: &mut Facts, question: Question) {
-        if let Some(since) = self.awaited_since(question) {
-            facts.answers.awaited.insert(question, since);
+        if self.replies != Replies::AtOnce {
+            self.asked.borrow_mut().since.insert(question, self.now);
+            facts
+                .answers
+                .awaited
+                .insert(question, self.awaited(self.now));
             return;
         }
+        self.reply(facts, question);
+    }
+
+    fn awaited(&self, asked: Timestamp) -> Awaited {
+        Awaited {
+            asked,
+            called: Some(asked),
+        }
+    }
+
+    fn reply(&self, facts: &mut Facts, question: Question) {
         let analysis = self.canary.analysis();
         match question {
             Question::Providers => facts.answers.providers = Some(self.providers.clone()),
@@ -229,27 +253,76 @@ impl World {
         }
     }
 
-    fn awaited_since(&self, question: Question) -> Option<Timestamp> {
-        let mut replying = self.replying.borrow_mut();
-        let asked = replying.0.contains_key(&question);
-        let since = *replying.0.entry(question).or_insert(self.now);
-        let late = self.replies == Replies::Late && !asked;
-        replying.1 |= late;
-        (late || self.replies == Replies::Never).then_some(since)
+    /// When an answer comes, at the earliest.
+    fn replies_at(&self, asked: Timestamp) -> Option<Timestamp> {
+        match self.replies {
+            Replies::AtOnce => Some(self.now),
+            Replies::After(seconds) => Some(asked + SignedDuration::from_secs(seconds)),
+            Replies::Never => None,
+        }
+    }
+
+    /// What was asked before, answered or not.
+    fn recall(&self, facts: &mut Facts) {
+        let status = self.status();
+        let release = status.release.map(|it| (it.number, it.revision));
+        let about = format!(
+            "{:?} {release:?} {} {} {}",
+            status.phase, status.canary_weight, status.iterations, status.failed_checks
+        );
+        let mut asked = self.asked.borrow_mut();
+        if asked.about != about {
+            asked.since.clear();
+            asked.about = about;
+        }
+        let mut told = BTreeSet::new();
+        for (question, since) in &asked.since {
+            if self.replies_at(*since).is_some_and(|at| at <= self.now) {
+                self.reply(facts, *question);
+                told.insert(*question);
+            } else {
+                facts
+                    .answers
+                    .awaited
+                    .insert(*question, self.awaited(*since));
+            }
+        }
+        facts.answers.news = !told.is_subset(&asked.told);
+        asked.told = told;
     }
 
     /// The plan of this moment, and the facts that it rests on.
     pub fn plan(&self) -> (Facts, Plan) {
-        self.replying.borrow_mut().1 = false;
-        let planned = self.plan_with_answers();
-        if planned.0.answers.awaited.is_empty() {
-            self.replying.take();
+        let mut facts = self.facts();
+        if self.leaving.is_none() {
+            self.recall(&mut facts);
+        } else {
+            self.asked.take();
         }
-        planned
+        let (facts, plan) = self.plan_with(facts);
+        if !plan.used.is_empty() {
+            let awaited = &facts.answers.awaited;
+            let mut asked = self.asked.borrow_mut();
+            asked.since.retain(|question, _| {
+                let hook = matches!(question, Question::Hook(_));
+                awaited.contains_key(question) || hook && !plan.used.contains(question)
+            });
+        }
+        (facts, plan)
     }
 
-    fn plan_with_answers(&self) -> (Facts, Plan) {
-        let mut facts = self.facts();
+    /// When it is to be looked at again, if nothing else happens.
+    pub fn next(&self) -> Option<Timestamp> {
+        let asked = self.asked.borrow();
+        let news = asked
+            .since
+            .iter()
+            .filter(|(question, _)| !asked.told.contains(question));
+        let replies = news.filter_map(|(_, since)| self.replies_at(*since));
+        replies.chain(self.wake).min()
+    }
+
+    fn plan_with(&self, mut facts: Facts) -> (Facts, Plan) {
         if let Some(leaving) = self.leaving {
             let plan = terminate(&self.canary, &facts, leaving);
             return (facts, plan);
@@ -423,8 +496,7 @@ impl World {
     }
 
     pub fn is_called(&self) -> bool {
-        let replied = self.replying.borrow().1;
-        !self.gone && (self.stirred || replied || self.wake.is_some_and(|wake| wake <= self.now))
+        !self.gone && (self.stirred || self.next().is_some_and(|at| at <= self.now))
     }
 
     /// Decides until nothing more is to be done at this moment. Called only when the driver would
@@ -450,8 +522,8 @@ impl World {
             .checked_add(SignedDuration::from_secs(seconds))
             .unwrap();
         self.settle();
-        while let Some(wake) = self.wake.filter(|wake| *wake <= end && !self.gone) {
-            self.now = wake;
+        while let Some(at) = self.next().filter(|at| *at <= end && !self.gone) {
+            self.now = at.max(self.now);
             self.settle();
         }
         self.now = end;

@@ -4,7 +4,7 @@ use canary_core::canary::Canary;
 use canary_core::names::{self, FOLLOW, FOLLOW_IGNORE, FOLLOW_PRIMARY};
 use canary_core::release::conditions::{
     BASELINE_REPLACED, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED, PRIMARY_PORT, READY, SELECTOR,
-    SPEC_PENDING,
+    SPEC_PENDING, UNANSWERED,
 };
 use canary_core::status::CanaryCondition;
 
@@ -150,7 +150,7 @@ impl<'a> Of<'a> {
             // The command that goes on is offered anyway.
             PAUSED => String::new(),
             HELD => format!("see until when: {}", self.verb("can-i release")),
-            HALTED if reason == "Unanswered" => format!(
+            UNANSWERED => format!(
                 "look after the server behind the webhook, or give it a shorter timeout: {}; going back works: {}",
                 self.edit(),
                 self.verb("rollback")

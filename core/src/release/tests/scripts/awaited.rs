@@ -2,7 +2,7 @@
 
 use super::story::{SECOND, THIRD, expect, two_steps, with_hooks, with_metric};
 use crate::hook::HookKind;
-use crate::release::conditions::{self, HALTED};
+use crate::release::conditions::{self, UNANSWERED};
 use crate::release::tests::sim::Health;
 use crate::release::tests::world::{FIRST, Replies, World};
 use crate::request::Verb;
@@ -17,24 +17,23 @@ fn hanging() -> World {
     world
 }
 
-fn halted(world: &World) -> Option<String> {
-    conditions::get(&world.status(), HALTED).map(|halted| halted.message.clone())
+fn unanswered(world: &World) -> Option<String> {
+    conditions::get(&world.status(), UNANSWERED).map(|told| told.message.clone())
 }
 
 #[test]
 fn a_webhook_that_has_not_answered_for_a_minute_is_told_once_and_until_it_answers() {
     let mut world = hanging();
-    let said = "webhook load of podinfo.test was called at 2026-01-01T00:00:40Z and has not answered: the release goes no further until it does or its timeout is over; going back does not wait for it";
+    let said = "webhook load of podinfo.test was called at 2026-01-01T00:00:40Z and has not answered: the release goes no further until it answers or its timeout is over; checks go on, and going back does not wait for it";
     world.run(10);
     assert_eq!(world.said(), [said]);
-    assert_eq!(halted(&world).as_deref(), Some(said));
-    let writes = world.status_writes;
+    assert_eq!(unanswered(&world).as_deref(), Some(said));
     world.run(3600);
-    assert_eq!((world.said(), world.status_writes), (Vec::new(), writes));
-    world.replies = Replies::Late;
+    assert_eq!(world.said(), [""; 0]);
+    world.replies = Replies::After(0);
     world.stirred = true;
     world.settle();
-    assert_eq!((world.weight(), halted(&world)), (40, None));
+    assert_eq!((world.weight(), unanswered(&world)), (40, None));
 }
 
 #[test]
@@ -45,7 +44,7 @@ fn a_check_that_is_awaited_neither_passes_nor_fails() {
         (status.failed_checks, status.phase),
         (0, Phase::Progressing)
     );
-    world.replies = Replies::Late;
+    world.replies = Replies::After(0);
     world.stirred = true;
     world.settle();
     expect(
@@ -118,25 +117,6 @@ fn while_a_gate_hangs_a_persons_promote_is_answered_late_and_pods_are_watched() 
 }
 
 #[test]
-fn a_release_whose_first_gate_hangs_starts_when_it_answers() {
-    let mut world = World::at_rest(&with_hooks(
-        two_steps(),
-        &[(HookKind::ConfirmRollout, "gate")],
-    ));
-    world.replies = Replies::Never;
-    world.set_revision(SECOND);
-    world.run(60);
-    assert_eq!(
-        (world.phase(), world.target.replicas),
-        (Phase::Initialized, 0)
-    );
-    world.replies = Replies::Late;
-    world.stirred = true;
-    world.run(1);
-    assert_eq!((world.phase(), world.weight()), (Phase::Progressing, 20));
-}
-
-#[test]
 fn answers_that_come_one_by_one_lead_to_the_same_release() {
     let analysis = with_hooks(
         with_metric(two_steps()),
@@ -157,5 +137,71 @@ fn answers_that_come_one_by_one_lead_to_the_same_release() {
         assert_eq!(world.phase(), Phase::Succeeded);
         world.told()
     };
-    assert_eq!(told(Replies::Late), told(Replies::AtOnce));
+    assert_eq!(told(Replies::After(0)), told(Replies::AtOnce));
+}
+
+/// At 20 %, with a gate before the next step that was asked and does not answer.
+fn at_a_gate_that_hangs() -> World {
+    let hooks = with_hooks(
+        with_metric(two_steps()),
+        &[(HookKind::ConfirmTrafficIncrease, "gate")],
+    );
+    let mut world = World::at_weight(&hooks, 20);
+    world.replies = Replies::After(25);
+    world
+}
+
+#[test]
+fn while_a_gate_hangs_checks_go_on_and_the_threshold_rolls_back() {
+    let mut world = at_a_gate_that_hangs();
+    world.replies = Replies::Never;
+    world.run(10);
+    world.replies = Replies::AtOnce;
+    world.hooks_answer(HookKind::ConfirmTrafficIncrease, Err("closed"));
+    world.measure(1.0);
+    world.run(40);
+    assert_eq!((world.phase(), world.weight()), (Phase::Failed, 0));
+}
+
+#[test]
+fn a_gate_that_takes_longer_than_an_interval_lets_nobody_past_on_old_metrics() {
+    let mut world = at_a_gate_that_hangs();
+    // It is asked at the check that is due in 10 s.
+    world.run(12);
+    assert_eq!(world.weight(), 20);
+    world.measure(1.0);
+    world.run(28);
+    assert_eq!(world.weight(), 20, "{}", world.told());
+    assert!(world.status().failed_checks > 0);
+}
+
+#[test]
+fn a_check_whose_webhook_takes_longer_than_an_interval_goes_on_with_its_metrics() {
+    let hooks = with_hooks(with_metric(two_steps()), &[(HookKind::Rollout, "load")]);
+    let mut world = World::at_weight(&hooks, 20);
+    world.replies = Replies::After(25);
+    world.run(10 + 25 + 1);
+    assert_eq!(world.weight(), 20, "its metrics are asked anew");
+    world.replies = Replies::After(0);
+    world.run(1);
+    assert_eq!(world.weight(), 40);
+}
+
+#[test]
+fn a_release_whose_gate_hangs_waits_where_people_see_it_and_can_be_rolled_back() {
+    let hooks = with_hooks(two_steps(), &[(HookKind::ConfirmRollout, "gate")]);
+    let mut world = World::at_rest(&hooks);
+    world.replies = Replies::Never;
+    world.set_revision(SECOND);
+    world.settle();
+    assert_eq!(world.phase(), Phase::Initialized);
+    world.run(3);
+    assert_eq!(world.phase(), Phase::Waiting);
+    assert_eq!(
+        world.status().release.unwrap().waiting_for.as_deref(),
+        Some("gate")
+    );
+    world.ask(Verb::Rollback, "r1");
+    world.run(60);
+    assert_eq!((world.phase(), world.target.replicas), (Phase::Failed, 0));
 }
