@@ -2,6 +2,7 @@
 
 use canary_core::message::RollbackReason;
 use canary_core::policy::UNREADABLE;
+use canary_core::release::conditions::REVERTING;
 use canary_core::status::{Outcome, Phase};
 
 use super::{Facts, Paragraph, paragraph};
@@ -23,17 +24,19 @@ pub struct Why {
 pub fn why(facts: &Facts) -> Why {
     let report = &facts.report;
     let id = report.id();
-    if let Some(deleting) = report.deleting() {
+    if let Some(deleting) = report.deleting().filter(|it| it.closes_the_way_back()) {
         let rule =
             "of a Canary that is being deleted no release goes on, and no request is acted on";
         return said(deleting.message.clone(), &[rule.to_owned()], &[])
-            .with(HELPS, deleting.hint.clone());
+            .with("waits", reverting(report).map(|it| it.message.clone()))
+            .with(HELPS, deleting.hint.clone())
+            .with(HELPS, reverting(report).and_then(|it| it.hint.clone()));
     }
     if report.suspended {
         let rule = "while spec.suspend is true, nothing is done for the Canary";
         return said(format!("{id} is suspended"), &[rule.to_owned()], &[]);
     }
-    match report.hindrance() {
+    match report.obstacle() {
         Some(it) if it.closes_the_way_back() => {
             let rule = "canary-webhook acts on the Canary as soon as this is mended".to_owned();
             let answer = format!("{id} is not acted on: {}", it.message);
@@ -44,6 +47,11 @@ pub fn why(facts: &Facts) -> Why {
         Some(it) => hindered(facts, it),
         None => by_phase(facts).with(NOT_ROUTED, report.pending().map(|it| it.message.clone())),
     }
+}
+
+/// What a deletion waits for that lets the target serve first.
+fn reverting(report: &CanaryReport) -> Option<&Attention> {
+    report.hindrance().filter(|it| it.reason == REVERTING)
 }
 
 /// What hinders closes the ways forward and none of the ways back.
@@ -57,8 +65,16 @@ fn hindered(facts: &Facts, hindrance: &Attention) -> Why {
         .filter(|_| report.can_only_go_back())
     {
         let answer = format!("{} goes no further: {message}", named(release));
+        let until = match report.deleting() {
+            Some(_) => {
+                "until the Canary is gone it is still checked, and rolled back by its threshold and its deadline"
+            }
+            None => {
+                "it goes on by itself as soon as this is mended; until then it is still checked, and rolled back by its threshold and its deadline"
+            }
+        };
         let rules = [
-            "it goes on by itself as soon as this is mended; until then it is still checked, and rolled back by its threshold and its deadline".to_owned(),
+            until.to_owned(),
             format!("it can be rolled back: {}", command("rollback", report)),
         ];
         return said(answer, &rules, &["rollback", "doctor"])
