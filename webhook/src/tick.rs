@@ -9,6 +9,7 @@ mod apply;
 mod ask;
 mod configs;
 mod contest;
+mod departed;
 mod disruption;
 mod ensure;
 mod foreign;

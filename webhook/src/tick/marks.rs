@@ -32,6 +32,16 @@ pub(super) fn none(version: Option<&str>) -> Value {
     json!({ "metadata": metadata })
 }
 
+/// A patch for a target whose Canary is gone. Its size and the images that served are for a Canary that is made
+/// anew.
+pub(super) fn departed(version: &str) -> Value {
+    json!({ "metadata": {
+        "resourceVersion": version,
+        "labels": { names::MANAGED_LABEL: null },
+        "annotations": { names::LOCKED_BY: null, names::SEEN_REVISION: null },
+    } })
+}
+
 // === impl Context ===
 
 impl Context {
