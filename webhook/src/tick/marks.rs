@@ -261,6 +261,18 @@ mod tests {
     }
 
     #[test]
+    fn a_target_whose_canary_is_gone_is_locked_no_more_and_its_size_is_remembered() {
+        let metadata = &departed("7")["metadata"];
+        assert_eq!(metadata["resourceVersion"], "7");
+        assert_eq!(metadata["labels"], json!({ names::MANAGED_LABEL: null }));
+        let annotations = metadata["annotations"].as_object().unwrap();
+        assert!(annotations.contains_key(names::LOCKED_BY));
+        for kept in [names::SIZE, names::PROMOTED_IMAGES] {
+            assert!(!annotations.contains_key(kept), "{kept}");
+        }
+    }
+
+    #[test]
     fn a_release_that_waits_is_that_of_the_rewritten_template() {
         let of = |phase| renamed(&status(phase), "v1-w", &target("v1-x", 5));
         let release = of(Phase::Waiting).unwrap().release.unwrap();

@@ -2,9 +2,9 @@
 
 use canary_core::message::RollbackReason;
 use canary_core::policy::UNREADABLE;
-use canary_core::release::conditions::REVERTING;
 use canary_core::status::{Outcome, Phase};
 
+use super::leaving::{put_in_charge, reverting};
 use super::{Facts, Paragraph, paragraph};
 use crate::render::detail::command;
 use crate::render::{ASCII, countdown, duration, images};
@@ -47,11 +47,6 @@ pub fn why(facts: &Facts) -> Why {
         Some(it) => hindered(facts, it),
         None => by_phase(facts).with(NOT_ROUTED, report.pending().map(|it| it.message.clone())),
     }
-}
-
-/// What a deletion waits for that lets the target serve first.
-fn reverting(report: &CanaryReport) -> Option<&Attention> {
-    report.hindrance().filter(|it| it.reason == REVERTING)
 }
 
 /// What hinders closes the ways forward and none of the ways back.
@@ -239,6 +234,7 @@ fn failed(facts: &Facts) -> Why {
         why = why.with("last check", vec![check.to_owned()]);
     }
     why.with("then", vec![again])
+        .with("deletion", put_in_charge(facts))
 }
 
 /// Why such an end is the end.

@@ -236,3 +236,27 @@ fn a_wait_that_ends_in_vain_says_what_hinders_the_release() {
         ran.stdout
     );
 }
+
+#[test]
+fn explain_says_what_a_deletion_would_put_in_charge() {
+    let mut failed = progressing();
+    failed["phase"] = json!("Failed");
+    failed["lastPromotedSpec"] = json!("v1-aaaaaaaaaaaa");
+    failed["release"]["outcome"] = json!("RolledBack");
+    let explained = |applied: &str, revert: bool| {
+        let mut status = failed.clone();
+        status["lastAppliedSpec"] = json!(applied);
+        let mut canary = canary(&status);
+        canary["spec"]["revertOnDeletion"] = json!(revert);
+        let ran = on(&FakeApi::new(canary), &["explain", "podinfo"]);
+        flat(&ran.stdout)
+    };
+    let said = explained("v1-bbbbbbbbbbbb", true);
+    assert!(
+        said.contains("puts release 2, which failed, in charge of all users")
+            && said.contains("kubectl rollout undo deployment/podinfo -n test"),
+        "{said}"
+    );
+    assert!(!explained("v1-aaaaaaaaaaaa", true).contains("in charge"));
+    assert!(!explained("v1-bbbbbbbbbbbb", false).contains("in charge"));
+}

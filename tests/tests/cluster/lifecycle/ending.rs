@@ -4,6 +4,7 @@ use anyhow::Result;
 use canary_tests::cluster::{ALICE, Namespace};
 use serde_json::{Value, json};
 
+use crate::alone::Alone;
 use crate::setup::{image, initialized, initialized_with, namespace};
 
 #[tokio::test]
@@ -151,4 +152,18 @@ async fn a_deletion_that_waits_for_the_target_says_so() -> Result<()> {
     let quota = ["delete", "resourcequota", "full"];
     test.kubectl_as_admin(&quota, "").await?.ok()?;
     test.gone("canaries/podinfo").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_canary_left_while_no_server_ran_is_put_in_order_by_the_next_one() -> Result<()> {
+    let alone = Alone::turn().await?;
+    let mut server = alone.server("leading").await?;
+    let test = alone.at_rest("left-behind", "60s").await?;
+    server.process().kill()?;
+    test.delete("canaries/podinfo").await?;
+    test.gone("canaries/podinfo").await?;
+    assert!(!is_unmarked(&test.get("deployments/podinfo").await?));
+    server.restart()?;
+    test.until("deployments/podinfo", is_unmarked).await?;
+    Ok(())
 }
