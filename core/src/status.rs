@@ -60,6 +60,17 @@ impl Phase {
     }
 }
 
+impl CanaryStatus {
+    /// A release is in progress, or has ended and people or pods are still on their way back.
+    pub fn is_under_way(&self) -> bool {
+        let release = self.release.as_ref();
+        let recovering = release.is_some_and(|release| release.recovering);
+        self.phase.is_of_release()
+            || self.phase == Phase::Failed
+                && (recovering || self.canary_weight > 0 || self.drain.is_some())
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CanaryStatus {

@@ -7,6 +7,7 @@
 pub mod around;
 pub mod canary;
 pub mod metrics;
+pub mod primary;
 pub mod server;
 
 use serde::Serialize;

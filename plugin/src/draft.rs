@@ -10,6 +10,7 @@ use canary_core::canary::Canary;
 use serde_json::Value;
 
 use crate::args::init::Provider;
+use crate::beside::{Sides, Trouble};
 use crate::exit::Error;
 use crate::service::selects;
 
@@ -90,7 +91,23 @@ pub fn consequences(canary: &Canary, around: &Around) -> Vec<String> {
     if !around.deployment["spec"]["replicas"].is_null() {
         lines.push("leave spec.replicas out of its manifest: at rest it is 0".to_owned());
     }
+    lines.extend(left_behind(canary, around));
     lines
+}
+
+/// Services that would lead to nobody once the target is at rest.
+fn left_behind(canary: &Canary, around: &Around) -> Vec<String> {
+    let Some(sides) = Sides::of(canary, &around.deployment, None) else {
+        return Vec::new();
+    };
+    let troubles = around.services.iter().flat_map(|service| {
+        // Of a listed object the kind is not repeated.
+        let mut service = service.clone();
+        service["kind"] = Value::from("Service");
+        sides.trouble(&service)
+    });
+    let line = |it: Trouble| format!("{}: the Canary waits until you {}", it.message, it.hint);
+    troubles.map(line).collect()
 }
 
 fn choose<'a>(around: &'a Around, wish: &'a Wish) -> Result<Choice<'a>, Error> {

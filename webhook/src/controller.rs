@@ -1,7 +1,7 @@
 //! One task for each Canary: it looks whenever something that it rests on changes, and when the
 //! time comes that it asked for. Canaries never wait for one another.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +47,9 @@ impl Controller {
             canaries = self.context.caches.canaries.len(),
             "controller started"
         );
+        for namespace in self.context.perhaps_departed() {
+            self.tidy_up(namespace);
+        }
         loop {
             self.reap();
             self.start_missing();
@@ -74,15 +77,26 @@ impl Controller {
 
     fn reap(&mut self) {
         let caches = &self.context.caches;
+        let mut left = BTreeSet::new();
         self.workers.retain(|key, worker| {
             let stays = caches.canaries.get_key(key).is_some();
             if !stays {
                 worker.abort();
                 forget(&self.context, key);
                 caches.detach(key);
+                left.insert(key.namespace.clone());
             }
             stays && !worker.is_finished()
         });
+        for namespace in left {
+            self.tidy_up(namespace);
+        }
+    }
+
+    /// Nothing waits for it.
+    fn tidy_up(&self, namespace: Arc<str>) {
+        let context = self.context.clone();
+        tokio::spawn(async move { context.tidy_up(&namespace).await });
     }
 
     fn count(&self) {

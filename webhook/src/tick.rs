@@ -9,6 +9,7 @@ mod apply;
 mod ask;
 mod configs;
 mod contest;
+mod departed;
 mod disruption;
 mod ensure;
 mod foreign;
@@ -40,7 +41,7 @@ use std::time::Duration;
 use canary_core::canary::Canary;
 use canary_core::names;
 use canary_core::release::{self, Action, Leaving, Plan, Problem};
-use canary_core::status::Phase;
+use canary_core::status::{CanaryStatus, Phase};
 use jiff::Timestamp;
 
 use crate::alerts::Alerts;
@@ -269,7 +270,7 @@ impl Context {
             contest::Verdict::Contested => {
                 let manager = self.caches.status_manager(key);
                 let text = format!(
-                    "{manager} keeps writing the status of Canary {}: stop it, or delete the Canary; nothing is acted on meanwhile",
+                    "{manager} keeps writing the status of Canary {}: stop it; nothing is acted on meanwhile",
                     canary.id()
                 );
                 let next = self.untouched(canary, &problem("Contested", text)).await?;
@@ -407,7 +408,8 @@ impl Context {
         let others = canary.metadata.finalizers.iter().flatten();
         let others = others.filter(|name| names::is_foreign_finalizer(name));
         let others: Vec<&str> = others.map(String::as_str).collect();
-        if others.is_empty() || !phase(canary).is_of_release() {
+        let status = canary.status.as_ref();
+        if others.is_empty() || !status.is_some_and(CanaryStatus::is_under_way) {
             return Ok(Next::Wait(None));
         }
         let text = format!(

@@ -19,6 +19,7 @@ use crate::cache::Key;
 use crate::caches::{Caches, label_key};
 use crate::others::OtherServices;
 use crate::router::{Live, RouteError, Router};
+use crate::target::config::own_copy;
 use crate::target::followed::{self, Wanted};
 use crate::target::service::{self, Side};
 use crate::target::view::Deployment;
@@ -115,6 +116,7 @@ pub fn interests(canary: &Canary, target: Option<&Deployment>) -> HashSet<(Kind,
     {
         set.insert((config.kind(), key(&config.name)));
         set.insert((config.kind(), key(&names::primary_of(&config.name))));
+        set.insert((config.kind(), key(&own_copy(canary, &config.name))));
     }
     set
 }

@@ -3,6 +3,7 @@
 
 use crate::canary::Canary;
 use crate::message::Message;
+use crate::release::conditions::{READY, REVERTING};
 use crate::release::draft::Draft;
 use crate::release::facts::Facts;
 use crate::release::plan::{Action, Plan};
@@ -42,10 +43,14 @@ fn revert(d: &mut Draft<'_>) {
         .map_or(1, |primary| primary.replicas.max(1));
     if d.target().replicas == 0 {
         d.act(Action::Scale(wanted));
-        return;
+        return say_wait(d);
     }
     if !d.target().is_ready() || d.target().ready == 0 {
-        return;
+        if d.target().ready == 0 && d.status.drain.is_none() {
+            // Who is on it finds nobody there.
+            d.route(Routes::ALL_PRIMARY);
+        }
+        return say_wait(d);
     }
     if d.status.drain.is_none() {
         if d.facts.routes.is_some() {
@@ -53,10 +58,32 @@ fn revert(d: &mut Draft<'_>) {
         }
         d.act(Action::Unpoint);
         d.drain(true, AfterDrain::Recovered);
-        return;
+        return say_drain(d);
     }
     if d.drained(AfterDrain::Recovered) {
         d.say(Message::Terminated);
         d.act(Action::ReleaseFinalizers);
     }
+}
+
+/// It may take for ever, and the primary serves meanwhile: people want to know what it hangs on.
+fn say_wait(d: &mut Draft<'_>) {
+    let (ready, replicas) = (d.target().ready, d.target().replicas);
+    let name = d.canary.target_name();
+    let why = match d.target().why() {
+        why if why.is_empty() => String::new(),
+        why => format!(" ({why})"),
+    };
+    let text = format!(
+        "the deletion waits until deployment {name} can serve: {ready} of {replicas} pods are ready{why}; the primary serves until then"
+    );
+    d.condition(READY, REVERTING, &text);
+}
+
+fn say_drain(d: &mut Draft<'_>) {
+    let name = d.canary.target_name();
+    let text = format!(
+        "deployment {name} serves: the Canary goes once connections to the primary have ended"
+    );
+    d.condition(READY, REVERTING, &text);
 }

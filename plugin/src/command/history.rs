@@ -68,7 +68,7 @@ pub(super) fn release(history: &History, number: i64) -> Result<&Past, Error> {
 }
 
 /// The template that the controller keeps of a revision, or why there is none.
-pub(super) async fn template(
+pub(in crate::command) async fn template(
     cluster: &Cluster,
     canary: &Canary,
     revision: &str,

@@ -144,7 +144,7 @@ async fn refuse_selectors(cluster: &Cluster, installed: &Installed) -> Result<()
     Err(Error::NothingToDo {
         message: format!("Flagger selects pods by one label alone. {}", troubles.join("; ")),
         hint: Some(
-            "delete these Canaries first, or give their Deployments labels of their own; --force goes on all the same"
+            "set spec.revertOnDeletion: true on these Canaries and delete them first, so that their Deployments serve; or give their Deployments labels of their own; --force goes on all the same"
                 .to_owned(),
         ),
     })

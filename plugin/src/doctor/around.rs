@@ -27,6 +27,8 @@ pub struct Behind {
     pub name: String,
     pub labels: Labels,
     pub ready: bool,
+    /// Nobody owns it.
+    pub bare: bool,
 }
 
 /// What was read. A kind that could not be read is empty, and is said to be so elsewhere.

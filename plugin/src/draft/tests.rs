@@ -145,3 +145,17 @@ fn what_will_be_made_is_said() {
     let canary = canary(&clean(&around, &wish()));
     insta::assert_snapshot!(consequences(&canary, &around).join("\n"));
 }
+
+#[test]
+fn a_service_that_would_lead_to_nobody_is_named_before_anything_is_applied() {
+    let mut around = around();
+    let canary = canary(&clean(&around, &wish()));
+    around.deployment["spec"]["selector"] = json!({"matchLabels": {"app": "podinfo"}});
+    let mut other = around.services[0].clone();
+    other["metadata"]["name"] = json!("frontend-admin");
+    around.services.push(other);
+    let said = consequences(&canary, &around).join("\n");
+    let expected = "Service frontend-admin leads to the pods of podinfo alone";
+    assert!(said.contains(expected), "{said}");
+    assert!(said.contains("kubectl-canary.dev/follow=primary"), "{said}");
+}

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::layout::{Line, Row, Tone};
 use super::style::Theme;
 use super::words::{self, age};
-use crate::report::{CanaryReport, ReleaseReport, Replicas, trouble};
+use crate::report::{Attention, CanaryReport, ReleaseReport, Replicas, trouble};
 
 /// How long a refused request stays on the screen.
 const NEWS: SignedDuration = SignedDuration::from_mins(10);
@@ -272,7 +272,7 @@ impl Screen<'_> {
     /// The command that a person most probably wants now.
     fn next(&self) -> Option<Row> {
         let verb = match self.report.phase {
-            _ if self.report.suspended || self.report.deleting().is_some() => return None,
+            _ if self.report.suspended || self.is_gone() => return None,
             // It is on its way back: the server refuses whatever else is asked.
             _ if self.report.running && self.is_ending() => return None,
             _ if self.report.pending().is_some() => return None,
@@ -294,6 +294,12 @@ impl Screen<'_> {
             "next",
             vec![Line::new().with(Tone::Strong, command(verb, self.report))],
         ))
+    }
+
+    /// It is being deleted, and nothing is done for it any more.
+    fn is_gone(&self) -> bool {
+        let deleting = self.report.deleting();
+        deleting.is_some_and(Attention::closes_the_way_back)
     }
 
     fn is_ending(&self) -> bool {

@@ -7,6 +7,7 @@
 //!                            └─ commands    what a person most probably wants now
 //! ```
 
+mod leaving;
 mod pods;
 mod why;
 

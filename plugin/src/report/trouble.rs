@@ -45,7 +45,11 @@ pub(super) fn of(
     workloads: &[super::Workload],
 ) -> Vec<Attention> {
     let canary = &observed.canary;
+    // What the server says of a deletion is told by the deletion itself.
+    let said = deletion::of(canary).is_some();
+    let told = |it: &&CanaryCondition| said && it.type_ == READY && it.reason == deletion::SAID;
     let conditions = status.conditions.iter().filter(|it| is_bad(it));
+    let conditions = conditions.filter(|it| !told(it));
     let conditions = conditions.map(|condition| of_condition(canary, condition));
     deletion::of(canary)
         .into_iter()
@@ -180,7 +184,9 @@ impl CanaryReport {
 impl Attention {
     /// Whether the ways back are closed, too.
     pub fn closes_the_way_back(&self) -> bool {
-        self.type_ == DELETING || self.type_ == READY && UNTOUCHED.contains(&self.reason.as_str())
+        let reason = self.reason.as_str();
+        self.type_ == DELETING && reason != deletion::GOES_BACK
+            || self.type_ == READY && UNTOUCHED.contains(&reason)
     }
 }
 

@@ -107,14 +107,12 @@ fn a_canary_without_trouble_has_none_of_these_lines() {
 
 #[test]
 fn a_release_on_its_way_back_is_not_offered_to_be_resumed() {
-    for name in ["F3", "F6"] {
-        let row = rows().into_iter().find(|row| row.name.starts_with(name));
-        let mut around = Around::new();
-        (row.unwrap().happens)(&mut around);
-        let status = on(&around.serve(), &["status", "podinfo"]).stdout;
-        assert!(!status.contains("next "), "{status}");
-        assert!(!status.contains("resume"), "{status}");
-    }
+    let row = rows().into_iter().find(|row| row.name.starts_with("F3"));
+    let mut around = Around::new();
+    (row.unwrap().happens)(&mut around);
+    let status = on(&around.serve(), &["status", "podinfo"]).stdout;
+    assert!(!status.contains("next "), "{status}");
+    assert!(!status.contains("resume"), "{status}");
 }
 
 #[test]

@@ -3,10 +3,11 @@
 #![cfg(test)] // so that helpers may unwrap as tests do
 
 use anyhow::Result;
-use canary_tests::cluster::{Namespace, deployment, route};
+use canary_tests::cluster::{BOB, Namespace, deployment, route};
 use canary_tests::fixtures::hooks::{Hooks, Reply};
 use serde_json::{Value, json};
 
+use crate::selectors::{canary_of, labelled, phase};
 use crate::setup::{initialized, namespace, owner};
 
 fn config_map(name: &str, data: &Value) -> Value {
@@ -258,5 +259,60 @@ async fn a_config_map_that_is_deleted_takes_nothing_away_from_the_primary() -> R
         test.get("configmaps/config-primary").await?["data"]["color"],
         "blue"
     );
+    Ok(())
+}
+
+/// A second application that reads the same ConfigMap.
+async fn beside_it(test: &Namespace<'_>) -> Result<()> {
+    let mut target = labelled("web", &json!({"app": "web"}));
+    let from = json!([{"configMapRef": {"name": "config"}}]);
+    target["spec"]["template"]["spec"]["containers"][0]["envFrom"] = from;
+    test.create(&target).await?;
+    let [route, mut canary] = canary_of(test, "web");
+    canary["spec"]["analysis"]["webhooks"] =
+        test.get("canaries/podinfo").await?["spec"]["analysis"]["webhooks"].clone();
+    test.create(&route).await?;
+    test.create(&canary).await?;
+    phase(test, "web", "Initialized").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_primaries_never_read_one_copy_and_none_gets_what_the_other_analysed() -> Result<()> {
+    let hooks = Hooks::start().await?;
+    hooks.reply("/gate", Reply::status(403));
+    let test = with_map("two-of-one-map", &hooks).await?;
+    beside_it(&test).await?;
+    let of = |deployment: Value| {
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        container["envFrom"][0]["configMapRef"]["name"].clone()
+    };
+    let read = async |name: &str| Ok::<_, anyhow::Error>(of(test.get(name).await?));
+    assert_eq!(read("deployments/podinfo-primary").await?, "config-primary");
+    let other = "config-web-primary";
+    assert_eq!(read("deployments/web-primary").await?, other);
+    let first = test.get("configmaps/config-primary").await?;
+    assert_eq!(owner(&first), "Canary/podinfo");
+    assert_eq!(
+        first["metadata"]["ownerReferences"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+
+    // One of them is promoted.
+    test.patch("configmaps/config", &json!({"data": {"color": "green"}}))
+        .await?;
+    test.phase("WaitingPromotion").await?;
+    phase(&test, "web", "WaitingPromotion").await?;
+    let promote = ["promote", "web"];
+    test.plugin(BOB, &promote).await?.ok()?;
+    phase(&test, "web", "Succeeded").await?;
+    let color = async |name: &str| {
+        let map = test.get(&format!("configmaps/{name}")).await?;
+        Ok::<_, anyhow::Error>(map["data"]["color"].clone())
+    };
+    assert_eq!(color("config-primary").await?, "blue");
+    assert_eq!(color(other).await?, "green");
     Ok(())
 }

@@ -24,11 +24,19 @@ pub fn on_change(canary: &Canary, revision: &str, before: &Value, template: &Val
 /// What stops serving when `canary` is deleted; nothing if the target takes over.
 pub fn on_delete(canary: &Canary) -> Option<String> {
     let phase = phase(canary);
-    if canary.revert_on_deletion() || matches!(phase, Phase::New | Phase::Initializing) {
+    if matches!(phase, Phase::New | Phase::Initializing) {
         return None;
+    }
+    if canary.revert_on_deletion() {
+        return put_in_charge(canary, phase);
     }
     let target = canary.target_name();
     let rest = match phase {
+        Phase::Failed if has_failed_template(canary) => {
+            format!(
+                "deployment/{target} has 0 replicas and a template that failed: set that back and scale it up"
+            )
+        }
         Phase::Initialized | Phase::Succeeded | Phase::Failed => {
             format!("deployment/{target} has 0 replicas: scale it up")
         }
@@ -40,6 +48,29 @@ pub fn on_delete(canary: &Canary) -> Option<String> {
         canary.primary_name(),
         canary.name_any(),
     )))
+}
+
+/// The target takes over with the template that it has, whatever became of that.
+fn put_in_charge(canary: &Canary, phase: Phase) -> Option<String> {
+    let what = match phase {
+        Phase::Failed if has_failed_template(canary) => "failed",
+        Phase::Progressing | Phase::WaitingPromotion => "was not analysed to its end",
+        _ => return None,
+    };
+    let status = canary.status.as_ref()?;
+    let number = status.release.as_ref().map_or(0, |release| release.number);
+    let (name, target) = (canary.name_any(), canary.target_name());
+    let namespace = canary.namespace_name();
+    Some(fit(&format!(
+        "deleting Canary {name} puts release {number}, which {what}, in charge of all users (spec.revertOnDeletion); \
+         to take it back first: kubectl rollout undo deployment/{target} -n {namespace}"
+    )))
+}
+
+/// The release failed, and the target was not set back since.
+fn has_failed_template(canary: &Canary) -> bool {
+    let status = canary.status.as_ref();
+    status.is_some_and(|status| status.last_applied_spec != status.last_promoted_spec)
 }
 
 /// Cut to what the API server passes on.

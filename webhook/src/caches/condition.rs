@@ -98,6 +98,13 @@ impl Caches {
         Some(bad.error.clone())
     }
 
+    /// Whether an object of the namespace is there and cannot be read.
+    pub fn has_unreadable(&self, kind: Kind, namespace: &str) -> bool {
+        let conditions = self.conditions.lock();
+        let mut bad = conditions.unreadable.keys();
+        bad.any(|(of, key)| *of == kind && &*key.namespace == namespace)
+    }
+
     /// All else goes on without it.
     pub(super) fn is_given_up(&self, kind: Kind) -> bool {
         let conditions = self.conditions.lock();

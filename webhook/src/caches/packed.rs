@@ -194,6 +194,16 @@ impl Caches {
         self.routes.pick(namespace, marked)
     }
 
+    /// Services of the users' own that were taken over.
+    pub fn adopted_services(&self) -> Vec<Key> {
+        let keys = self.services.keys().into_iter();
+        keys.filter(|key| {
+            let found = self.services.get_key(key);
+            found.is_some_and(|it| it.adopted && !it.generated)
+        })
+        .collect()
+    }
+
     /// Services with the mark of a Canary.
     pub fn generated_services(&self, namespace: &str, uid: &str) -> Vec<Arc<Value>> {
         let marked = |_: &str, service: &Service| {

@@ -121,30 +121,36 @@ pub fn references(template: &Value) -> Vec<ConfigRef> {
     found.into_iter().collect()
 }
 
-/// Lets the template refer to the copies of what is tracked.
-pub fn rename(template: &mut Value, tracked: &BTreeSet<ConfigRef>) {
+/// Name of a copy where another Canary has one under the usual name, which is written by that one alone.
+pub fn own_copy(canary: &Canary, name: &str) -> String {
+    let canary = canary.metadata.name.as_deref().unwrap_or_default();
+    names::primary_of(&format!("{name}-{canary}"))
+}
+
+/// Lets the template refer to the copies of what is tracked, by their names.
+pub fn rename(template: &mut Value, tracked: &BTreeMap<ConfigRef, String>) {
     visit_names(template, |name, secret| {
-        if tracked.contains(&ConfigRef {
+        if let Some(copy) = tracked.get(&ConfigRef {
             secret,
             name: name.clone(),
         }) {
-            *name = names::primary_of(name);
+            name.clone_from(copy);
         }
     });
 }
 
-/// The other way round, for a primary that Flagger made.
-pub fn rename_back(template: &mut Value, tracked: &BTreeSet<ConfigRef>) {
+/// The other way round, also for a primary that Flagger made.
+pub fn rename_back(template: &mut Value, canary: &Canary, tracked: &BTreeSet<ConfigRef>) {
     visit_names(template, |name, secret| {
-        let original = name.strip_suffix(names::PRIMARY_SUFFIX);
-        let known = original.filter(|original| {
-            tracked.contains(&ConfigRef {
-                secret,
-                name: (*original).to_owned(),
-            })
-        });
-        if let Some(original) = known.map(str::to_owned) {
-            *name = original;
+        let is_copy_of = |original: &&ConfigRef| {
+            let copies = [
+                names::primary_of(&original.name),
+                own_copy(canary, &original.name),
+            ];
+            original.secret == secret && copies.contains(name)
+        };
+        if let Some(original) = tracked.iter().find(is_copy_of) {
+            name.clone_from(&original.name);
         }
     });
 }
@@ -265,21 +271,34 @@ mod tests {
     fn renaming_there_and_back_gives_the_same_template() {
         let original = template();
         let tracked: BTreeSet<_> = references(&original).into_iter().collect();
+        let canary: Canary = serde_json::from_value(json!({
+            "metadata": { "name": "web" }, "spec": { "targetRef": { "kind": "Deployment", "name": "web" } },
+        }))
+        .unwrap();
+        // One of them is another Canary's under its usual name.
+        let copies = tracked.iter().map(|it| match it.name.as_str() {
+            "colors" => (it.clone(), own_copy(&canary, &it.name)),
+            name => (it.clone(), names::primary_of(name)),
+        });
         let mut renamed = original.clone();
-        rename(&mut renamed, &tracked);
+        rename(&mut renamed, &copies.collect());
+        assert!(renamed.to_string().contains("\"colors-web-primary\""));
         assert!(
             references(&renamed)
                 .iter()
                 .all(|reference| reference.name.ends_with("-primary"))
         );
-        rename_back(&mut renamed, &tracked);
+        rename_back(&mut renamed, &canary, &tracked);
         assert_eq!(renamed, original);
     }
 
     #[test]
     fn what_is_not_tracked_keeps_its_name() {
         let mut renamed = template();
-        rename(&mut renamed, &BTreeSet::from([ConfigRef::secret("keys")]));
+        rename(
+            &mut renamed,
+            &BTreeMap::from([(ConfigRef::secret("keys"), "keys-primary".to_owned())]),
+        );
         assert_eq!(
             ids(&references(&renamed))
                 .iter()

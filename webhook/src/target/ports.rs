@@ -10,6 +10,8 @@
 
 use serde_json::{Value, json};
 
+use crate::target::declared::{self, Port};
+
 /// The port of a Service that a backend of a route names.
 pub fn find<'a>(ports: &'a [Value], named: &Value) -> Option<&'a Value> {
     ports.iter().find(|port| {
@@ -74,6 +76,22 @@ pub fn with_kept(desired: &[Value], live: &[Value], keep: impl Fn(&Value) -> Kee
             Keep::Beside | Keep::Gone => {}
         }
         ports.push(old);
+    }
+    ports
+}
+
+/// A port that is kept leads where the first of the wanted ones does, once the pods have nothing any more that it
+/// led to. `declared` is what they have.
+pub fn lead_on(mut ports: Vec<Value>, wanted: &[Value], declared: &[Port]) -> Vec<Value> {
+    let to = wanted.first().map(|main| main["targetPort"].clone());
+    let Some(to) = to.filter(|to| declared::find(declared, to).is_some()) else {
+        return ports;
+    };
+    let kept = |port: &&mut Value| !wanted.iter().any(|it| is_same(it, port));
+    for port in ports.iter_mut().filter(kept) {
+        if declared::find(declared, &port["targetPort"]).is_none() {
+            port["targetPort"] = to.clone();
+        }
     }
     ports
 }
@@ -244,6 +262,47 @@ mod tests {
             Some(json!(8080)),
             "no change"
         );
+    }
+
+    #[test]
+    fn an_old_port_that_is_kept_leads_to_what_the_pods_have_now() {
+        let to = |number: i64, target: Value| json!({ "name": format!("p{number}"), "port": number, "targetPort": target });
+        let has = |names: &[(&str, i64)]| -> Vec<Port> {
+            let of = |(name, port): &(&str, i64)| Port {
+                container: "app".to_owned(),
+                index: 0,
+                name: Some((*name).to_owned()),
+                port: *port,
+                beside: false,
+            };
+            names.iter().map(of).collect()
+        };
+        let led = |main: Value, old: Value, declared: &[Port]| {
+            let wanted = [to(8080, main)];
+            let kept = vec![wanted[0].clone(), to(80, old)];
+            lead_on(kept, &wanted, declared)[1]["targetPort"].clone()
+        };
+        let (web, http) = (has(&[("web", 9090)]), has(&[("http", 9898)]));
+        assert_eq!(
+            led(json!("web"), json!("http"), &web),
+            "web",
+            "after the promotion"
+        );
+        assert_eq!(led(json!(9090), json!(9898), &web), 9090);
+        assert_eq!(
+            led(json!("http"), json!("http"), &http),
+            "http",
+            "before it"
+        );
+        // Pods of the template before are left: the new one does not lead there yet.
+        assert_eq!(led(json!("http"), json!("http"), &web), "http");
+        let both = has(&[("web", 9090), ("admin", 9898)]);
+        assert_eq!(
+            led(json!("web"), json!("admin"), &both),
+            "admin",
+            "it has that"
+        );
+        assert_eq!(led(json!(9898), json!(8888), &[]), 8888, "nothing is known");
     }
 
     #[test]

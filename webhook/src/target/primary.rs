@@ -1,7 +1,7 @@
 //! `<target>-primary`: the recorded template with labels, configuration names and placement rules
 //! of its own, in a Deployment that is never short of ready pods while it rolls.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use canary_core::canary::Canary;
 use canary_core::names;
@@ -21,8 +21,8 @@ pub struct Parts<'a> {
     pub revision: &'a str,
     /// What tells the pods of the two.
     pub selector: &'a Selector,
-    /// Configuration that has a `-primary` copy.
-    pub configs: &'a BTreeSet<ConfigRef>,
+    /// Configuration that has a copy for the primary, by whose name.
+    pub configs: &'a BTreeMap<ConfigRef, String>,
     pub id: &'a Id,
     pub label_prefixes: &'a [String],
 }
@@ -195,7 +195,7 @@ pub fn original_template(
     for (key, value, _) in selector.differing() {
         template["metadata"]["labels"][key] = json!(value);
     }
-    config::rename_back(&mut template, configs);
+    config::rename_back(&mut template, canary, configs);
     if !placement::of_target(&mut template, selector) {
         placement::of_flaggers_target(&mut template, canary.target_name(), labels);
     }

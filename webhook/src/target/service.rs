@@ -231,8 +231,16 @@ pub fn leads_to_primary(live: &Value, selector: &Selector) -> bool {
     selector.is_of_primary(&strings(live.pointer("/spec/selector")))
 }
 
-/// Puts a Service of the user's back as it was.
-fn restore_patch(live: &Value) -> Option<Value> {
+/// What a Service of the user's selected by before it was taken over.
+pub fn original_selector(live: &Value) -> Labels {
+    let annotations = live.pointer("/metadata/annotations");
+    let original = annotations.and_then(|all| all.get(names::ORIGINAL_SERVICE)?.as_str());
+    let original = original.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    original.map_or_else(Labels::new, |it| strings(it.get("selector")))
+}
+
+/// Puts a Service of the user's back as it was. None if it was not taken over.
+pub fn restore_patch(live: &Value) -> Option<Value> {
     let original = live
         .pointer("/metadata/annotations")?
         .get(names::ORIGINAL_SERVICE)?

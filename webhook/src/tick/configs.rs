@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+use canary_core::canary::Canary;
 use canary_core::names;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::api::ApiError;
+use crate::api::{ApiError, Kind};
 use crate::cache::Key;
 use crate::target::config::{self, ConfigRef};
+use crate::target::generated;
 use crate::tick::{Context, TickError, kept};
 use crate::world::World;
 
@@ -61,16 +63,92 @@ impl Context {
                     reference.id()
                 )));
             }
-            let name = names::primary_of(&reference.name);
-            let live = match self.cluster.get(kind, &world.namespace, &name).await {
-                Ok(live) => Some(live),
-                Err(ApiError::NotFound { .. }) => None,
-                Err(error) => return Err(error.into()),
-            };
-            self.copy_config(world, reference, &source, live.as_ref(), copying)
-                .await?;
+            let name = self.copy_name(&world.canary, reference);
+            let live = self.find_config(world, kind, &name).await?;
+            if let Some(live) = &live {
+                self.copy_config(world, reference, &source, live, copying)
+                    .await?;
+            } else {
+                self.first_copy(world, reference, &source, copying).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Name of the copy for the primary. The usual one, unless another Canary that is there has a copy of that
+    /// name: two primaries that read one copy would get what only one of them analysed.
+    pub(super) fn copy_name(&self, canary: &Canary, reference: &ConfigRef) -> String {
+        let (namespace, uid) = (canary.namespace_name(), generated::uid(canary));
+        let usual = names::primary_of(&reference.name);
+        let copies = self.caches.configs(reference.kind());
+        let owner = copies.get(namespace, &usual).and_then(|meta| {
+            let first = || meta.canaries.first().cloned();
+            let named = meta.canaries.iter().any(|it| it == uid);
+            meta.mark
+                .clone()
+                .or_else(|| if named { None } else { first() })
+        });
+        match owner {
+            Some(owner) if self.is_of_another(canary, &owner) => {
+                config::own_copy(canary, &reference.name)
+            }
+            _ => usual,
+        }
+    }
+
+    /// Whether that is the uid of another Canary, which is there.
+    fn is_of_another(&self, canary: &Canary, uid: &str) -> bool {
+        let all = self.caches.canaries.in_namespace(canary.namespace_name());
+        let mut others = all
+            .iter()
+            .filter(|it| it.metadata.uid.as_deref() == Some(uid));
+        uid != generated::uid(canary) && others.next().is_some()
+    }
+
+    async fn find_config(
+        &self,
+        world: &World,
+        kind: Kind,
+        name: &str,
+    ) -> Result<Option<Value>, ApiError> {
+        match self.cluster.get(kind, &world.namespace, name).await {
+            Ok(live) => Ok(Some(live)),
+            Err(ApiError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// There is none of that name yet. A primary that shares the copy of another Canary, as older versions let
+    /// it, has what that one says: it is what is kept, or copied, of it.
+    async fn first_copy(
+        &self,
+        world: &World,
+        reference: &ConfigRef,
+        source: &Value,
+        copying: Copying,
+    ) -> Result<(), TickError> {
+        let (canary, kind) = (&world.canary, reference.kind());
+        let (name, usual) = (
+            self.copy_name(canary, reference),
+            names::primary_of(&reference.name),
+        );
+        let shared = if name == usual {
+            None
+        } else {
+            let found = self.find_config(world, kind, &usual).await?;
+            found.filter(|it| generated::is_of(it, canary))
+        };
+        let data = match (&shared, copying) {
+            (Some(shared), Copying::Missing) => shared,
+            (Some(shared), Copying::Release(number)) => {
+                self.keep_config(world, reference, shared, number).await?;
+                source
+            }
+            _ => source,
+        };
+        let mut copy = config::copy(data, None, canary, &self.options.label_prefixes);
+        copy["metadata"]["name"] = json!(name);
+        self.write_copy(world, kind, &copy, None).await
     }
 
     async fn copy_config(
@@ -78,27 +156,32 @@ impl Context {
         world: &World,
         reference: &ConfigRef,
         source: &Value,
-        live: Option<&Value>,
+        live: &Value,
         copying: Copying,
     ) -> Result<(), TickError> {
         let canary = &world.canary;
-        if let Some(live) = live {
-            let owned = config::is_copy_of(live, canary);
-            if !config::may_write_copy(live, canary) {
-                return Err(kept::not_ours(&names::primary_of(&reference.name)));
-            }
-            let same = config::checksum(live) == config::checksum(source);
-            if owned && (same || copying == Copying::Missing) {
-                return Ok(());
-            }
-            if let Copying::Release(number) = copying
-                && owned
-            {
-                self.keep_config(world, reference, live, number).await?;
-            }
+        let name = live["metadata"]["name"].as_str().unwrap_or_default();
+        let owned = config::is_copy_of(live, canary);
+        if !config::may_write_copy(live, canary) {
+            return Err(kept::not_ours(name));
         }
-        let copy = config::copy(source, live, canary, &self.options.label_prefixes);
-        self.write_copy(world, reference.kind(), &copy, live).await
+        // It came since this look began: the next one knows of it.
+        if generated::mark_of(live).is_some_and(|mark| self.is_of_another(canary, mark)) {
+            return Err(TickError::Stale(format!("{name} is another Canary's copy")));
+        }
+        let same = config::checksum(live) == config::checksum(source);
+        if owned && (same || copying == Copying::Missing) {
+            return Ok(());
+        }
+        if let Copying::Release(number) = copying
+            && owned
+        {
+            self.keep_config(world, reference, live, number).await?;
+        }
+        let mut copy = config::copy(source, Some(live), canary, &self.options.label_prefixes);
+        copy["metadata"]["name"] = json!(name);
+        self.write_copy(world, reference.kind(), &copy, Some(live))
+            .await
     }
 }
 

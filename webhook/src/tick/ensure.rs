@@ -129,9 +129,8 @@ impl Context {
         }
         if let Some(apex) = &world.apex
             && !is_of(apex, canary)
-            && selects_others(apex, world)
         {
-            return Err(foreign_apex(world));
+            check_apex(apex, world)?;
         }
         if let Some(primary) = &world.primary
             && !may_take(&primary.ownership, canary)
@@ -226,9 +225,7 @@ impl Context {
         let Some(patch) = service::takeover_patch(live, desired) else {
             return Ok(false);
         };
-        if selects_others(live, world) {
-            return Err(foreign_apex(world));
-        }
+        check_apex(live, world)?;
         let patched = self
             .cluster
             .merge(Kind::Service, &world.namespace, world.canary.apex(), &patch)
@@ -314,6 +311,25 @@ fn selects(live: &Value, world: &World) -> bool {
     selector::selects(&selector, &world.target.pod_labels)
 }
 
+/// A Service of the user's can be pointed at the primary if it leads to pods, and to the target's.
+fn check_apex(apex: &Value, world: &World) -> Result<(), EnsureError> {
+    let name = apex["spec"]["externalName"].as_str();
+    if apex["spec"]["type"] == "ExternalName" {
+        let text = format!(
+            "Service {}.{} is of type ExternalName and leads to {}, not to pods: make it a ClusterIP Service that selects the pods of deployment {}, or name another one in spec.service.name",
+            world.canary.apex(),
+            world.namespace,
+            name.unwrap_or("a name"),
+            world.canary.target_name(),
+        );
+        return Err(EnsureError::Taken(problem("ServiceNotOurs", text)));
+    }
+    if selects_others(apex, world) {
+        return Err(foreign_apex(world));
+    }
+    Ok(())
+}
+
 /// An apex Service that was never ours, and serves something else.
 fn selects_others(apex: &Value, world: &World) -> bool {
     let adopted = apex
@@ -340,7 +356,7 @@ fn could_be_primary(handed_over: &Deployment, world: &World) -> bool {
 
 fn other_selector(world: &World) -> EnsureError {
     let text = format!(
-        "Deployment {}.{} cannot become the primary, because its selector is not {} and cannot be changed: delete it, and it is created anew",
+        "Deployment {}.{} cannot become the primary, because its selector is not {} and cannot be changed: once it serves nobody, delete it, and it is created anew",
         world.canary.primary_name(),
         world.namespace,
         selector::shown(world.selector.primary()),
@@ -365,7 +381,7 @@ fn route_taken(world: &World) -> EnsureError {
 
 fn taken(kind: &str, name: &str, world: &World) -> EnsureError {
     let text = format!(
-        "{kind} {name}.{} exists and belongs to somebody else: delete it, or hand it over with the annotation {}=true",
+        "{kind} {name}.{} exists and belongs to somebody else: hand it over with the annotation {}=true, or let its owner rename it",
         world.namespace,
         names::ADOPT,
     );

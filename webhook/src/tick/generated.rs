@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::api::{ApiError, Kind};
 use crate::cache::Key;
-use crate::target::config::ConfigRef;
+use crate::target::config::{ConfigRef, own_copy};
 use crate::target::generated::{self, Generated};
 use crate::target::kept;
 use crate::target::service::Side;
@@ -108,6 +108,7 @@ impl Context {
             .flat_map(|source| {
                 [
                     (source.kind(), names::primary_of(&source.name)),
+                    (source.kind(), own_copy(canary, &source.name)),
                     (source.kind(), kept::name(canary, source)),
                 ]
             })

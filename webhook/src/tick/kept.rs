@@ -67,13 +67,14 @@ impl Context {
             if !ours || kept::mark_of(&kept) != kept::mark(canary, release) {
                 continue;
             }
-            let name = names::primary_of(&reference.name);
+            let name = self.copy_name(canary, &reference);
             let live = match self.cluster.get(kind, &world.namespace, &name).await {
                 Ok(live) => Some(live),
                 Err(ApiError::NotFound { .. }) => None,
                 Err(error) => return Err(error.into()),
             };
-            let copy = kept::put_back(&kept, live.as_ref(), canary, &reference);
+            let mut copy = kept::put_back(&kept, live.as_ref(), canary, &reference);
+            copy["metadata"]["name"] = json!(name);
             self.write_copy(world, kind, &copy, live.as_ref()).await?;
             self.delete_generated(canary, kind, &kept).await?;
         }
@@ -175,7 +176,7 @@ pub(super) fn not_ours(name: &str) -> TickError {
         verb: "write",
         what: name.to_owned(),
         message: format!(
-            "it exists and belongs to somebody else: delete it, or annotate it {}=true",
+            "it exists and belongs to somebody else: annotate it {}=true, or let its owner rename it",
             names::ADOPT
         ),
     };

@@ -32,6 +32,16 @@ pub(super) fn none(version: Option<&str>) -> Value {
     json!({ "metadata": metadata })
 }
 
+/// A patch for a target whose Canary is gone. Its size and the images that served are for a Canary that is made
+/// anew.
+pub(super) fn departed(version: &str) -> Value {
+    json!({ "metadata": {
+        "resourceVersion": version,
+        "labels": { names::MANAGED_LABEL: null },
+        "annotations": { names::LOCKED_BY: null, names::SEEN_REVISION: null },
+    } })
+}
+
 // === impl Context ===
 
 impl Context {
@@ -248,6 +258,18 @@ mod tests {
         let mut other = target("v1-b", 5);
         other.uid = "d2".to_owned();
         assert_eq!(renamed("v1-a", &other), None, "another Deployment");
+    }
+
+    #[test]
+    fn a_target_whose_canary_is_gone_is_locked_no_more_and_its_size_is_remembered() {
+        let metadata = &departed("7")["metadata"];
+        assert_eq!(metadata["resourceVersion"], "7");
+        assert_eq!(metadata["labels"], json!({ names::MANAGED_LABEL: null }));
+        let annotations = metadata["annotations"].as_object().unwrap();
+        assert!(annotations.contains_key(names::LOCKED_BY));
+        for kept in [names::SIZE, names::PROMOTED_IMAGES] {
+            assert!(!annotations.contains_key(kept), "{kept}");
+        }
     }
 
     #[test]

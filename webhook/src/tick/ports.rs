@@ -71,6 +71,9 @@ impl Context {
             Keep::Gone
         };
         let kept = ports::with_kept(wanted, live_ports, keep);
+        let primary = world.primary.as_deref();
+        let pods = primary.filter(|_| service != world.canary.canary_service());
+        let kept = ports::lead_on(kept, wanted, &pods.unwrap_or(&world.target).ports);
         desired["spec"]["ports"] = json!(kept);
         desired
     }

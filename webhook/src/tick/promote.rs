@@ -1,6 +1,6 @@
 //! The primary: made from what was recorded, and given a recorded template.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use canary_core::release::Plan;
 use canary_core::status::{CanaryStatus, Phase};
@@ -175,18 +175,15 @@ impl Context {
         world: &World,
         template: &Value,
         configs: &BTreeMap<ConfigRef, String>,
-    ) -> BTreeSet<ConfigRef> {
-        let has_copy = |reference: &ConfigRef| {
-            let name = names::primary_of(&reference.name);
-            self.caches
-                .configs(reference.kind())
-                .get(&world.namespace, &name)
-                .is_some()
+    ) -> BTreeMap<ConfigRef, String> {
+        let copy = |reference: ConfigRef| {
+            let name = self.copy_name(&world.canary, &reference);
+            let copies = self.caches.configs(reference.kind());
+            let has_copy = copies.get(&world.namespace, &name).is_some();
+            (configs.contains_key(&reference) || has_copy).then_some((reference, name))
         };
         let references = config::references(template).into_iter();
-        references
-            .filter(|reference| configs.contains_key(reference) || has_copy(reference))
-            .collect()
+        references.filter_map(copy).collect()
     }
 
     pub(super) async fn rebaseline(

@@ -21,7 +21,7 @@ impl Context {
         }
         if let Some(older) = self.older_canary(&world.canary) {
             let text = format!(
-                "Canary {older} releases {} already: delete one of the two",
+                "Canary {older} releases {} already: name another Deployment in spec.targetRef",
                 canary.target_name()
             );
             world.refuse(problem("TargetTaken", text));

@@ -68,7 +68,7 @@ pub(super) fn selector(
             let keys = own.into_iter().flat_map(|own| own.keys().map(String::as_str));
             let keys = keys.collect::<Vec<_>>().join(" or ");
             let text = format!(
-                "deployment {name}.{namespace} cannot be told from its primary: {trouble}. Make it select by {keys} with a value that the primary's selector does not have, or delete the Canary and create it anew; nothing is touched until then"
+                "deployment {name}.{namespace} cannot be told from its primary: {trouble}. Make it select by {keys} with a value that the primary's selector does not have; nothing is touched until then"
             );
             problem("SelectorNotApart", text)
         }

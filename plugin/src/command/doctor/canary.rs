@@ -7,10 +7,13 @@ use serde_json::Value;
 
 use crate::beside::{KINDS, Sides};
 use crate::client::{self, Cluster};
+use crate::command::history::template;
 use crate::doctor::Check;
 use crate::doctor::canary as judge;
+use crate::doctor::primary;
 use crate::exit::Error;
 use crate::follow::with_pods;
+use crate::report::{Extra, Observed};
 
 mod around;
 
@@ -22,6 +25,7 @@ pub async fn look(cluster: &Cluster, spec: &Canary, provider: &str) -> Vec<Check
     let namespace = canary.namespace_name();
     let mut checks = judge::canary(spec, provider, &report);
     checks.extend(judge::primary(&report, &canary.primary_name()));
+    checks.extend(promoted(cluster, &observed).await);
     let read = async |name: &str, resource: &ApiResource| {
         cluster.look(Some(namespace), name, resource).await
     };
@@ -57,6 +61,17 @@ pub async fn look(cluster: &Cluster, spec: &Canary, provider: &str) -> Vec<Check
     }
     checks.extend(around::look(cluster, &observed).await);
     checks
+}
+
+/// Whether somebody changed the primary since its promotion. A template that is not kept says nothing.
+async fn promoted(cluster: &Cluster, observed: &Observed) -> Option<Check> {
+    let Extra::Found(primary) = &observed.primary else {
+        return None;
+    };
+    let primary = serde_json::to_value(primary).ok()?;
+    let revision = primary::expected(&observed.canary, &primary)?;
+    let kept = template(cluster, &observed.canary, revision).await;
+    primary::edited(&observed.canary, &primary, &kept.ok()?.ok()?)
 }
 
 fn judged(

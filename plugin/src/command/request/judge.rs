@@ -37,7 +37,7 @@ pub enum Step {
 /// Looks at the release before anything is written.
 pub fn consider(verb: Verb, report: &CanaryReport) -> Considered {
     let id = report.id();
-    if let Some(gone) = being_deleted(word(verb), report) {
+    if let Some(gone) = being_deleted(verb, report) {
         return Considered::Nothing(gone);
     }
     if report.phase == Phase::New {
@@ -116,15 +116,22 @@ fn is_rolled_back_now(report: &CanaryReport) -> bool {
     release.is_some_and(|release| release.outcome.is_some())
 }
 
-/// Nobody hears a wish about a Canary that is being deleted.
-fn being_deleted(what: &str, report: &CanaryReport) -> Option<Error> {
+/// A release of a Canary that is being deleted goes back at most, and without a release nobody hears a wish.
+fn being_deleted(verb: Verb, report: &CanaryReport) -> Option<Error> {
     let deleting = report.deleting()?;
-    Some(Error::NothingToDo {
-        message: format!(
-            "nothing to {what}: {}. No request is acted on any more",
-            deleting.message
-        ),
-        hint: deleting.hint.clone(),
+    let (what, why) = (word(verb), &deleting.message);
+    if deleting.closes_the_way_back() {
+        return Some(Error::NothingToDo {
+            message: format!("nothing to {what}: {why}. No request is acted on any more"),
+            hint: deleting.hint.clone(),
+        });
+    }
+    (verb != Verb::Rollback).then(|| Error::NothingToDo {
+        message: format!("nothing to {what}: {why}. Its release goes no further"),
+        hint: Some(format!(
+            "it can still be rolled back: {}",
+            command("rollback", report)
+        )),
     })
 }
 
@@ -222,7 +229,7 @@ fn hint_at_rest(verb: Verb, report: &CanaryReport) -> Option<String> {
 pub fn judge(request: &Request, before: Option<i64>, canary: &Canary) -> Result<Step, Error> {
     let report = Observed::alone(canary.clone()).report();
     let step = judged(request, before, canary, &report)?;
-    match being_deleted(word(request.verb), &report) {
+    match being_deleted(request.verb, &report) {
         // What has not happened by now does not happen any more.
         Some(gone) if !matches!(step, Step::Happened(_)) => Err(gone),
         _ => Ok(step),

@@ -86,7 +86,31 @@ impl Side<'_> {
             );
             return Some(Check::fail("selector", said).hint(hint));
         }
-        self.foreign(pods)
+        self.foreign(pods).or_else(|| self.bare(pods))
+    }
+
+    /// Pods that have the labels of the primary's and are of no Deployment: nobody analysed what they run.
+    fn bare(&self, pods: &[Behind]) -> Option<Check> {
+        let bare = pods.iter().filter(|pod| pod.bare);
+        let bare: Vec<&str> = bare.map(|pod| pod.name.as_str()).collect();
+        let first = bare.get(..NAMED.min(bare.len()))?;
+        if first.is_empty() {
+            return None;
+        }
+        let more = if bare.len() > NAMED { ", …" } else { "" };
+        let said = format!(
+            "{} of the {} pods behind Service {} belong to no workload, and no release changes them: {}{more}",
+            bare.len(),
+            pods.len(),
+            self.service,
+            first.join(", ")
+        );
+        let hint = format!(
+            "take a label that the Service selects by off each: kubectl label pod NAME {}- -n {}",
+            self.selector.keys().next().map_or("LABEL", String::as_str),
+            self.canary.namespace_name()
+        );
+        Some(Check::warn("selector", said).hint(hint))
     }
 
     /// Pods of somebody else behind it.

@@ -64,6 +64,7 @@ fn behind(name: &str, app: &str, ready: bool) -> Behind {
         name: name.to_owned(),
         labels: [("app".to_owned(), app.to_owned())].into(),
         ready,
+        bare: false,
     }
 }
 
@@ -357,4 +358,24 @@ fn while_objects_come_into_being_only_leftovers_are_told() {
     around.services[0] = service("web", "web");
     canary.status.as_mut().unwrap().phase = Phase::Initializing;
     assert_eq!(checks(&canary, &around)[0].outcome, Outcome::Ok);
+}
+
+#[test]
+fn a_pod_of_nobody_that_gets_the_primarys_requests_is_told() {
+    let mut around = fitting();
+    let mut bare = behind("debug", "web-primary", true);
+    bare.bare = true;
+    around.pods.get_mut("web-primary").unwrap().push(bare);
+    let found = checks(&canary(), &around);
+    let check = found.iter().find(|it| it.name == "selector").unwrap();
+    assert!(
+        check
+            .message
+            .contains("1 of the 2 pods behind Service web-primary belong to no workload")
+            && check.message.ends_with("debug"),
+        "{}",
+        check.message
+    );
+    let hint = check.hint.as_deref().unwrap();
+    assert!(hint.contains("kubectl label pod NAME app- -n"), "{hint}");
 }

@@ -4,6 +4,7 @@ use canary_core::message::RollbackReason;
 use canary_core::policy::UNREADABLE;
 use canary_core::status::{Outcome, Phase};
 
+use super::leaving::{put_in_charge, reverting};
 use super::{Facts, Paragraph, paragraph};
 use crate::render::detail::command;
 use crate::render::{ASCII, countdown, duration, images};
@@ -23,17 +24,19 @@ pub struct Why {
 pub fn why(facts: &Facts) -> Why {
     let report = &facts.report;
     let id = report.id();
-    if let Some(deleting) = report.deleting() {
+    if let Some(deleting) = report.deleting().filter(|it| it.closes_the_way_back()) {
         let rule =
             "of a Canary that is being deleted no release goes on, and no request is acted on";
         return said(deleting.message.clone(), &[rule.to_owned()], &[])
-            .with(HELPS, deleting.hint.clone());
+            .with("waits", reverting(report).map(|it| it.message.clone()))
+            .with(HELPS, deleting.hint.clone())
+            .with(HELPS, reverting(report).and_then(|it| it.hint.clone()));
     }
     if report.suspended {
         let rule = "while spec.suspend is true, nothing is done for the Canary";
         return said(format!("{id} is suspended"), &[rule.to_owned()], &[]);
     }
-    match report.hindrance() {
+    match report.obstacle() {
         Some(it) if it.closes_the_way_back() => {
             let rule = "canary-webhook acts on the Canary as soon as this is mended".to_owned();
             let answer = format!("{id} is not acted on: {}", it.message);
@@ -57,8 +60,16 @@ fn hindered(facts: &Facts, hindrance: &Attention) -> Why {
         .filter(|_| report.can_only_go_back())
     {
         let answer = format!("{} goes no further: {message}", named(release));
+        let until = match report.deleting() {
+            Some(_) => {
+                "until the Canary is gone it is still checked, and rolled back by its threshold and its deadline"
+            }
+            None => {
+                "it goes on by itself as soon as this is mended; until then it is still checked, and rolled back by its threshold and its deadline"
+            }
+        };
         let rules = [
-            "it goes on by itself as soon as this is mended; until then it is still checked, and rolled back by its threshold and its deadline".to_owned(),
+            until.to_owned(),
             format!("it can be rolled back: {}", command("rollback", report)),
         ];
         return said(answer, &rules, &["rollback", "doctor"])
@@ -223,6 +234,7 @@ fn failed(facts: &Facts) -> Why {
         why = why.with("last check", vec![check.to_owned()]);
     }
     why.with("then", vec![again])
+        .with("deletion", put_in_charge(facts))
 }
 
 /// Why such an end is the end.

@@ -3,10 +3,10 @@
 use canary_core::canary::Canary;
 use canary_core::names::{self, FOLLOW, FOLLOW_IGNORE, FOLLOW_PRIMARY};
 use canary_core::release::conditions::{
-    BASELINE_REPLACED, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED, PRIMARY_PORT, READY, SELECTOR,
-    SPEC_PENDING, UNANSWERED,
+    BASELINE_REPLACED, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED, PRIMARY_PORT, READY, REVERTING,
+    SELECTOR, SPEC_PENDING, UNANSWERED,
 };
-use canary_core::status::CanaryCondition;
+use canary_core::status::{CanaryCondition, Phase};
 
 /// Reasons of writes that the API server refuses.
 const REFUSED: [&str; 3] = ["Forbidden", "Rejected", "WriteFailed"];
@@ -72,10 +72,6 @@ impl<'a> Of<'a> {
         format!("kubectl edit canary {} -n {}", self.name, self.namespace)
     }
 
-    fn delete(&self, kind: &str, name: &str) -> String {
-        format!("kubectl delete {kind} {name} -n {}", self.namespace)
-    }
-
     fn annotate(&self, annotation: &str) -> String {
         let (name, namespace) = (self.name, self.namespace);
         format!("kubectl annotate canary {name} {annotation}=true -n {namespace}")
@@ -104,23 +100,16 @@ impl<'a> Of<'a> {
                 self.canary.route().map_or("", |route| &route.name)
             ),
             "Invalid" => format!("correct the Canary: {edit}"),
-            "TargetTaken" => format!(
-                "delete one of the two: {}",
-                self.delete("canary", self.name)
-            ),
+            "TargetTaken" => format!("name another Deployment in spec.targetRef: {edit}"),
             "NameTaken" => self.taken(message),
             "ServiceNotOurs" => format!("name another Service in spec.service.name: {edit}"),
             "SelectorMissing" => format!(
-                "make Deployment {target} select by one of these labels; it has to be made anew, as a selector cannot be changed: {}",
-                self.delete("deployment", target)
+                "let the server tell pods by a label that Deployment {target} selects by: add its key to --selector-labels of canary-webhook. Or name a Deployment that has such a label, once its pods serve: {edit}"
             ),
-            "SelectorNotApart" => format!(
-                "make Deployment {target} anew with another selector: {}",
-                self.delete("deployment", target)
-            ),
+            "SelectorNotApart" => self.not_apart(),
             "SelectorDiffers" => format!(
-                "let it be made anew: {}",
-                self.delete("deployment", &self.canary.primary_name())
+                "take the annotation {} off it. It can be made anew once no Service leads to its pods; which do: kubectl get endpointslices -n {namespace}",
+                names::ADOPT
             ),
             "StrategyRecreate" => format!(
                 "use RollingUpdate: kubectl edit deployment {target} -n {namespace}; or accept the outages: {}",
@@ -138,6 +127,10 @@ impl<'a> Of<'a> {
             ),
             "DefinitionOutdated" => "renew the definitions: kubectl canary install".to_owned(),
             "Contested" => "stop the other controller; a Flagger is found by: kubectl get deployments -A -l app.kubernetes.io/name=flagger".to_owned(),
+            REVERTING => format!(
+                "see what ails its pods: {}; a template that does not start is taken back: kubectl rollout undo deployment/{target} -n {namespace}",
+                self.verb("status")
+            ),
             BASELINE_REPLACED => String::new(),
             _ => return None,
         })
@@ -203,11 +196,36 @@ impl<'a> Of<'a> {
         let namespace = self.namespace;
         match name {
             Some(name) => format!(
-                "hand it over: kubectl annotate {kind} {name} {}=true -n {namespace}; or delete it",
+                "if it is of this application, hand it over: kubectl annotate {kind} {name} {}=true -n {namespace}. If not, let its owner rename it: it may serve people",
                 names::ADOPT
             ),
-            None => format!("delete it, or annotate it {}=true", names::ADOPT),
+            None => format!(
+                "if it is of this application, annotate it {}=true. If not, let its owner rename it: it may serve people",
+                names::ADOPT
+            ),
         }
+    }
+
+    /// A selector cannot be changed, so the target has to be made anew: by no means while it serves.
+    fn not_apart(&self) -> String {
+        let (target, status) = (self.canary.target_name(), self.canary.status.as_ref());
+        let phase = status.map(|status| status.phase).unwrap_or_default();
+        if matches!(phase, Phase::New | Phase::Initializing) {
+            return format!(
+                "Deployment {target} serves: make another one beside it, whose selector is its own, and name that: {}",
+                self.edit()
+            );
+        }
+        if status.is_some_and(|status| status.canary_weight > 0) {
+            return format!(
+                "send everybody to the primary first, for Deployment {target} has to be made anew: {}",
+                self.verb("rollback")
+            );
+        }
+        format!(
+            "change its selector in your manifest, and put it in place of this one, which serves nobody: kubectl replace --force -f FILE -n {}",
+            self.namespace
+        )
     }
 
     /// Of a server that is newer than this plugin.

@@ -4,7 +4,7 @@ use canary_core::release::conditions::READY;
 use canary_core::status::{CanaryCondition, CanaryStatus, Outcome, Phase, Release};
 
 use super::super::{Attention, Extra, Observed, is_running, replicas};
-use super::{PENDING, is_bad};
+use super::{PENDING, deletion, is_bad};
 
 pub(super) fn of(
     observed: &Observed,
@@ -12,7 +12,8 @@ pub(super) fn of(
     canary_weight: i64,
 ) -> Option<Attention> {
     let release = status.release.as_ref()?;
-    if observed.canary.metadata.deletion_timestamp.is_some() {
+    // Of a Canary that is being deleted nothing may be tried any more.
+    if deletion::of(&observed.canary).is_some_and(|it| it.closes_the_way_back()) {
         return None;
     }
     let refused = status.conditions.iter().any(is_hindrance);
@@ -65,7 +66,8 @@ fn asked(status: &CanaryStatus) -> bool {
 }
 
 fn is_hindrance(condition: &CanaryCondition) -> bool {
-    condition.type_ == READY && is_bad(condition)
+    // A deletion refuses no write.
+    condition.type_ == READY && is_bad(condition) && condition.reason != deletion::SAID
 }
 
 fn has_no_ready_pod(primary: &Extra) -> bool {

@@ -70,11 +70,7 @@ fn each_reason_of_the_server_comes_with_the_command_or_edit_that_helps() {
             "Refused",
             "kubectl create poddisruptionbudget podinfo-primary",
         ),
-        (
-            "Ready",
-            "TargetTaken",
-            "kubectl delete canary podinfo -n test",
-        ),
+        ("Ready", "TargetTaken", edit),
         (
             "Ready",
             "NameTaken",
@@ -83,18 +79,23 @@ fn each_reason_of_the_server_comes_with_the_command_or_edit_that_helps() {
         ("Ready", "ServiceNotOurs", edit),
         (
             "Ready",
+            "Reverting",
+            "kubectl rollout undo deployment/podinfo -n test",
+        ),
+        (
+            "Ready",
             "SelectorMissing",
-            "kubectl delete deployment podinfo -n test",
+            "add its key to --selector-labels",
         ),
         (
             "Ready",
             "SelectorNotApart",
-            "kubectl delete deployment podinfo -n test",
+            "kubectl canary rollback podinfo -n test",
         ),
         (
             "Ready",
             "SelectorDiffers",
-            "kubectl delete deployment podinfo-primary -n test",
+            "kubectl get endpointslices -n test",
         ),
         (
             "Ready",
@@ -164,6 +165,25 @@ fn each_reason_of_the_server_comes_with_the_command_or_edit_that_helps() {
         let found = attention(type_, value, reason);
         let hint = found[0].hint.clone().unwrap_or_default();
         assert!(hint.contains(helps), "{type_} {reason}: {hint}");
+        // What somebody is told to delete may serve.
+        assert!(!hint.contains("delete"), "{type_} {reason}: {hint}");
+    }
+}
+
+#[test]
+fn a_target_that_serves_is_never_offered_to_be_replaced() {
+    let hint = |status: Value| {
+        let status = with_condition(status, "Ready", "False", "SelectorNotApart");
+        report(&status).attention[0].hint.clone().unwrap()
+    };
+    for (phase, weight, replaced) in [
+        ("Initializing", 0, false),
+        ("Progressing", 30, false),
+        ("Progressing", 0, true),
+        ("Succeeded", 0, true),
+    ] {
+        let hint = hint(status(phase, weight, 0, &json!({})));
+        assert_eq!(hint.contains("kubectl replace --force"), replaced, "{hint}");
     }
 }
 

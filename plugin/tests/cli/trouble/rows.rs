@@ -189,10 +189,7 @@ const GENERATED: &[Row] = &[
             it.get("services", "podinfo")["spec"]["selector"] =
                 json!({"app": "storefront-primary"});
         },
-        both: &[
-            "cannot be told from its primary",
-            "kubectl delete deployment podinfo -n test",
-        ],
+        both: &["cannot be told from its primary", ROLLBACK],
         doctor: &[
             "Service podinfo selects app=storefront-primary, and the pods of Deployment podinfo-primary have app=podinfo-primary: it selects no pods",
             "kubectl get service podinfo -n test -o yaml --show-managed-fields",

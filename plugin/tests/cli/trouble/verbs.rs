@@ -83,22 +83,31 @@ fn a_verb_that_nobody_answers_says_what_the_canary_lacks() {
     );
 }
 
+/// Somebody's finalizer holds a Canary that is being deleted.
+fn held(status: &Value) -> Value {
+    let mut held = canary(status);
+    held["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z");
+    held["metadata"]["finalizers"] = json!(["acme.io/cleanup"]);
+    held
+}
+
 #[test]
 fn a_verb_about_a_canary_that_is_being_deleted_says_so_at_once_and_asks_nobody() {
-    let mut gone = canary(&progressing());
-    gone["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z");
-    gone["metadata"]["finalizers"] = json!(["acme.io/cleanup"]);
-    for verb in ["rollback", "promote", "pause"] {
-        let api = FakeApi::new(gone.clone());
+    let mut at_rest = progressing();
+    at_rest["phase"] = json!("Succeeded");
+    for (verb, status, why) in [
+        ("rollback", &at_rest, "No request is acted on any more"),
+        ("promote", &progressing(), "Its release goes no further"),
+        ("pause", &progressing(), "Its release goes no further"),
+    ] {
+        let api = FakeApi::new(held(status));
         let ran = on(&api, &[verb, "podinfo"]);
-        ran.failed(
-            1,
-            "Canary podinfo is being deleted: it waits for finalizer acme.io/cleanup",
-        );
+        let said = "Canary podinfo is being deleted: it waits for finalizer acme.io/cleanup";
+        ran.failed(1, &format!("{said}. {why}"));
         assert!(!ran.stderr.contains("canary-webhook"), "{}", ran.stderr);
         assert!(api.patches().is_empty());
     }
-    let explained = on(&FakeApi::new(gone), &["explain", "podinfo"]).stdout;
+    let explained = on(&FakeApi::new(held(&at_rest)), &["explain", "podinfo"]).stdout;
     assert!(
         explained.starts_with("Canary podinfo is being deleted"),
         "{explained}"
@@ -106,22 +115,56 @@ fn a_verb_about_a_canary_that_is_being_deleted_says_so_at_once_and_asks_nobody()
 }
 
 #[test]
-fn a_verb_whose_canary_is_deleted_meanwhile_is_not_waited_for() {
-    let api = FakeApi::scripted(
-        canary(&progressing()),
-        Box::new(|call, state| {
-            let watches = call.query.contains("watch=true") && call.earlier > 0;
-            if watches {
-                state.merge(&json!({"metadata": {
-                    "deletionTimestamp": "2026-03-01T12:00:00Z", "finalizers": ["acme.io/cleanup"],
-                }}));
-            }
-            None
-        }),
-        Vec::new(),
+fn a_rollback_of_a_canary_that_others_keep_from_being_deleted_is_asked_for_and_waited_for() {
+    let put_back = |id: &str| {
+        let mut status = answer_to(id, "Done", "rolling back: all traffic goes to the primary");
+        status["phase"] = json!("Failed");
+        status["release"] =
+            json!({"outcome": "RolledBack", "endedAt": "2026-03-01T12:00:34Z", "recovering": true});
+        status
+    };
+    let done = |_: &str| json!({"canaryWeight": 0, "release": {"recovering": null}});
+    let api = FakeApi::reacting(
+        held(&progressing()),
+        vec![Box::new(put_back), Box::new(done)],
     );
-    let ran = on(&api, &["rollback", "podinfo"]);
-    ran.failed(1, "No request is acted on any more");
+    on(&api, &["rollback", "podinfo"])
+        .said("podinfo.test: release 2 rolled back, all traffic goes to the primary\n");
+    let explained = on(&FakeApi::new(held(&progressing())), &["explain", "podinfo"]).stdout;
+    assert!(
+        flat(&explained).contains("goes no further: Canary podinfo is being deleted"),
+        "{explained}"
+    );
+}
+
+#[test]
+fn a_verb_whose_canary_is_deleted_meanwhile_is_not_waited_for_unless_it_goes_back() {
+    let deleted = |finalizer: &'static str| {
+        FakeApi::scripted(
+            canary(&progressing()),
+            Box::new(move |call, state| {
+                let watches = call.query.contains("watch=true") && call.earlier > 0;
+                if watches {
+                    state.merge(&json!({"metadata": {
+                        "deletionTimestamp": "2026-03-01T12:00:00Z", "finalizers": [finalizer],
+                    }}));
+                }
+                None
+            }),
+            Vec::new(),
+        )
+    };
+    let (ours, theirs) = ("kubectl-canary.dev/finalizer", "acme.io/cleanup");
+    on(&deleted(ours), &["rollback", "podinfo"]).failed(1, "No request is acted on any more");
+    on(&deleted(theirs), &["promote", "podinfo"]).failed(1, "Its release goes no further");
+    on(
+        &deleted(theirs),
+        &["rollback", "podinfo", "--timeout", "2s"],
+    )
+    .failed(
+        3,
+        "the request stays, and is carried out as soon as the server can",
+    );
 }
 
 #[test]
@@ -192,4 +235,28 @@ fn a_wait_that_ends_in_vain_says_what_hinders_the_release() {
         "{}",
         ran.stdout
     );
+}
+
+#[test]
+fn explain_says_what_a_deletion_would_put_in_charge() {
+    let mut failed = progressing();
+    failed["phase"] = json!("Failed");
+    failed["lastPromotedSpec"] = json!("v1-aaaaaaaaaaaa");
+    failed["release"]["outcome"] = json!("RolledBack");
+    let explained = |applied: &str, revert: bool| {
+        let mut status = failed.clone();
+        status["lastAppliedSpec"] = json!(applied);
+        let mut canary = canary(&status);
+        canary["spec"]["revertOnDeletion"] = json!(revert);
+        let ran = on(&FakeApi::new(canary), &["explain", "podinfo"]);
+        flat(&ran.stdout)
+    };
+    let said = explained("v1-bbbbbbbbbbbb", true);
+    assert!(
+        said.contains("puts release 2, which failed, in charge of all users")
+            && said.contains("kubectl rollout undo deployment/podinfo -n test"),
+        "{said}"
+    );
+    assert!(!explained("v1-aaaaaaaaaaaa", true).contains("in charge"));
+    assert!(!explained("v1-bbbbbbbbbbbb", false).contains("in charge"));
 }

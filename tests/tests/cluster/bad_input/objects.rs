@@ -125,3 +125,35 @@ async fn an_apex_service_of_other_pods_is_not_taken() -> Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn an_apex_service_that_leads_to_a_name_is_told_and_left_as_it_is() -> Result<()> {
+    let test = namespace("external-name").await?;
+    let external = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "podinfo"},
+        "spec": {"type": "ExternalName", "externalName": "shop.example.com", "selector": {"app": "podinfo"}},
+    });
+    let created = test.create(&external).await?;
+    test.create_all().await?;
+    told(
+        &test,
+        "is of type ExternalName and leads to shop.example.com",
+    )
+    .await?;
+    let live = test.get("services/podinfo").await?;
+    assert_eq!(
+        live["metadata"]["resourceVersion"],
+        created["metadata"]["resourceVersion"]
+    );
+    assert_eq!(
+        test.get("deployments/podinfo").await?["spec"]["replicas"],
+        1
+    );
+
+    let mended = json!({"spec": {
+        "type": "ClusterIP", "externalName": null, "ports": [{"port": 80, "targetPort": 9898}],
+    }});
+    test.patch("services/podinfo", &mended).await?;
+    test.phase("Initialized").await?;
+    Ok(())
+}

@@ -1,9 +1,11 @@
 //! A Canary that is deleted.
 
 use anyhow::Result;
-use serde_json::json;
+use canary_tests::cluster::{ALICE, Namespace};
+use serde_json::{Value, json};
 
-use crate::setup::{image, initialized, initialized_with};
+use crate::alone::Alone;
+use crate::setup::{image, initialized, initialized_with, namespace};
 
 #[tokio::test]
 async fn deletion_says_what_stops_and_leaves_the_target_at_rest() -> Result<()> {
@@ -61,5 +63,107 @@ async fn a_namespace_with_a_canary_in_it_can_be_deleted() -> Result<()> {
     .await?;
     let delete = ["delete", "namespace", &test.name, "--timeout=60s"];
     test.plane.kubectl(&delete).await?.ok()?;
+    Ok(())
+}
+
+const MANAGED: &str = "kubectl-canary.dev/managed";
+const ORIGINAL: &str = "kubectl-canary.dev/original-service";
+
+/// The apex Service is the user's own, and was there before.
+async fn with_own_service(name: &str) -> Result<Namespace<'static>> {
+    let test = namespace(name).await?;
+    test.create(&json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "podinfo"},
+        "spec": {"selector": {"app": "podinfo"}, "ports": [{"port": 80, "targetPort": 9898}]},
+    }))
+    .await?;
+    test.create_all().await?;
+    test.phase("Initialized").await?;
+    let target = test.get("deployments/podinfo").await?;
+    assert_eq!(target["metadata"]["labels"][MANAGED], "true");
+    Ok(test)
+}
+
+fn is_unmarked(target: &Value) -> bool {
+    target["metadata"]["labels"][MANAGED].is_null()
+}
+
+#[tokio::test]
+async fn the_users_own_service_and_the_target_are_theirs_alone_once_the_canary_is_gone()
+-> Result<()> {
+    let test = with_own_service("own-apex").await?;
+    test.delete("canaries/podinfo").await?;
+    test.gone("canaries/podinfo").await?;
+    let service = test
+        .until("services/podinfo", |it| {
+            it["spec"]["selector"] == json!({"app": "podinfo"})
+        })
+        .await?;
+    assert!(test.find("deployments/podinfo-primary").await?.is_none());
+    let annotations = &service["metadata"]["annotations"];
+    for key in [ORIGINAL, "kustomize.toolkit.fluxcd.io/reconcile"] {
+        assert!(annotations[key].is_null(), "{annotations:#}");
+    }
+    test.until("deployments/podinfo", is_unmarked).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_primary_that_is_orphaned_goes_on_serving_through_the_users_own_service() -> Result<()> {
+    let test = with_own_service("orphaned-apex").await?;
+    let delete = ["delete", "canary", "podinfo", "--cascade=orphan"];
+    test.kubectl(ALICE, &delete).await?.ok()?;
+    // The target is looked after before the Services are.
+    test.until("deployments/podinfo", is_unmarked).await?;
+    let service = test.get("services/podinfo").await?;
+    assert_eq!(
+        service["spec"]["selector"],
+        json!({"app": "podinfo-primary"})
+    );
+    let primary = test.get("deployments/podinfo-primary").await?;
+    assert_eq!(primary["status"]["readyReplicas"], 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deletion_that_waits_for_the_target_says_so() -> Result<()> {
+    let test = initialized_with("waits-for-target", |canary| {
+        canary["spec"]["revertOnDeletion"] = json!(true);
+    })
+    .await?;
+    // No pod of it can be made.
+    test.create_as_admin(&json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"},
+        "spec": {"hard": {"pods": "1"}},
+    }))
+    .await?;
+    let delete = ["delete", "canary", "podinfo", "--wait=false"];
+    test.kubectl(ALICE, &delete).await?.ok()?;
+    let message = test.condition("Ready", "False", "Reverting").await?;
+    let expected = "the deletion waits until deployment podinfo can serve";
+    assert!(message.contains(expected), "{message}");
+    let explained = test.plugin(ALICE, &["explain", "podinfo"]).await?;
+    let flat = explained
+        .stdout
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(flat.contains(expected), "{explained:?}");
+    let quota = ["delete", "resourcequota", "full"];
+    test.kubectl_as_admin(&quota, "").await?.ok()?;
+    test.gone("canaries/podinfo").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_canary_left_while_no_server_ran_is_put_in_order_by_the_next_one() -> Result<()> {
+    let alone = Alone::turn().await?;
+    let mut server = alone.server("leading").await?;
+    let test = alone.at_rest("left-behind", "60s").await?;
+    server.process().kill()?;
+    test.delete("canaries/podinfo").await?;
+    test.gone("canaries/podinfo").await?;
+    assert!(!is_unmarked(&test.get("deployments/podinfo").await?));
+    server.restart()?;
+    test.until("deployments/podinfo", is_unmarked).await?;
     Ok(())
 }

@@ -82,6 +82,27 @@ async fn a_canary_that_somebody_holds_while_it_is_deleted_sends_nobody_to_a_bad_
 }
 
 #[tokio::test]
+async fn a_person_rolls_back_a_release_of_a_canary_that_others_keep_from_being_deleted()
+-> Result<()> {
+    let test = at_first_step(&unchecked().await?.plane, "held-and-back").await?;
+    let hold = |finalizers: Value| json!({"metadata": {"finalizers": finalizers}});
+    test.patch("canaries/podinfo", &hold(json!(["example.com/hold"])))
+        .await?;
+    let delete = ["delete", "canary", "podinfo", "--wait=false"];
+    test.kubectl(ALICE, &delete).await?.ok()?;
+    test.condition("Ready", "False", "Deleting").await?;
+    let promoted = test.plugin(ALICE, &["promote", "podinfo"]).await?;
+    assert_eq!(promoted.code, Some(1), "{promoted:?}");
+    assert!(
+        promoted.stderr.contains("Its release goes no further"),
+        "{promoted:?}"
+    );
+    bob_rolls_back(&test).await?;
+    test.patch("canaries/podinfo", &hold(Value::Null)).await?;
+    test.gone("canaries/podinfo").await
+}
+
+#[tokio::test]
 async fn nobody_is_sent_to_a_primary_that_its_service_does_not_find() -> Result<()> {
     let test = at_first_step(&unchecked().await?.plane, "unfound").await?;
     let mut other = deployment();

@@ -264,8 +264,16 @@ async fn what_leaves_is_never_held_up() {
     }
 }
 
+/// A failed release over `v2-a`, with what the target has by now.
+fn of_failed(applied: &str) -> Value {
+    json!({
+        "phase": "Failed", "lastAppliedSpec": applied, "lastPromotedSpec": "v2-a",
+        "release": {"number": 3, "revision": "v2-b", "startedAt": "2026-01-02T03:04:05Z"},
+    })
+}
+
 #[tokio::test]
-async fn deleting_warns_of_what_stops_serving() {
+async fn deleting_warns_of_what_stops_serving_and_of_what_takes_over() {
     let server = World::of([canary()]).serve();
     let at = |phase: &str| with(&canary(), |it| it["status"] = json!({"phase": phase}));
     for (canary, want) in [
@@ -287,6 +295,27 @@ async fn deleting_warns_of_what_stops_serving() {
                 it["spec"]["revertOnDeletion"] = json!(true);
             }),
             "",
+        ),
+        (
+            with(&at("Succeeded"), |it| {
+                it["spec"]["revertOnDeletion"] = json!(true);
+                it["status"] = of_failed("v2-b");
+            }),
+            "deleting Canary podinfo puts release 3, which failed, in charge of all users (spec.revertOnDeletion); \
+             to take it back first: kubectl rollout undo deployment/podinfo -n test",
+        ),
+        (
+            with(&at("Succeeded"), |it| {
+                it["spec"]["revertOnDeletion"] = json!(true);
+                it["status"] = of_failed("v2-a");
+            }),
+            "",
+        ),
+        (
+            with(&at("Succeeded"), |it| it["status"] = of_failed("v2-b")),
+            "deployment/podinfo-primary, which serves, is deleted with Canary podinfo; \
+             deployment/podinfo has 0 replicas and a template that failed: set that back and scale it up, \
+             or set spec.revertOnDeletion: true before deleting",
         ),
     ] {
         let reply = server

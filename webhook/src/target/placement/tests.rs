@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use canary_core::canary::Canary;
 use canary_core::selector::ORDER;
@@ -184,14 +184,14 @@ proptest! {
         let target = labels([("app", "web"), ("component", "a")]);
         let narrow = labels([("app", "web-primary")]);
         let selector = Selector::of(&target, (!whole).then_some(&narrow), &order()).unwrap();
-        let none = BTreeSet::new();
+        let (none, no_copies) = (BTreeSet::new(), BTreeMap::new());
         let primary = create(&Parts {
             canary: &canary,
             target: &json!({ "metadata": {}, "spec": {} }),
             template: &template,
             revision: "v1-1",
             selector: &selector,
-            configs: &none,
+            configs: &no_copies,
             id: &crate::target::primary::Id {
             now: "id".to_owned(),
             before: None,

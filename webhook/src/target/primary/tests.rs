@@ -54,6 +54,11 @@ fn tracked() -> BTreeSet<ConfigRef> {
     }])
 }
 
+fn copies() -> BTreeMap<ConfigRef, String> {
+    let named = |it: ConfigRef| (it.clone(), canary_core::names::primary_of(&it.name));
+    tracked().into_iter().map(named).collect()
+}
+
 fn order() -> Vec<String> {
     selector::ORDER.map(str::to_owned).to_vec()
 }
@@ -72,7 +77,7 @@ fn build<T>(template: &Value, make: impl FnOnce(&Parts<'_>) -> T) -> T {
 }
 
 fn build_by<T>(selector: &Selector, template: &Value, make: impl FnOnce(&Parts<'_>) -> T) -> T {
-    let (canary, target, configs) = (canary(), target(), tracked());
+    let (canary, target, configs) = (canary(), target(), copies());
     make(&Parts {
         canary: &canary,
         target: &target,
@@ -270,7 +275,7 @@ fn a_template_of_flaggers_primary_is_mapped_back_to_the_targets() {
 
 #[test]
 fn what_the_target_lost_beside_its_template_leaves_the_primary_at_the_next_promotion() {
-    let (canary, configs, selector) = (canary(), tracked(), by_app());
+    let (canary, configs, selector) = (canary(), copies(), by_app());
     let template = template_of("6.0.0");
     let prefixes = ["team".to_owned()];
     let id = Id {

@@ -3,7 +3,7 @@
 use super::story::{expect, two_steps};
 use crate::release::tests::sim::Health;
 use crate::release::tests::world::World;
-use crate::release::{Leaving, Routes};
+use crate::release::{Leaving, Routes, conditions};
 use crate::status::Phase;
 
 fn leave(world: &mut World, leaving: Leaving) {
@@ -97,4 +97,46 @@ fn pods_that_are_not_ready_get_nobody() {
         (world.gone, world.routes),
         (false, Some(Routes::ALL_PRIMARY))
     );
+}
+
+#[test]
+fn a_deletion_says_what_it_waits_for() {
+    let mut world = World::at_rest(&two_steps());
+    world.primary.as_mut().unwrap().replicas = 3;
+    world.fresh = Health::Rolling;
+    leave(&mut world, Leaving::Revert);
+    world.run(10);
+    let message = |world: &World| {
+        let status = world.canary.status.as_ref().unwrap();
+        let ready = conditions::get(status, conditions::READY).unwrap();
+        assert_eq!(
+            (ready.status.as_str(), ready.reason.as_str()),
+            ("False", "Reverting")
+        );
+        ready.message.clone()
+    };
+    assert!(
+        message(&world).starts_with(
+            "the deletion waits until deployment podinfo can serve: 0 of 3 pods are ready"
+        ),
+        "{}",
+        message(&world)
+    );
+    world.set_target_health(Health::Ready);
+    world.tick(None);
+    assert!(
+        message(&world).starts_with("deployment podinfo serves"),
+        "{}",
+        message(&world)
+    );
+}
+
+#[test]
+fn a_deletion_in_mid_release_leaves_nobody_on_a_target_without_ready_pods() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    world.set_target_health(Health::Unavailable { ready: 0 });
+    leave(&mut world, Leaving::Revert);
+    world.run(5);
+    assert_eq!(world.routes, Some(Routes::ALL_PRIMARY));
+    assert!(!world.gone);
 }

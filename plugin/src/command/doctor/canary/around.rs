@@ -107,6 +107,7 @@ fn behind(pod: &Pod) -> Behind {
         name: pod.name_any(),
         labels: pod.labels().clone(),
         ready: conditions.is_some_and(ready),
+        bare: pod.owner_references().is_empty(),
     }
 }
 

@@ -144,7 +144,35 @@ fn a_canary_that_is_being_deleted_is_told_first_with_the_finalizer_that_it_waits
             && hint.contains("kubectl edit canary podinfo -n test"),
         "{hint}"
     );
-    assert!(report.deleting().is_some() && !report.can_only_go_back());
+    assert!(report.deleting().is_some() && report.can_only_go_back());
+    assert!(
+        hint.contains("Deployment podinfo-primary, which serves, goes too"),
+        "{hint}"
+    );
+}
+
+#[test]
+fn a_release_of_a_canary_that_is_being_deleted_goes_back_while_others_hold_it_and_no_other_does() {
+    let closes = |status: &Value, finalizers: &[&str], revert: bool| {
+        let mut observed = observed(status);
+        observed.canary.metadata = deleted(finalizers).canary.metadata;
+        observed.canary.spec.revert_on_deletion = Some(revert);
+        let report = observed.report();
+        report.deleting().unwrap().closes_the_way_back()
+    };
+    let (theirs, ours) = ("acme.io/cleanup", "kubectl-canary.dev/finalizer");
+    let at_rest = status("Succeeded", 0, 0, &json!({"outcome": "Promoted"}));
+    let put_back = status("Failed", 0, 0, &json!({"recovering": true}));
+    assert!(!closes(&progressing(), &[theirs], false));
+    assert!(!closes(&put_back, &[theirs], false));
+    assert!(!closes(&progressing(), &[ours, theirs], false));
+    assert!(
+        closes(&progressing(), &[ours, theirs], true),
+        "the target is brought back"
+    );
+    assert!(closes(&progressing(), &[ours], false));
+    assert!(closes(&progressing(), &["foregroundDeletion"], false));
+    assert!(closes(&at_rest, &[theirs], false));
 }
 
 #[test]
@@ -179,10 +207,12 @@ fn a_finalizer_of_the_server_or_of_the_garbage_collector_is_left_to_its_owner() 
 }
 
 #[test]
-fn nothing_of_a_canary_that_is_being_deleted_is_said_to_be_tried_again() {
+fn a_rollback_is_said_to_be_tried_again_as_long_as_somebody_does() {
     let mut observed = asked_for("Progressing", &json!({}));
-    observed.canary.metadata = deleted(&["acme.io/cleanup"]).canary.metadata;
+    observed.canary.metadata = deleted(&["kubectl-canary.dev/finalizer"]).canary.metadata;
     assert_eq!(observed.report().pending(), None);
+    observed.canary.metadata = deleted(&["acme.io/cleanup"]).canary.metadata;
+    assert!(observed.report().pending().is_some(), "others hold it");
 }
 
 #[test]

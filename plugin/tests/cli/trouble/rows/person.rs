@@ -108,6 +108,7 @@ pub const ROWS: &[Row] = &[
         },
         both: &[
             "Canary podinfo is being deleted: it waits for finalizer acme.io/cleanup",
+            "Then Deployment podinfo-primary, which serves, goes too",
             "If its owner is gone, take it out of metadata.finalizers",
             EDIT,
         ],
