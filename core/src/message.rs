@@ -159,7 +159,10 @@ pub enum Message {
     Terminating,
     Terminated,
     Suspended,
+    ChangedWhileSuspended,
     NoReadyPods,
+    /// It has ready pods, and its Service leads to none.
+    Unreachable,
     ReadyAgain(i64),
     Stranded(i64),
     PrimaryServesAgain,

@@ -42,6 +42,7 @@ mod requests;
 mod sizes;
 mod stranded;
 mod strategy;
+mod suspended;
 mod takeover;
 mod terminate;
 #[cfg(test)]
@@ -80,20 +81,23 @@ fn look(d: &mut Draft<'_>) -> Result<(), Question> {
     if takeover::needed(d) && !d.facts.target_gone {
         return takeover::take_over(d);
     }
-    let suspended = d.canary.suspended();
-    d.clear_condition_of(conditions::READY, "Suspended", suspended);
-    if suspended && d.phase() != Phase::New {
-        begin::suspended(d);
-        requests::refuse_all(d, "the Canary is suspended");
-        return Ok(());
+    d.clear_condition_of(conditions::READY, "Suspended", d.canary.suspended());
+    if d.is_suspended() {
+        suspended::note(d);
+        if suspended::is_at_rest(d) {
+            requests::refuse_all(d, suspended::REFUSED);
+            return Ok(());
+        }
     }
     if d.phase() != Phase::New && !d.facts.target_gone && change::rebaseline(d) {
         return Ok(());
     }
-    hindrance::note(d);
+    if !d.is_suspended() {
+        hindrance::note(d);
+        holds::notice_glass(d);
+        pauses::expire(d);
+    }
     observed::note(d);
-    holds::notice_glass(d);
-    pauses::expire(d);
     if !requests::serve(d)? {
         by_phase(d)?;
     }

@@ -162,9 +162,17 @@ impl Message {
                 )
             }
             Self::Held(why) => format!("Halt {id} advancement: {why}"),
+            Self::ChangedWhileSuspended => format!(
+                "{target} changed while Canary {id} is suspended, routing all traffic to primary; the new revision is released once spec.suspend is false"
+            ),
             Self::NoReadyPods => {
                 format!("Canary {id} has no ready pods, routing all traffic to primary")
             }
+            Self::Unreachable => format!(
+                "Service {}.{} leads to no ready pod of Canary {id}, routing all traffic to primary",
+                canary.canary_service(),
+                canary.namespace_name(),
+            ),
             Self::ReadyAgain(weight) => {
                 format!("Canary {id} is ready again, routing weight {weight}")
             }

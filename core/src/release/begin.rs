@@ -18,7 +18,7 @@ pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
         .release
         .as_ref()
         .is_some_and(|release| release.recovering)
-        && !(change(d) == Change::New && promotion::gave_up(d))
+        && !(change(d) == Change::New && promotion::gave_up(d) && !d.is_hindered())
     {
         promotion::recover(d);
         return Ok(());
@@ -260,15 +260,6 @@ pub fn abort(d: &mut Draft<'_>) {
     d.status.last_applied_spec = Some(d.target().revision.clone());
     observe_target(d);
     promotion::roll_back(d, RollbackReason::SetBack, Outcome::Aborted);
-}
-
-pub fn suspended(d: &mut Draft<'_>) {
-    let text = Message::Suspended.text(d.canary);
-    if conditions::get(&d.status, conditions::READY).is_none_or(|ready| ready.reason != "Suspended")
-    {
-        d.say(Message::Suspended);
-    }
-    d.condition(conditions::READY, "Suspended", &text);
 }
 
 /// In `release.passed`: a person wants the failed revision tried again.

@@ -69,9 +69,14 @@ impl<'a> Draft<'a> {
         &self.facts.target
     }
 
-    /// Something is missing or refused: nothing goes forward.
+    /// Something is missing or refused, or somebody does not want it: nothing goes forward.
     pub fn is_hindered(&self) -> bool {
-        !self.facts.problems.is_empty()
+        !self.facts.problems.is_empty() || self.is_suspended()
+    }
+
+    /// A Canary that is created suspended has its baseline taken all the same.
+    pub fn is_suspended(&self) -> bool {
+        self.canary.suspended() && self.phase() != Phase::New
     }
 
     pub fn phase(&self) -> Phase {
@@ -153,7 +158,7 @@ impl<'a> Draft<'a> {
             return true;
         }
         let gains_ready = match to.canary.cmp(&self.routed()) {
-            std::cmp::Ordering::Greater => self.target().ready > 0,
+            std::cmp::Ordering::Greater => self.canary_serves(),
             std::cmp::Ordering::Less => self.primary_serves(),
             std::cmp::Ordering::Equal => return self.settle(to),
         };
@@ -191,6 +196,38 @@ impl<'a> Draft<'a> {
     pub fn primary_serves(&self) -> bool {
         let primary = self.facts.primary.as_ref();
         primary.is_some_and(|primary| primary.ready > 0) && self.facts.serving.primary > 0
+    }
+
+    /// The same of the canary, where anybody is sent to it at all.
+    pub fn canary_serves(&self) -> bool {
+        self.target().ready > 0 && self.is_reachable()
+    }
+
+    /// A pod that its Service does not lead to is as good as none.
+    fn is_reachable(&self) -> bool {
+        !self.has_traffic() || self.facts.serving.canary > 0
+    }
+
+    /// What people are told when everybody is sent back because the canary does not serve.
+    pub fn lost(&self) -> Message {
+        if self.target().ready > 0 {
+            Message::Unreachable
+        } else {
+            Message::NoReadyPods
+        }
+    }
+
+    /// Why the canary cannot be trusted with traffic.
+    pub fn not_ready(&self) -> Option<String> {
+        let target = self.target();
+        if !target.is_ready() {
+            return Some(target.why());
+        }
+        if target.ready == 0 {
+            return Some("no pod is ready".to_owned());
+        }
+        let service = self.canary.canary_service();
+        (!self.is_reachable()).then(|| format!("Service {service} leads to none of its pods"))
     }
 
     /// Pods that get traffic are never taken away.

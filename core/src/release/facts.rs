@@ -122,6 +122,8 @@ pub enum Wait {
 pub struct Serving {
     /// Ready addresses of the primary's Service.
     pub primary: usize,
+    /// Ready addresses of the canary's Service.
+    pub canary: usize,
     /// Ready addresses of the apex Service that belong to the primary.
     pub apex: usize,
     /// The apex Service existed with another selector: somebody was served through it.

@@ -8,6 +8,8 @@
 //! Status says what is about to happen to the primary before it happens: after a crash nobody can
 //! take a primary that was given the new revision for one that still has the old.
 
+use jiff::SignedDuration;
+
 use crate::message::{Message, RollbackReason};
 use crate::release::change::{Change, change};
 use crate::release::draft::Draft;
@@ -52,7 +54,10 @@ pub fn promoting(d: &mut Draft<'_>) {
     keep_unanalysed_away(d);
     let revision = d.released_revision().to_owned();
     if !d.has_passed(COPIED) {
-        if d.had_its_time() {
+        if d.is_suspended() {
+            // It is nobody's fault but ours that it is not given it.
+            d.release().rolling_since = None;
+        } else if d.had_its_time() {
             let problem = d.facts.problems.first();
             let why = problem.map_or("it could not be changed", |problem| &problem.message);
             fail_promotion(d, why);
@@ -61,12 +66,14 @@ pub fn promoting(d: &mut Draft<'_>) {
         }
         return;
     }
-    let Some(primary) = primary_with(d, revision) else {
+    let Some(primary) = promoted_primary(d, revision) else {
         return;
     };
     if !primary_failed(d, primary) && serves(d, primary) {
         d.release().rolling_since = None;
-        shift_back(d);
+        if !d.is_suspended() {
+            shift_back(d);
+        }
     }
 }
 
@@ -98,14 +105,14 @@ pub fn hold_primary(d: &mut Draft<'_>) -> bool {
 /// rolls without ever being short of ready pods.
 fn keep_unanalysed_away(d: &mut Draft<'_>) {
     let changed = d.target().revision != d.released_revision();
-    if d.weight() == 0 || !(changed || d.target().ready == 0) {
+    if d.weight() == 0 || !changed && d.canary_serves() {
         return;
     }
     if d.route(Routes::ALL_PRIMARY) {
         d.say(if changed {
             Message::UnanalysedChange
         } else {
-            Message::NoReadyPods
+            d.lost()
         });
     }
 }
@@ -119,6 +126,15 @@ fn primary_with<'a>(d: &mut Draft<'a>, revision: String) -> Option<&'a Workload>
         d.act(Action::Promote(revision));
     }
     found
+}
+
+/// The same on the way forward, where nothing is given to it while the Canary is suspended.
+fn promoted_primary<'a>(d: &mut Draft<'a>, revision: String) -> Option<&'a Workload> {
+    let primary = d.facts.primary.as_ref();
+    if d.is_suspended() && primary.is_none_or(|primary| primary.revision != revision) {
+        return None;
+    }
+    primary_with(d, revision)
 }
 
 fn serves(d: &Draft<'_>, primary: &Workload) -> bool {
@@ -162,7 +178,7 @@ fn finalise(d: &mut Draft<'_>, drain: bool) {
 
 pub fn finalising(d: &mut Draft<'_>) {
     let revision = d.released_revision().to_owned();
-    let Some(primary) = primary_with(d, revision) else {
+    let Some(primary) = promoted_primary(d, revision) else {
         return;
     };
     if primary_failed(d, primary) {
@@ -177,7 +193,7 @@ pub fn finalising(d: &mut Draft<'_>) {
         // Somebody sent people to the canary, who have just been brought back.
         d.drain(true, AfterDrain::Succeeded);
     }
-    if !d.drained(AfterDrain::Succeeded) || !serves(d, primary) {
+    if !d.drained(AfterDrain::Succeeded) || !serves(d, primary) || d.is_suspended() {
         return;
     }
     let skipped = d.canary.skip_analysis();
@@ -256,7 +272,7 @@ fn share(d: &Draft<'_>) -> i64 {
     if ready == 0 {
         return 0;
     }
-    if ready >= before || d.target().ready == 0 {
+    if ready >= before || !d.canary_serves() {
         return 100;
     }
     i64::from(ready) * 100 / i64::from(before)
@@ -314,17 +330,31 @@ pub fn recover(d: &mut Draft<'_>) {
     }
 }
 
-/// The primary was put back and does not become ready in its time: a newer revision is not made to
+/// The primary could not be put back in its time, or does not become ready in it: a newer revision is not made to
 /// wait for it any longer.
 pub fn gave_up(d: &mut Draft<'_>) -> bool {
     let promoted = d.promoted();
-    let restored = d.has_passed(RESTORED);
+    if !d.has_passed(RESTORED) {
+        return is_given_nothing(d);
+    }
     let primary = d.facts.primary.as_ref();
-    let Some(primary) = primary.filter(|primary| restored && primary.revision == promoted) else {
+    let Some(primary) = primary.filter(|primary| primary.revision == promoted) else {
         return false;
     };
     let stuck = matches!(primary.readiness, Readiness::Stuck(_));
     !serves(d, primary) && (stuck || d.past_deadline(primary))
+}
+
+/// The write that puts the primary back is refused for as long as a rollout may take: its template is lost, or
+/// somebody does not let it be written.
+fn is_given_nothing(d: &Draft<'_>) -> bool {
+    let release = d.status.release.as_ref();
+    let Some(since) = release.and_then(|release| release.ended_at) else {
+        return false;
+    };
+    let time = SignedDuration::try_from(d.canary.progress_deadline());
+    let end = since.saturating_add(time.unwrap_or(SignedDuration::MAX));
+    end.is_ok_and(|end| end <= d.now())
 }
 
 /// Says why, and sends everybody to the primary; the canary goes once connections have drained.
@@ -371,6 +401,13 @@ fn routed_home(d: &mut Draft<'_>) {
     if let Some(request) = &mut d.status.last_request {
         request.pending = false;
     }
+}
+
+/// At rest, and not everybody is back yet: the primary is still put back, or connections drain.
+pub fn is_going_back(d: &Draft<'_>) -> bool {
+    let release = d.status.release.as_ref();
+    let recovering = release.is_some_and(|release| release.recovering);
+    recovering || d.weight() > 0 || d.status.drain.is_some()
 }
 
 /// At rest with traffic on the canary: a newer revision cut a rollback short, and was then taken

@@ -17,6 +17,8 @@ mod refused;
 mod rights;
 #[path = "way_back/room.rs"]
 mod room;
+#[path = "way_back/suspended.rs"]
+mod suspended;
 #[path = "way_back/target.rs"]
 mod target;
 #[path = "way_back/undone.rs"]

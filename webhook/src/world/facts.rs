@@ -45,6 +45,9 @@ impl World {
             routes: self.routes(),
             serving: Serving {
                 primary: primary_addresses.len(),
+                canary: caches
+                    .reachable(&self.namespace, &canary.canary_service())
+                    .len(),
                 apex: apex_addresses
                     .iter()
                     .filter(|address| primary_addresses.contains(address))

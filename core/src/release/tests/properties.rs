@@ -220,6 +220,8 @@ const END_OF_DRAIN: i64 = 3;
 /// before or after a lost primary was made anew.
 fn settled(world: &World) -> CanaryStatus {
     let mut status = world.status();
+    // A look more or less moves it.
+    status.last_transition_time = None;
     if let Some(release) = &mut status.release {
         release.primary_pods = None;
     }

@@ -25,9 +25,7 @@ pub(super) fn of(
     };
     let number = release.number;
     // Nobody is sent to a primary without pods.
-    let until = if observed.canary.suspended() {
-        "nothing is done for the Canary while spec.suspend is true".to_owned()
-    } else if !refused && has_no_ready_pod(&observed.primary) {
+    let until = if !refused && has_no_ready_pod(&observed.primary) {
         format!(
             "Deployment {} has no ready pod. It is routed as soon as one is ready",
             observed.canary.primary_name()
@@ -65,7 +63,8 @@ fn asked(status: &CanaryStatus) -> bool {
 }
 
 fn is_hindrance(condition: &CanaryCondition) -> bool {
-    condition.type_ == READY && is_bad(condition)
+    // Going back goes on while it is suspended.
+    condition.type_ == READY && condition.reason != "Suspended" && is_bad(condition)
 }
 
 fn has_no_ready_pod(primary: &Extra) -> bool {
