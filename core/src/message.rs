@@ -12,6 +12,7 @@ mod tests;
 mod text;
 
 use crate::canary::Canary;
+use crate::status::ImageChange;
 use text::target_id;
 
 /// Type of the Event.
@@ -167,6 +168,11 @@ pub enum Message {
     Stranded(i64),
     PrimaryServesAgain,
     BaselineReplaced,
+    /// Release `number` of an earlier Canary; what was promoted then.
+    BaselineFailed {
+        number: i64,
+        promoted: Vec<ImageChange>,
+    },
     Paused {
         by: String,
         reason: String,

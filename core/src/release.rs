@@ -52,7 +52,7 @@ mod worst;
 
 pub use facts::{
     Answers, Facts, Governance, Measured, Problem, Question, Readiness, Serving, Settings, Wait,
-    Wish, Workload,
+    WentBack, Wish, Workload,
 };
 pub use gates::is_gate_passed;
 pub use hindrance::{undone, untouched};

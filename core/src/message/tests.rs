@@ -53,6 +53,18 @@ fn life_cycle() -> Vec<Message> {
         Message::Stranded(30),
         Message::PrimaryServesAgain,
         Message::BaselineReplaced,
+        Message::BaselineFailed {
+            number: 3,
+            promoted: vec![ImageChange {
+                container: s("CONTAINER"),
+                from: Some(s("NEW")),
+                to: Some(s("OLD")),
+            }],
+        },
+        Message::BaselineFailed {
+            number: 3,
+            promoted: Vec::new(),
+        },
         Message::UnanalysedChange,
         Message::NotObserved { primary: true },
         Message::NotObserved { primary: false },

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Approval, Message, RollbackReason};
 use crate::canary::Canary;
+use crate::status::ImageChange;
 
 // === impl Message ===
 
@@ -182,6 +183,9 @@ impl Message {
             Self::PrimaryServesAgain => {
                 format!("Primary of {id} has ready pods again, routing all traffic to primary")
             }
+            Self::BaselineFailed { number, promoted } => {
+                baseline_failed(canary, &target, *number, promoted)
+            }
             Self::BaselineReplaced => format!(
                 "{}.{} never became ready, {target} as it is now takes its place",
                 canary.primary_name(),
@@ -218,6 +222,26 @@ impl Message {
             _ => String::new(),
         }
     }
+}
+
+fn baseline_failed(canary: &Canary, target: &str, number: i64, promoted: &[ImageChange]) -> String {
+    let images: Vec<String> = promoted
+        .iter()
+        .filter_map(|it| Some(format!("{}={}", it.container, it.to.as_ref()?)))
+        .collect();
+    let help = if images.is_empty() {
+        "apply the manifest that served before".to_owned()
+    } else {
+        format!(
+            "kubectl set image deployment/{} {} -n {}",
+            canary.target_name(),
+            images.join(" "),
+            canary.namespace_name()
+        )
+    };
+    format!(
+        "{target} has the template that release {number} went back from, and no primary is left that serves another: it becomes the primary, and nobody analysed it. To serve what was promoted before: {help}"
+    )
 }
 
 fn not_observed(canary: &Canary, primary: bool) -> String {

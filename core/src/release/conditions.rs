@@ -9,6 +9,8 @@ pub const PROMOTED: &str = "Promoted";
 pub const READY: &str = "Ready";
 /// Reason of `Ready`: the primary is about to be given a new baseline.
 pub const BASELINE_REPLACED: &str = "BaselineReplaced";
+/// True from an adoption that had nothing to serve but a template that went back, until another is promoted.
+pub const BASELINE_FAILED: &str = "BaselineFailed";
 /// True while the Deployment controller has not looked at a change of ours for a minute.
 pub const NOT_OBSERVED: &str = "NotObserved";
 /// True while the spec names things that are followed once the release in progress has ended, or once the

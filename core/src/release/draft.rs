@@ -389,6 +389,9 @@ impl<'a> Draft<'a> {
         if outcome != Outcome::RolledBack {
             self.clear_condition(conditions::HALTED);
         }
+        if outcome == Outcome::Promoted {
+            self.clear_condition(conditions::BASELINE_FAILED);
+        }
     }
 
     pub fn tell_end(&mut self, phase: Phase, skipped: bool) {

@@ -34,9 +34,11 @@ pub fn promote(d: &mut Draft<'_>) {
     d.say(Message::Copying);
     // Known before anything is written: after a crash it could not be told any more.
     let pods = d.facts.primary.as_ref().map(|primary| primary.ready);
+    let size = d.facts.primary.as_ref().map(|primary| primary.replicas);
     let now = d.now();
     let release = d.release();
     release.primary_pods = pods;
+    release.primary_size = size;
     // Also a primary that cannot be given it has its time.
     release.rolling_since = Some(now);
     release.next_check_at = None;
@@ -211,6 +213,7 @@ pub fn finalising(d: &mut Draft<'_>) {
     d.status.iterations = 0;
     // It was for the way back only.
     d.release().primary_pods = None;
+    d.release().primary_size = None;
     d.end(Outcome::Promoted);
     d.set_phase(Phase::Succeeded);
     d.tell_end(Phase::Succeeded, skipped);
@@ -324,6 +327,7 @@ pub fn recover(d: &mut Draft<'_>) {
         d.status.drain = None;
         d.release().recovering = false;
         d.release().primary_pods = None;
+        d.release().primary_size = None;
         if d.target().revision == d.released_revision() {
             d.scale_down();
         }

@@ -3,6 +3,8 @@
 
 #![cfg(test)] // so that helpers may unwrap as tests do
 
+#[path = "way_back/anew.rs"]
+mod anew;
 #[path = "way_back/autoscaler.rs"]
 mod autoscaler;
 #[path = "way_back/behind.rs"]

@@ -224,6 +224,7 @@ fn settled(world: &World) -> CanaryStatus {
     status.last_transition_time = None;
     if let Some(release) = &mut status.release {
         release.primary_pods = None;
+        release.primary_size = None;
     }
     if let Some(target) = &mut status.target {
         target.generation = 0;

@@ -3,8 +3,8 @@
 use canary_core::canary::Canary;
 use canary_core::names::{self, FOLLOW, FOLLOW_IGNORE, FOLLOW_PRIMARY};
 use canary_core::release::conditions::{
-    BASELINE_REPLACED, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED, PRIMARY_PORT, READY, SELECTOR,
-    SPEC_PENDING,
+    BASELINE_FAILED, BASELINE_REPLACED, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED, PRIMARY_PORT,
+    READY, SELECTOR, SPEC_PENDING,
 };
 use canary_core::status::CanaryCondition;
 
@@ -172,6 +172,8 @@ impl<'a> Of<'a> {
                 self.annotate(names::ALLOW_SHARED_SELECTOR)
             ),
             DRIFT => format!("see who writes it, line `owners`: {}", self.verb("doctor")),
+            // The message has the command.
+            BASELINE_FAILED => String::new(),
             "AutoscalerAmbiguous" => format!("name one in spec.autoscalerRef: {}", self.edit()),
             "OtherServices" => self.follow(),
             "PrimaryUncovered" => format!(

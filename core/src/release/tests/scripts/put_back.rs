@@ -39,6 +39,16 @@ fn taken_back() -> World {
 }
 
 #[test]
+fn everybody_is_home_and_it_is_said_although_the_primary_cannot_be_put_back() {
+    let mut world = taken_back();
+    look(&mut world, 2);
+    let status = world.status();
+    assert_eq!((world.weight(), status.canary_weight), (0, 0));
+    assert!(!status.last_request.unwrap().pending);
+    assert!(status.release.unwrap().recovering);
+}
+
+#[test]
 fn a_primary_that_cannot_be_put_back_keeps_no_newer_revision_waiting_for_ever() {
     let mut world = taken_back();
     look(&mut world, 5);
