@@ -217,6 +217,7 @@ impl Message {
         self.life_cycle_text(canary, &id, &target)
             .or_else(|| self.hook_text(&id))
             .or_else(|| self.metric_text(canary, &id))
+            .or_else(|| self.pods_text(canary, &id, &target))
             .unwrap_or_else(|| self.own_text(canary, &id, &target))
     }
 

@@ -37,6 +37,8 @@ mod pauses;
 pub mod plan;
 mod promotion;
 mod providers;
+mod put_back;
+mod reach;
 pub mod readiness;
 mod requests;
 mod sizes;

@@ -154,15 +154,9 @@ impl Message {
         })
     }
 
-    /// What only we say.
-    pub(super) fn own_text(&self, canary: &Canary, id: &str, target: &str) -> String {
-        match self {
-            Self::PrimaryRestored => {
-                format!(
-                    "Primary of {id} is ready with the promoted revision again, routing all traffic to it"
-                )
-            }
-            Self::Held(why) => format!("Halt {id} advancement: {why}"),
+    /// Of pods that come and go, and what is sent to them.
+    pub(super) fn pods_text(&self, canary: &Canary, id: &str, target: &str) -> Option<String> {
+        Some(match self {
             Self::ChangedWhileSuspended => format!(
                 "{target} changed while Canary {id} is suspended, routing all traffic to primary; the new revision is released once spec.suspend is false"
             ),
@@ -184,13 +178,26 @@ impl Message {
                 format!("Primary of {id} has ready pods again, routing all traffic to primary")
             }
             Self::BaselineFailed { number, promoted } => {
-                baseline_failed(canary, &target, *number, promoted)
+                baseline_failed(canary, target, *number, promoted)
             }
             Self::BaselineReplaced => format!(
                 "{}.{} never became ready, {target} as it is now takes its place",
                 canary.primary_name(),
                 canary.namespace_name(),
             ),
+            _ => return None,
+        })
+    }
+
+    /// What only we say.
+    pub(super) fn own_text(&self, canary: &Canary, id: &str, target: &str) -> String {
+        match self {
+            Self::PrimaryRestored => {
+                format!(
+                    "Primary of {id} is ready with the promoted revision again, routing all traffic to it"
+                )
+            }
+            Self::Held(why) => format!("Halt {id} advancement: {why}"),
             Self::Paused { by, reason } => {
                 format!("Paused {id} on request of {by}{}", because(reason))
             }

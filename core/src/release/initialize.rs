@@ -20,12 +20,11 @@ use crate::status::{AfterDrain, CanaryStatus, Phase};
 /// is from before its status was lost: that is what was promoted, and the target has what was not.
 pub fn adopt(d: &mut Draft<'_>) -> Result<(), Question> {
     providers::first(d)?;
-    match served(d) {
-        Some(promoted) => based_on(d, promoted),
-        None => {
-            baseline(d);
-            warn_of_failed(d);
-        }
+    if let Some(promoted) = served(d) {
+        based_on(d, promoted);
+    } else {
+        baseline(d);
+        warn_of_failed(d);
     }
     d.set_phase(Phase::Initializing);
     Ok(())

@@ -5,7 +5,7 @@ use crate::release::conditions;
 use crate::release::draft::Draft;
 use crate::release::facts::{Question, Wish};
 use crate::release::gates::approval_mark;
-use crate::release::{begin, holds, pauses, promotion, strategy, suspended};
+use crate::release::{begin, holds, pauses, promotion, put_back, strategy, suspended};
 use crate::request::{Request, Verb};
 use crate::status::{Outcome, Phase, RequestOutcome, RequestRecord};
 
@@ -303,7 +303,7 @@ fn retry(d: &mut Draft<'_>, by: &str, reason: &str) -> Result<Answer, Question> 
             d.phase()
         )));
     }
-    if d.release().recovering && !promotion::gave_up(d) {
+    if d.release().recovering && !put_back::gave_up(d) {
         return Ok(refuse("the primary is still being put back"));
     }
     if d.target().revision != d.released_revision() {

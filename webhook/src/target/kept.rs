@@ -84,7 +84,8 @@ pub fn as_it_was(gone: &Value) -> Value {
             )
         });
     }
-    if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
+    let annotations = object.pointer_mut("/metadata/annotations");
+    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
         annotations.remove(names::APPLIED);
     }
     object

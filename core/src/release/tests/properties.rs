@@ -225,6 +225,10 @@ fn settled(world: &World) -> CanaryStatus {
     if let Some(release) = &mut status.release {
         release.primary_pods = None;
         release.primary_size = None;
+        // The clock of a rollout that is over: nobody reads it any more.
+        if release.step_since.is_some() {
+            release.rolling_since = None;
+        }
     }
     if let Some(target) = &mut status.target {
         target.generation = 0;

@@ -147,8 +147,8 @@ impl<'a> Of<'a> {
     fn other(&self, type_: &str, reason: &str) -> Option<String> {
         let namespace = self.namespace;
         Some(match type_ {
-            // The command that goes on is offered anyway.
-            PAUSED => String::new(),
+            // The command that goes on is offered anyway; that of the other is in its message.
+            PAUSED | BASELINE_FAILED => String::new(),
             HELD => format!("see until when: {}", self.verb("can-i release")),
             HALTED => format!("see what was asked and answered: {}", self.verb("explain")),
             NOT_OBSERVED => format!(
@@ -172,8 +172,6 @@ impl<'a> Of<'a> {
                 self.annotate(names::ALLOW_SHARED_SELECTOR)
             ),
             DRIFT => format!("see who writes it, line `owners`: {}", self.verb("doctor")),
-            // The message has the command.
-            BASELINE_FAILED => String::new(),
             "AutoscalerAmbiguous" => format!("name one in spec.autoscalerRef: {}", self.edit()),
             "OtherServices" => self.follow(),
             "PrimaryUncovered" => format!(

@@ -136,7 +136,7 @@ async fn a_secret_of_another_type_is_promoted_and_put_back() -> Result<()> {
 
     let deadline = json!({"spec": {"progressDeadlineSeconds": 5}});
     test.patch("canaries/podinfo", &deadline).await?;
-    let types = test.record("secrets/keys-primary").await?;
+    let copies = test.record("secrets/keys-primary").await?;
     let mut pod = container();
     pod["affinity"] = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
         {"labelSelector": {"matchLabels": {"app": "podinfo"}}, "topologyKey": "type"},
@@ -149,9 +149,9 @@ async fn a_secret_of_another_type_is_promoted_and_put_back() -> Result<()> {
         release["outcome"] == "PromotionFailed" && release["recovering"] == false
     })
     .await?;
-    let type_ = |it: &Value| it["type"].as_str().map(str::to_owned);
+    let kind = |it: &Value| it["type"].as_str().map(str::to_owned);
     assert_eq!(
-        types.changes(type_),
+        copies.changes(kind),
         [
             "kubernetes.io/basic-auth",
             "Opaque",

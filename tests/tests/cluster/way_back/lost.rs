@@ -152,7 +152,8 @@ async fn a_promotion_that_cannot_be_put_back_for_want_of_its_template_lets_the_f
         .await
     };
     let (rolled_back, started) = tokio::join!(rollback, meanwhile);
-    (rolled_back?, started?);
+    rolled_back?;
+    started?;
     Ok(())
 }
 
