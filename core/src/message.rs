@@ -14,6 +14,7 @@ mod text;
 use jiff::Timestamp;
 
 use crate::canary::Canary;
+use crate::status::ImageChange;
 use text::target_id;
 
 /// Type of the Event.
@@ -161,11 +162,19 @@ pub enum Message {
     Terminating,
     Terminated,
     Suspended,
+    ChangedWhileSuspended,
     NoReadyPods,
+    /// It has ready pods, and its Service leads to none.
+    Unreachable,
     ReadyAgain(i64),
     Stranded(i64),
     PrimaryServesAgain,
     BaselineReplaced,
+    /// Release `number` of an earlier Canary; what was promoted then.
+    BaselineFailed {
+        number: i64,
+        promoted: Vec<ImageChange>,
+    },
     Paused {
         by: String,
         reason: String,
@@ -216,6 +225,7 @@ impl Message {
         self.life_cycle_text(canary, &id, &target)
             .or_else(|| self.hook_text(&id))
             .or_else(|| self.metric_text(canary, &id))
+            .or_else(|| self.pods_text(canary, &id, &target))
             .unwrap_or_else(|| self.own_text(canary, &id, &target))
     }
 

@@ -51,6 +51,10 @@ pub const PROMOTED_IMAGES: &str = "kubectl-canary.dev/promoted-images";
 /// On the target while a promotion must not be changed under way: `<canary> <revision>`.
 pub const LOCKED_BY: &str = "kubectl-canary.dev/locked-by";
 
+/// On the target: the number of the release that went back, and the revision that it had: `<number> <revision>`. It is
+/// read once the Canary was deleted, and its status with it.
+pub const FAILED: &str = "kubectl-canary.dev/failed";
+
 /// On the target: how many pods its primary has, for one that is made anew.
 pub const SIZE: &str = "kubectl-canary.dev/replicas";
 

@@ -39,11 +39,14 @@ mod pauses;
 pub mod plan;
 mod promotion;
 mod providers;
+mod put_back;
+mod reach;
 pub mod readiness;
 mod requests;
 mod sizes;
 mod stranded;
 mod strategy;
+mod suspended;
 mod takeover;
 mod terminate;
 #[cfg(test)]
@@ -53,7 +56,7 @@ mod worst;
 
 pub use facts::{
     Answers, Awaited, Facts, Governance, Measured, Problem, Question, Readiness, Serving, Settings,
-    Wait, Wish, Workload,
+    Wait, WentBack, Wish, Workload,
 };
 pub use gates::is_gate_passed;
 pub use hindrance::{undone, untouched};
@@ -83,21 +86,24 @@ fn look(d: &mut Draft<'_>) -> Result<(), Question> {
         awaited::answered(d, takeover::take_over)?;
         return Ok(());
     }
-    let suspended = d.canary.suspended();
-    d.clear_condition_of(conditions::READY, "Suspended", suspended);
-    if suspended && d.phase() != Phase::New {
-        begin::suspended(d);
-        requests::refuse_all(d, "the Canary is suspended");
-        return Ok(());
+    d.clear_condition_of(conditions::READY, "Suspended", d.canary.suspended());
+    if d.is_suspended() {
+        suspended::note(d);
+        if suspended::is_at_rest(d) {
+            requests::refuse_all(d, suspended::REFUSED);
+            return Ok(());
+        }
     }
     if d.phase() != Phase::New && !d.facts.target_gone && change::rebaseline(d) {
         return Ok(());
     }
-    hindrance::note(d);
+    if !d.is_suspended() {
+        hindrance::note(d);
+        holds::notice_glass(d);
+        pauses::expire(d);
+    }
     observed::note(d);
     awaited::note(d);
-    holds::notice_glass(d);
-    pauses::expire(d);
     if awaited::answered(d, requests::serve)? != Some(true) {
         awaited::answered(d, by_phase)?;
     }

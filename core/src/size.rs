@@ -89,6 +89,12 @@ pub fn of_primary(wanted: Option<i32>, primary: i32, serving: i32) -> i32 {
     wanted.unwrap_or_else(|| primary.max(serving)).max(DEFAULT)
 }
 
+/// Pods of a primary that is put back: as many as it had `before` a promotion that wanted another size of it. None if it
+/// has the size that somebody gave it since.
+pub fn put_back(before: Option<i32>, wanted: Option<i32>, primary: i32) -> Option<i32> {
+    before.filter(|_| wanted == Some(primary))
+}
+
 /// Pods of a primary that is made. `remembered` is what an earlier one had.
 pub fn of_new_primary(replicas: i32, wish: Wish, remembered: Option<i32>) -> i32 {
     of_primary(
@@ -186,6 +192,15 @@ mod tests {
             assert_eq!(found, size, "{replicas} {wish:?} {wanted:?}");
         }
         assert_eq!(of_canary(0, Wish::Nobody, None, None), 1);
+    }
+
+    #[test]
+    fn a_primary_that_is_put_back_has_the_size_of_before_unless_somebody_scaled_it() {
+        assert_eq!(put_back(Some(6), Some(1), 1), Some(6));
+        assert_eq!(put_back(Some(2), Some(3), 3), Some(2));
+        assert_eq!(put_back(Some(2), Some(3), 5), None, "scaled meanwhile");
+        assert_eq!(put_back(Some(2), None, 2), None, "no size was wanted");
+        assert_eq!(put_back(None, Some(3), 3), None);
     }
 
     #[test]

@@ -266,6 +266,9 @@ pub struct Release {
     /// everybody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary_pods: Option<i32>,
+    /// `replicas` of the primary before it was given the new revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary_size: Option<i32>,
     /// Pods that somebody wanted the application to have when `replicas` of the target was theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,

@@ -14,6 +14,7 @@ mod disruption;
 mod ensure;
 mod foreign;
 mod generated;
+mod inherited;
 mod kept;
 mod marks;
 mod measure;

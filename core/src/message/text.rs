@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Approval, Message, RollbackReason};
 use crate::canary::Canary;
+use crate::status::ImageChange;
 
 // === impl Message ===
 
@@ -153,18 +154,20 @@ impl Message {
         })
     }
 
-    /// What only we say.
-    pub(super) fn own_text(&self, canary: &Canary, id: &str, target: &str) -> String {
-        match self {
-            Self::PrimaryRestored => {
-                format!(
-                    "Primary of {id} is ready with the promoted revision again, routing all traffic to it"
-                )
-            }
-            Self::Held(why) => format!("Halt {id} advancement: {why}"),
+    /// Of pods that come and go, and what is sent to them.
+    pub(super) fn pods_text(&self, canary: &Canary, id: &str, target: &str) -> Option<String> {
+        Some(match self {
+            Self::ChangedWhileSuspended => format!(
+                "{target} changed while Canary {id} is suspended, routing all traffic to primary; the new revision is released once spec.suspend is false"
+            ),
             Self::NoReadyPods => {
                 format!("Canary {id} has no ready pods, routing all traffic to primary")
             }
+            Self::Unreachable => format!(
+                "Service {}.{} leads to no ready pod of Canary {id}, routing all traffic to primary",
+                canary.canary_service(),
+                canary.namespace_name(),
+            ),
             Self::ReadyAgain(weight) => {
                 format!("Canary {id} is ready again, routing weight {weight}")
             }
@@ -174,11 +177,27 @@ impl Message {
             Self::PrimaryServesAgain => {
                 format!("Primary of {id} has ready pods again, routing all traffic to primary")
             }
+            Self::BaselineFailed { number, promoted } => {
+                baseline_failed(canary, target, *number, promoted)
+            }
             Self::BaselineReplaced => format!(
                 "{}.{} never became ready, {target} as it is now takes its place",
                 canary.primary_name(),
                 canary.namespace_name(),
             ),
+            _ => return None,
+        })
+    }
+
+    /// What only we say.
+    pub(super) fn own_text(&self, canary: &Canary, id: &str, target: &str) -> String {
+        match self {
+            Self::PrimaryRestored => {
+                format!(
+                    "Primary of {id} is ready with the promoted revision again, routing all traffic to it"
+                )
+            }
+            Self::Held(why) => format!("Halt {id} advancement: {why}"),
             Self::Paused { by, reason } => {
                 format!("Paused {id} on request of {by}{}", because(reason))
             }
@@ -223,6 +242,26 @@ impl Message {
             _ => String::new(),
         }
     }
+}
+
+fn baseline_failed(canary: &Canary, target: &str, number: i64, promoted: &[ImageChange]) -> String {
+    let images: Vec<String> = promoted
+        .iter()
+        .filter_map(|it| Some(format!("{}={}", it.container, it.to.as_ref()?)))
+        .collect();
+    let help = if images.is_empty() {
+        "apply the manifest that served before".to_owned()
+    } else {
+        format!(
+            "kubectl set image deployment/{} {} -n {}",
+            canary.target_name(),
+            images.join(" "),
+            canary.namespace_name()
+        )
+    };
+    format!(
+        "{target} has the template that release {number} went back from, and no primary is left that serves another: it becomes the primary, and nobody analysed it. To serve what was promoted before: {help}"
+    )
 }
 
 fn not_observed(canary: &Canary, primary: bool) -> String {

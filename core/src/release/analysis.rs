@@ -16,8 +16,7 @@ use crate::release::facts::{Question, Readiness, Wait};
 use crate::release::holds;
 use crate::release::plan::Action;
 use crate::release::weights::Routes;
-use crate::release::{awaited, begin};
-use crate::release::{metrics, promotion, stranded, strategy};
+use crate::release::{awaited, begin, metrics, promotion, stranded, strategy, suspended};
 use crate::status::{Outcome, Release};
 
 pub fn progressing(d: &mut Draft<'_>) -> Result<(), Question> {
@@ -33,6 +32,10 @@ pub fn progressing(d: &mut Draft<'_>) -> Result<(), Question> {
         Change::None if d.released_revision() == d.target().revision => {}
         Change::BackToPromoted => {
             begin::abort(d);
+            return Ok(());
+        }
+        Change::None | Change::New if d.is_suspended() => {
+            suspended::keep_changed_away(d);
             return Ok(());
         }
         Change::None | Change::New => {
@@ -62,7 +65,7 @@ pub fn progressing(d: &mut Draft<'_>) -> Result<(), Question> {
         }
         return Ok(());
     }
-    if d.release().paused.is_some() || holds::lifted(d) {
+    if d.release().paused.is_some() || d.is_suspended() || holds::lifted(d) {
         return Ok(());
     }
     if d.release().step_since.is_none() {
@@ -109,10 +112,11 @@ fn remember_addresses(d: &mut Draft<'_>) {
 /// True if the canary lost its pods or just got them back: nothing else is decided then.
 fn keep_traffic_on_ready_pods(d: &mut Draft<'_>) -> bool {
     let weight = d.weight();
-    if d.target().ready == 0 && weight > 0 {
+    if weight > 0 && !d.canary_serves() {
+        let lost = d.lost();
         let moved = d.route(Routes::ALL_PRIMARY);
         if moved {
-            d.say(Message::NoReadyPods);
+            d.say(lost);
             d.release().interrupted_at = Some(weight);
         }
         return moved;
@@ -120,7 +124,7 @@ fn keep_traffic_on_ready_pods(d: &mut Draft<'_>) -> bool {
     let Some(weight) = d.release().interrupted_at else {
         return false;
     };
-    if d.is_hindered() || not_ready(d).is_some() || !d.route(Routes::to_canary(weight)) {
+    if d.is_hindered() || d.not_ready().is_some() || !d.route(Routes::to_canary(weight)) {
         return false;
     }
     d.say(Message::ReadyAgain(weight));
@@ -133,16 +137,6 @@ fn keep_traffic_on_ready_pods(d: &mut Draft<'_>) -> bool {
 /// Nothing goes forward: something is missing, or it is not known how the canary's pods are.
 fn is_closed(d: &Draft<'_>) -> bool {
     d.is_hindered() || d.target().is_unobserved()
-}
-
-/// Why the canary cannot be trusted with traffic.
-fn not_ready(d: &Draft<'_>) -> Option<String> {
-    let target = d.target();
-    match target.is_ready() {
-        true if target.ready > 0 => None,
-        true => Some("no pod is ready".to_owned()),
-        false => Some(target.why()),
-    }
 }
 
 fn is_due(d: &mut Draft<'_>) -> bool {
@@ -160,7 +154,7 @@ const PRE_ROLLOUT: &str = "pre-rollout";
 
 /// The canary is rolling, or its pre-rollout hooks have not passed yet.
 fn before_analysis(d: &mut Draft<'_>) -> Result<(), Question> {
-    if let Some(why) = not_ready(d) {
+    if let Some(why) = d.not_ready() {
         wait_for_canary(d, why);
         return Ok(());
     }
@@ -273,7 +267,7 @@ fn all_of(d: &mut Draft<'_>, kind: HookKind) -> Result<Said, Question> {
 
 fn checks(d: &mut Draft<'_>) -> Result<(), Question> {
     // Not looked at yet is no verdict.
-    let not_ready = not_ready(d).filter(|_| !d.target().is_unobserved());
+    let not_ready = d.not_ready().filter(|_| !d.target().is_unobserved());
     // Where a policy holds it, checks go on.
     if promotion::unanalysed(d) && !is_closed(d) && not_ready.is_none() && strategy::agreed(d) {
         promotion::promote(d);

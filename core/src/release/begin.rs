@@ -9,7 +9,9 @@ use crate::release::facts::Question;
 use crate::release::holds::{self, Hold};
 use crate::release::plan::Action;
 use crate::release::weights::Routes;
-use crate::release::{drift, gates, in_force, initialize, promotion, providers, stranded};
+use crate::release::{
+    drift, gates, in_force, initialize, promotion, providers, put_back, stranded,
+};
 use crate::revision::changed_images;
 use crate::status::{AfterDrain, ImageChange, Outcome, Phase, Release};
 
@@ -18,9 +20,9 @@ pub fn at_rest(d: &mut Draft<'_>) -> Result<(), Question> {
         .release
         .as_ref()
         .is_some_and(|release| release.recovering)
-        && !(change(d) == Change::New && promotion::gave_up(d))
+        && !(change(d) == Change::New && put_back::gave_up(d) && !d.is_hindered())
     {
-        promotion::recover(d);
+        put_back::recover(d);
         return Ok(());
     }
     if d.is_hindered() {
@@ -277,15 +279,6 @@ pub fn abort(d: &mut Draft<'_>) {
     d.status.last_applied_spec = Some(d.target().revision.clone());
     observe_target(d);
     promotion::roll_back(d, RollbackReason::SetBack, Outcome::Aborted);
-}
-
-pub fn suspended(d: &mut Draft<'_>) {
-    let text = Message::Suspended.text(d.canary);
-    if conditions::get(&d.status, conditions::READY).is_none_or(|ready| ready.reason != "Suspended")
-    {
-        d.say(Message::Suspended);
-    }
-    d.condition(conditions::READY, "Suspended", &text);
 }
 
 /// In `release.passed`: a person wants the failed revision tried again.

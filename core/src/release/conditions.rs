@@ -11,6 +11,8 @@ pub const READY: &str = "Ready";
 pub const BASELINE_REPLACED: &str = "BaselineReplaced";
 /// Reason of `Ready`: the Canary is being deleted, and its target does not serve yet.
 pub const REVERTING: &str = "Reverting";
+/// True from an adoption that had nothing to serve but a template that went back, until another is promoted.
+pub const BASELINE_FAILED: &str = "BaselineFailed";
 /// True while the Deployment controller has not looked at a change of ours for a minute.
 pub const NOT_OBSERVED: &str = "NotObserved";
 /// True while the spec names things that are followed once the release in progress has ended, or once the

@@ -74,9 +74,14 @@ impl<'a> Draft<'a> {
         &self.facts.target
     }
 
-    /// Something is missing or refused: nothing goes forward.
+    /// Something is missing or refused, or somebody does not want it: nothing goes forward.
     pub fn is_hindered(&self) -> bool {
-        !self.facts.problems.is_empty()
+        !self.facts.problems.is_empty() || self.is_suspended()
+    }
+
+    /// A Canary that is created suspended has its baseline taken all the same.
+    pub fn is_suspended(&self) -> bool {
+        self.canary.suspended() && self.phase() != Phase::New
     }
 
     pub fn phase(&self) -> Phase {
@@ -158,7 +163,7 @@ impl<'a> Draft<'a> {
             return true;
         }
         let gains_ready = match to.canary.cmp(&self.routed()) {
-            std::cmp::Ordering::Greater => self.target().ready > 0,
+            std::cmp::Ordering::Greater => self.canary_serves(),
             std::cmp::Ordering::Less => self.primary_serves(),
             std::cmp::Ordering::Equal => return self.settle(to),
         };
@@ -190,12 +195,6 @@ impl<'a> Draft<'a> {
             release.peak_weight = release.peak_weight.max(to.canary);
         }
         true
-    }
-
-    /// Whoever is sent to the primary finds a pod: one that is ready, and that its Service leads to.
-    pub fn primary_serves(&self) -> bool {
-        let primary = self.facts.primary.as_ref();
-        primary.is_some_and(|primary| primary.ready > 0) && self.facts.serving.primary > 0
     }
 
     /// Pods that get traffic are never taken away.
@@ -356,6 +355,9 @@ impl<'a> Draft<'a> {
         // What failed a release stays to be read; what it got over, or what nobody waited for, does not.
         if outcome != Outcome::RolledBack {
             self.clear_condition(conditions::HALTED);
+        }
+        if outcome == Outcome::Promoted {
+            self.clear_condition(conditions::BASELINE_FAILED);
         }
     }
 

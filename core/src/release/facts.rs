@@ -77,6 +77,16 @@ pub struct Workload {
     pub changed_by: Option<String>,
     /// Of the target: its break-glass annotation.
     pub break_glass: Option<String>,
+    /// Of the target: a release of its template went back.
+    pub failed: Option<WentBack>,
+}
+
+/// What is known of a release of an earlier Canary.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WentBack {
+    pub number: i64,
+    /// What was promoted then.
+    pub images: BTreeMap<String, String>,
 }
 
 /// What the `CanaryPolicies` of the namespace have against what is under way. Those that only warn say
@@ -122,6 +132,8 @@ pub enum Wait {
 pub struct Serving {
     /// Ready addresses of the primary's Service.
     pub primary: usize,
+    /// Ready addresses of the canary's Service.
+    pub canary: usize,
     /// Ready addresses of the apex Service that belong to the primary.
     pub apex: usize,
     /// The apex Service existed with another selector: somebody was served through it.

@@ -87,6 +87,10 @@ pub fn undone(canary: &Canary, plan: &Plan, problem: Option<&Problem>, now: Time
     } else if decided_to_put_back(&before, &plan.status) {
         keep_end(&mut status, &plan.status);
         ended = plan.ended;
+    } else if is_put_back(&before) && !plan.actions.iter().any(is_route) {
+        // Everybody is where the plan has them: only the primary is not.
+        status.canary_weight = plan.status.canary_weight;
+        status.last_request.clone_from(&plan.status.last_request);
     }
     let mut actions = Vec::new();
     if let Some(problem) = problem
@@ -110,12 +114,16 @@ fn decided_rollback<'a>(before: &CanaryStatus, after: &'a CanaryStatus) -> Optio
 /// A promotion that failed, or that somebody does not want: the primary is put back from now on, and each
 /// look sends home whom this one could not.
 fn decided_to_put_back(before: &CanaryStatus, after: &CanaryStatus) -> bool {
-    let promoted = matches!(before.phase, Phase::Promoting | Phase::Finalising);
-    let recovering = after
-        .release
-        .as_ref()
-        .is_some_and(|release| release.recovering);
-    promoted && after.phase == Phase::Failed && recovering
+    matches!(before.phase, Phase::Promoting | Phase::Finalising) && is_put_back(after)
+}
+
+fn is_put_back(status: &CanaryStatus) -> bool {
+    let release = status.release.as_ref();
+    status.phase == Phase::Failed && release.is_some_and(|release| release.recovering)
+}
+
+const fn is_route(action: &Action) -> bool {
+    matches!(action, Action::Route(_))
 }
 
 fn keep_end(status: &mut CanaryStatus, after: &CanaryStatus) {

@@ -13,15 +13,18 @@ use crate::release::draft::Draft;
 use crate::release::facts::{Question, Readiness};
 use crate::release::plan::Action;
 use crate::release::{in_force, providers};
+use crate::revision::changed_images;
 use crate::status::{AfterDrain, CanaryStatus, Phase};
 
 /// First sight: the template as it stands is the baseline. A primary of this Canary that serves another one
 /// is from before its status was lost: that is what was promoted, and the target has what was not.
 pub fn adopt(d: &mut Draft<'_>) -> Result<(), Question> {
     providers::first(d)?;
-    match served(d) {
-        Some(promoted) => based_on(d, promoted),
-        None => baseline(d),
+    if let Some(promoted) = served(d) {
+        based_on(d, promoted);
+    } else {
+        baseline(d);
+        warn_of_failed(d);
     }
     d.set_phase(Phase::Initializing);
     Ok(())
@@ -57,6 +60,21 @@ fn baseline(d: &mut Draft<'_>) {
     let revision = d.target().revision.clone();
     d.act(Action::Record(revision.clone()));
     based_on(d, revision);
+}
+
+/// Nothing else is left that could be served: who knows better has to know at once.
+fn warn_of_failed(d: &mut Draft<'_>) {
+    d.clear_condition(conditions::BASELINE_FAILED);
+    let Some(failed) = &d.target().failed else {
+        return;
+    };
+    let message = Message::BaselineFailed {
+        number: failed.number,
+        promoted: changed_images(d.target().images.clone(), failed.images.clone()),
+    };
+    let text = message.text(d.canary);
+    d.condition(conditions::BASELINE_FAILED, "WentBack", &text);
+    d.say(message);
 }
 
 fn based_on(d: &mut Draft<'_>, revision: String) {
@@ -139,6 +157,7 @@ fn baseline_stuck(d: &mut Draft<'_>, why: &str) {
 /// from an earlier life.
 fn replace_baseline(d: &mut Draft<'_>) {
     baseline(d);
+    d.clear_condition(conditions::BASELINE_FAILED);
     d.status.drain = None;
     let text = Message::BaselineReplaced.text(d.canary);
     d.clear_condition(conditions::READY);

@@ -13,6 +13,7 @@ use crate::release::change::{Change, change};
 use crate::release::draft::Draft;
 use crate::release::facts::{Readiness, Workload};
 use crate::release::plan::Action;
+use crate::release::put_back::{send_home, share};
 use crate::release::weights::{Routes, next_promotion_weight};
 use crate::status::{AfterDrain, Outcome, Phase};
 
@@ -20,9 +21,6 @@ use crate::status::{AfterDrain, Outcome, Phase};
 pub const FULL: &str = "approved:full";
 /// In `release.passed`: the primary was given the released revision.
 pub const COPIED: &str = "copied";
-/// In `release.passed`: the promotion failed, and the primary was given the promoted one again.
-const RESTORED: &str = "restored";
-
 /// A person, or the spec, wants no (further) analysis.
 pub fn unanalysed(d: &Draft<'_>) -> bool {
     d.canary.skip_analysis() || d.has_passed(FULL)
@@ -32,9 +30,11 @@ pub fn promote(d: &mut Draft<'_>) {
     d.say(Message::Copying);
     // Known before anything is written: after a crash it could not be told any more.
     let pods = d.facts.primary.as_ref().map(|primary| primary.ready);
+    let size = d.facts.primary.as_ref().map(|primary| primary.replicas);
     let now = d.now();
     let release = d.release();
     release.primary_pods = pods;
+    release.primary_size = size;
     // Also a primary that cannot be given it has its time.
     release.rolling_since = Some(now);
     release.next_check_at = None;
@@ -52,7 +52,10 @@ pub fn promoting(d: &mut Draft<'_>) {
     keep_unanalysed_away(d);
     let revision = d.released_revision().to_owned();
     if !d.has_passed(COPIED) {
-        if d.had_its_time() {
+        if d.is_suspended() {
+            // It is nobody's fault but ours that it is not given it.
+            d.release().rolling_since = None;
+        } else if d.had_its_time() {
             let problem = d.facts.problems.first();
             let why = problem.map_or("it could not be changed", |problem| &problem.message);
             fail_promotion(d, why);
@@ -61,12 +64,14 @@ pub fn promoting(d: &mut Draft<'_>) {
         }
         return;
     }
-    let Some(primary) = primary_with(d, revision) else {
+    let Some(primary) = promoted_primary(d, revision) else {
         return;
     };
     if !primary_failed(d, primary) && serves(d, primary) {
         d.release().rolling_since = None;
-        shift_back(d);
+        if !d.is_suspended() {
+            shift_back(d);
+        }
     }
 }
 
@@ -96,23 +101,23 @@ pub fn hold_primary(d: &mut Draft<'_>) -> bool {
 
 /// The target is not what was analysed any more, or has no pods: nobody is sent there. The primary
 /// rolls without ever being short of ready pods.
-fn keep_unanalysed_away(d: &mut Draft<'_>) {
+pub(super) fn keep_unanalysed_away(d: &mut Draft<'_>) {
     let changed = d.target().revision != d.released_revision();
-    if d.weight() == 0 || !(changed || d.target().ready == 0) {
+    if d.weight() == 0 || !changed && d.canary_serves() {
         return;
     }
     if d.route(Routes::ALL_PRIMARY) {
         d.say(if changed {
             Message::UnanalysedChange
         } else {
-            Message::NoReadyPods
+            d.lost()
         });
     }
 }
 
 /// The primary, if it has this revision; otherwise it is given it: the promotion was not stored, or the
 /// primary is gone.
-fn primary_with<'a>(d: &mut Draft<'a>, revision: String) -> Option<&'a Workload> {
+pub(super) fn primary_with<'a>(d: &mut Draft<'a>, revision: String) -> Option<&'a Workload> {
     let primary = d.facts.primary.as_ref();
     let found = primary.filter(|primary| primary.revision == revision);
     if found.is_none() {
@@ -121,7 +126,16 @@ fn primary_with<'a>(d: &mut Draft<'a>, revision: String) -> Option<&'a Workload>
     found
 }
 
-fn serves(d: &Draft<'_>, primary: &Workload) -> bool {
+/// The same on the way forward, where nothing is given to it while the Canary is suspended.
+fn promoted_primary<'a>(d: &mut Draft<'a>, revision: String) -> Option<&'a Workload> {
+    let primary = d.facts.primary.as_ref();
+    if d.is_suspended() && primary.is_none_or(|primary| primary.revision != revision) {
+        return None;
+    }
+    primary_with(d, revision)
+}
+
+pub(super) fn serves(d: &Draft<'_>, primary: &Workload) -> bool {
     primary.is_ready() && d.facts.serving.primary > 0
 }
 
@@ -162,7 +176,7 @@ fn finalise(d: &mut Draft<'_>, drain: bool) {
 
 pub fn finalising(d: &mut Draft<'_>) {
     let revision = d.released_revision().to_owned();
-    let Some(primary) = primary_with(d, revision) else {
+    let Some(primary) = promoted_primary(d, revision) else {
         return;
     };
     if primary_failed(d, primary) {
@@ -177,7 +191,7 @@ pub fn finalising(d: &mut Draft<'_>) {
         // Somebody sent people to the canary, who have just been brought back.
         d.drain(true, AfterDrain::Succeeded);
     }
-    if !d.drained(AfterDrain::Succeeded) || !serves(d, primary) {
+    if !d.drained(AfterDrain::Succeeded) || !serves(d, primary) || d.is_suspended() {
         return;
     }
     let skipped = d.canary.skip_analysis();
@@ -195,6 +209,7 @@ pub fn finalising(d: &mut Draft<'_>) {
     d.status.iterations = 0;
     // It was for the way back only.
     d.release().primary_pods = None;
+    d.release().primary_size = None;
     d.end(Outcome::Promoted);
     d.set_phase(Phase::Succeeded);
     d.tell_end(Phase::Succeeded, skipped);
@@ -240,91 +255,9 @@ pub fn withdraw(d: &mut Draft<'_>, reason: RollbackReason) {
     put_back(d, Outcome::RolledBack);
 }
 
-/// Percentage of the traffic that the primary carries while it is changed: all of it with as many ready
-/// pods as served before the change, and with any where the canary has none.
-fn share(d: &Draft<'_>) -> i64 {
-    let primary = d.facts.primary.as_ref();
-    let (ready, wanted) = primary.map_or((0, 0), |primary| (primary.ready, primary.replicas));
-    // It may have fewer by now, for its autoscaler or because it was made anew: more never come.
-    let before = d
-        .status
-        .release
-        .as_ref()
-        .and_then(|release| release.primary_pods)
-        .unwrap_or(1)
-        .min(wanted);
-    if ready == 0 {
-        return 0;
-    }
-    if ready >= before || d.target().ready == 0 {
-        return 100;
-    }
-    i64::from(ready) * 100 / i64::from(before)
-}
-
-/// Sends everybody to a primary that is being changed, or as many as it carries; what it has it keeps.
-/// True once it has everybody.
-fn send_home(d: &mut Draft<'_>) -> bool {
-    let to_canary = (100 - share(d)).min(d.weight());
-    // What somebody else took from the canary is given back by a look of its own: see `hold_weight`.
-    if to_canary > d.routed() {
-        return false;
-    }
-    d.route(Routes::to_canary(to_canary)) && to_canary == 0
-}
-
 fn put_back(d: &mut Draft<'_>, outcome: Outcome) {
     d.release().recovering = true;
     failed(d, outcome);
-}
-
-/// Failed, with the primary on its way back to the promoted revision. People come first: sending them
-/// home must not hang on the write of the primary.
-pub fn recover(d: &mut Draft<'_>) {
-    let (promoted, served) = (d.promoted().to_owned(), d.served());
-    keep_unanalysed_away(d);
-    let sent = send_home(d);
-    if sent {
-        routed_home(d);
-    }
-    let home = sent && d.facts.serving.primary > 0;
-    if !d.has_passed(RESTORED) {
-        d.act(Action::Promote(promoted));
-        let now = d.now();
-        d.release().rolling_since = Some(now);
-        return d.pass(RESTORED);
-    }
-    let Some(primary) = primary_with(d, promoted) else {
-        return;
-    };
-    if !home || !primary.is_ready() {
-        return;
-    }
-    if d.status.drain.is_none() {
-        d.say(Message::PrimaryRestored);
-        return d.drain(served, AfterDrain::Recovered);
-    }
-    if d.drained(AfterDrain::Recovered) {
-        d.status.drain = None;
-        d.release().recovering = false;
-        d.release().primary_pods = None;
-        if d.target().revision == d.released_revision() {
-            d.scale_down();
-        }
-    }
-}
-
-/// The primary was put back and does not become ready in its time: a newer revision is not made to
-/// wait for it any longer.
-pub fn gave_up(d: &mut Draft<'_>) -> bool {
-    let promoted = d.promoted();
-    let restored = d.has_passed(RESTORED);
-    let primary = d.facts.primary.as_ref();
-    let Some(primary) = primary.filter(|primary| restored && primary.revision == promoted) else {
-        return false;
-    };
-    let stuck = matches!(primary.readiness, Readiness::Stuck(_));
-    !serves(d, primary) && (stuck || d.past_deadline(primary))
 }
 
 /// Says why, and sends everybody to the primary; the canary goes once connections have drained.
@@ -367,7 +300,7 @@ pub fn go_back(d: &mut Draft<'_>, outcome: Outcome) {
 }
 
 /// What a person asked for is done once everybody is on the primary.
-fn routed_home(d: &mut Draft<'_>) {
+pub(super) fn routed_home(d: &mut Draft<'_>) {
     if let Some(request) = &mut d.status.last_request {
         request.pending = false;
     }

@@ -5,7 +5,7 @@ use crate::release::conditions;
 use crate::release::draft::Draft;
 use crate::release::facts::{Question, Wish};
 use crate::release::gates::approval_mark;
-use crate::release::{begin, holds, pauses, promotion, strategy};
+use crate::release::{begin, holds, pauses, promotion, put_back, strategy, suspended};
 use crate::request::{Request, Verb};
 use crate::status::{Outcome, Phase, RequestOutcome, RequestRecord};
 
@@ -137,6 +137,9 @@ fn act(d: &mut Draft<'_>, request: &Request, wish: &Wish, by: &str) -> Result<An
         request.verb,
         Verb::Promote | Verb::PromoteFull | Verb::Retry
     );
+    if d.is_suspended() && request.verb != Verb::Rollback {
+        return Ok(refuse(suspended::REFUSED));
+    }
     if let Some(problem) = d.facts.problems.first().filter(|_| forward) {
         return Ok(refuse(format!(
             "the release cannot go forward: {}",
@@ -199,11 +202,8 @@ fn promote(d: &mut Draft<'_>, by: &str, reason: &str) -> Result<Answer, Question
             None => "approved: the release starts".to_owned(),
         }));
     }
-    if !d.target().is_ready() || d.target().ready == 0 {
-        return Ok(refuse(format!(
-            "the canary is not ready: {}",
-            d.target().why()
-        )));
+    if let Some(why) = d.not_ready() {
+        return Ok(refuse(format!("the canary is not ready: {why}")));
     }
     say_request(d, "take the next step", by, reason);
     let traffic = approval_mark(Approval::TrafficIncrease);
@@ -248,7 +248,7 @@ fn promote_full(d: &mut Draft<'_>, by: &str, reason: &str) -> Answer {
     d.release().paused = None;
     d.clear_condition(conditions::PAUSED);
     d.pass(promotion::FULL);
-    if d.target().is_ready() && d.target().ready > 0 {
+    if d.not_ready().is_none() {
         if !strategy::agreed(d) {
             let gate = waits_for(d).unwrap_or_default();
             return Ok(format!("promotion waits for {gate}"));
@@ -269,8 +269,8 @@ fn roll_back(d: &mut Draft<'_>, by: &str, reason: String) -> Answer {
     } else {
         running(d)?;
         // What waits for approval has no pods and no traffic, but is acted on all the same:
-        // the revision must not start again by itself.
-        d.status.last_applied_spec = Some(d.target().revision.clone());
+        // the revision must not start again by itself. One that came since is a release of its own.
+        d.status.last_applied_spec = Some(d.released_revision().to_owned());
         d.status.tracked_configs = Some(d.facts.configs.clone());
         promotion::roll_back(d, why, Outcome::RolledBack);
     }
@@ -300,7 +300,7 @@ fn retry(d: &mut Draft<'_>, by: &str, reason: &str) -> Result<Answer, Question> 
             d.phase()
         )));
     }
-    if d.release().recovering {
+    if d.release().recovering && !put_back::gave_up(d) {
         return Ok(refuse("the primary is still being put back"));
     }
     if d.target().revision != d.released_revision() {

@@ -272,7 +272,8 @@ impl Screen<'_> {
     /// The command that a person most probably wants now.
     fn next(&self) -> Option<Row> {
         let verb = match self.report.phase {
-            _ if self.report.suspended || self.is_gone() => return None,
+            _ if self.is_gone() => return None,
+            _ if self.report.suspended && !self.report.can_only_go_back() => return None,
             // It is on its way back: the server refuses whatever else is asked.
             _ if self.report.running && self.is_ending() => return None,
             _ if self.report.pending().is_some() => return None,

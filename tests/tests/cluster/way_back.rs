@@ -3,6 +3,8 @@
 
 #![cfg(test)] // so that helpers may unwrap as tests do
 
+#[path = "way_back/anew.rs"]
+mod anew;
 #[path = "way_back/autoscaler.rs"]
 mod autoscaler;
 #[path = "way_back/behind.rs"]
@@ -17,6 +19,8 @@ mod refused;
 mod rights;
 #[path = "way_back/room.rs"]
 mod room;
+#[path = "way_back/suspended.rs"]
+mod suspended;
 #[path = "way_back/target.rs"]
 mod target;
 #[path = "way_back/unanswered.rs"]

@@ -206,6 +206,17 @@ pub fn fill(object: &mut Value, source: &Value) {
     }
 }
 
+/// Whether `copy` cannot be written in the place of `live`, only made anew: the API server lets nobody change what is
+/// immutable, nor the type of a Secret.
+pub fn is_fixed(live: &Value, copy: &Value) -> bool {
+    let kind = |object: &Value| match object["type"].as_str() {
+        None | Some("") => "Opaque".to_owned(),
+        Some(type_) => type_.to_owned(),
+    };
+    let retyped = copy["kind"] == "Secret" && kind(live) != kind(copy);
+    retyped || live["immutable"] == json!(true)
+}
+
 /// A copy that belongs to Canaries may be written; anything else of that name is somebody's.
 pub fn may_write_copy(live: &Value, canary: &Canary) -> bool {
     let owners = live
@@ -327,6 +338,17 @@ mod tests {
         ));
         assert!(is_trackable(&json!({ "kind": "Secret", "type": "Opaque" })));
         assert!(is_trackable(&json!({ "kind": "ConfigMap" })));
+    }
+
+    #[test]
+    fn what_is_immutable_and_a_secret_of_another_type_can_only_be_made_anew() {
+        let secret = |type_: Value| json!({ "kind": "Secret", "type": type_ });
+        let (opaque, tls) = (secret(json!("Opaque")), secret(json!("kubernetes.io/tls")));
+        assert!(is_fixed(&opaque, &tls) && is_fixed(&tls, &opaque));
+        assert!(!is_fixed(&opaque, &secret(Value::Null)) && !is_fixed(&tls, &tls));
+        let map = |immutable: bool| json!({ "kind": "ConfigMap", "immutable": immutable });
+        assert!(is_fixed(&map(true), &map(false)));
+        assert!(!is_fixed(&map(false), &map(true)));
     }
 
     #[test]

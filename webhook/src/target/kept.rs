@@ -73,6 +73,24 @@ pub fn put_back(
     generated::share(object, live, canary)
 }
 
+/// One that was deleted, to be made once more.
+pub fn as_it_was(gone: &Value) -> Value {
+    let mut object = gone.clone();
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.retain(|field, _| {
+            matches!(
+                field.as_str(),
+                "name" | "namespace" | "labels" | "annotations" | "ownerReferences"
+            )
+        });
+    }
+    let annotations = object.pointer_mut("/metadata/annotations");
+    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+        annotations.remove(names::APPLIED);
+    }
+    object
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +118,20 @@ mod tests {
             (&json!("Secret"), &json!("podinfo-keys-previous"))
         );
         assert_eq!(put_back(&kept, None, &canary(), &reference), copy);
+    }
+
+    #[test]
+    fn what_is_made_once_more_has_nothing_that_the_api_server_allots() {
+        let mut gone = config::copy(
+            &json!({"kind": "Secret", "metadata": {"name": "keys"}, "data": {"a": "Yg=="}}),
+            None,
+            &canary(),
+            &[],
+        );
+        let whole = gone.clone();
+        gone["metadata"]["uid"] = json!("s1");
+        gone["metadata"]["resourceVersion"] = json!("7");
+        assert_eq!(as_it_was(&gone), whole);
     }
 
     #[test]

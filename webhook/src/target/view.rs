@@ -27,6 +27,8 @@ pub struct Deployment {
     /// What it notes of the promoted revision's images.
     pub promoted_images: Option<String>,
     pub locked_by: Option<String>,
+    /// The release that went back, and its revision.
+    pub failed: Option<(i64, String)>,
     /// The revision that we saw when we wrote on it last, if nobody wrote on it since.
     pub seen: Option<String>,
     pub replicas: i32,
@@ -80,6 +82,10 @@ impl Deployment {
             break_glass: annotation(names::BREAK_GLASS),
             promoted_images: annotation(names::PROMOTED_IMAGES),
             locked_by: annotation(names::LOCKED_BY),
+            failed: annotation(names::FAILED).and_then(|note| {
+                let (number, revision) = note.split_once(' ')?;
+                Some((number.parse().ok()?, revision.to_owned()))
+            }),
             seen: annotation(names::SEEN_REVISION).filter(|_| is_ours_last(object)),
             triggered: annotation(names::TRIGGERED_REVISION).zip(annotation(names::TRIGGERED_BY)),
             replicas: number(object, "/spec/replicas").unwrap_or(1),

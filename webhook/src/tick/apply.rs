@@ -40,7 +40,7 @@ impl Context {
                 Action::Rebaseline { from, to } => {
                     self.rebaseline(world, &plan.status, from, to).await?;
                 }
-                Action::Scale(replicas) => self.scale(world, *replicas).await?,
+                Action::Scale(replicas) => self.scale(world, &plan.status, *replicas).await?,
                 Action::Unpoint => self.unpoint(world).await?,
                 Action::ReleaseFinalizers => self.release_finalizers(&world.canary).await?,
             }
@@ -130,7 +130,12 @@ impl Context {
         }
     }
 
-    async fn scale(&self, world: &World, replicas: i32) -> Result<(), TickError> {
+    async fn scale(
+        &self,
+        world: &World,
+        status: &CanaryStatus,
+        replicas: i32,
+    ) -> Result<(), TickError> {
         let name = world.canary.target_name();
         let newest = self.caches.deployments.get(&world.namespace, name);
         // Its status may have moved on since; what was decided on may not.
@@ -143,7 +148,7 @@ impl Context {
             )));
         };
         if replicas == 0 {
-            match self.scale_away(world, &target).await {
+            match self.scale_away(world, status, &target).await {
                 // A Scale is better than a canary that stays where somebody refuses that.
                 Err(TickError::Api(error)) if !error.is_stale() => {}
                 done => return done,

@@ -6,7 +6,7 @@ use canary_core::status::CanaryStatus;
 use serde_json::{Value, json};
 
 use crate::api::{ApiError, Kind};
-use crate::target::config::ConfigRef;
+use crate::target::config::{self, ConfigRef};
 use crate::target::{generated, kept};
 use crate::tick::{Context, TickError};
 use crate::world::World;
@@ -115,7 +115,8 @@ impl Context {
             .collect()
     }
 
-    /// Writes a `-primary` copy. One that is immutable cannot be changed, only made anew.
+    /// Writes a `-primary` copy, or makes it anew where it cannot be changed. Pods that run keep what they have
+    /// mounted; one that starts in between waits for it.
     pub(super) async fn write_copy(
         &self,
         world: &World,
@@ -123,14 +124,14 @@ impl Context {
         copy: &Value,
         live: Option<&Value>,
     ) -> Result<(), TickError> {
-        let mut live = live;
-        if let Some(immutable) = live.filter(|live| live["immutable"] == json!(true)) {
-            let taken = self.taken_copy(world, kind, copy, immutable).await?;
-            let gone = taken.as_ref().unwrap_or(immutable);
-            self.delete_generated(&world.canary, kind, gone).await?;
-            live = None;
-        }
-        match self.own(kind, live, copy).await {
+        let Some(fixed) = live.filter(|live| config::is_fixed(live, copy)) else {
+            self.own(kind, live, copy).await?;
+            return Ok(());
+        };
+        let taken = self.taken_copy(world, kind, copy, fixed).await?;
+        let gone = taken.as_ref().unwrap_or(fixed);
+        self.delete_generated(&world.canary, kind, gone).await?;
+        match self.own(kind, None, copy).await {
             Ok(_) => Ok(()),
             // It is deleted, and held by somebody: that is no coincidence which another try mends.
             Err(ApiError::Exists { what }) => {
@@ -144,7 +145,13 @@ impl Context {
                 }
                 .into())
             }
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                // The new one is refused: the primary's pods need one all the same.
+                if let Err(lost) = self.own(kind, None, &kept::as_it_was(gone)).await {
+                    tracing::error!(canary = world.canary.id(), "a copy is lost: {lost}");
+                }
+                Err(error.into())
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 //! annotation of the same write, with the revision that we saw.
 
 use canary_core::names;
-use canary_core::status::{CanaryStatus, Phase};
+use canary_core::status::{CanaryStatus, Outcome, Phase};
 use serde_json::{Map, Value, json};
 use tracing::info;
 
@@ -24,6 +24,7 @@ pub(super) fn none(version: Option<&str>) -> Value {
             names::LOCKED_BY: null,
             names::SEEN_REVISION: null,
             names::SIZE: null,
+            names::FAILED: null,
         },
     });
     if let Some(version) = version {
@@ -61,6 +62,14 @@ impl Context {
         if world.target.locked_by != lock {
             annotations.insert(names::LOCKED_BY.to_owned(), Value::from(lock));
         }
+        if let Some(failed) = world
+            .canary
+            .status
+            .as_ref()
+            .and_then(|status| failed(status, &world.target))
+        {
+            annotations.insert(names::FAILED.to_owned(), failed);
+        }
         if let Some(size) = Self::size(world, !annotations.is_empty()) {
             annotations.insert(names::SIZE.to_owned(), Value::from(size.to_string()));
         }
@@ -86,15 +95,19 @@ impl Context {
     pub(super) async fn scale_away(
         &self,
         world: &World,
+        status: &CanaryStatus,
         target: &Deployment,
     ) -> Result<(), TickError> {
-        let patch = json!({
+        let mut patch = json!({
             "metadata": {
                 "resourceVersion": target.resource_version,
                 "annotations": { names::SEEN_REVISION: target.revision },
             },
             "spec": { "replicas": 0 },
         });
+        if let Some(failed) = failed(status, target) {
+            patch["metadata"]["annotations"][names::FAILED] = failed;
+        }
         self.write_target(world, target, &patch).await
     }
 
@@ -198,6 +211,28 @@ fn renamed(status: &CanaryStatus, seen: &str, now: &Deployment) -> Option<Canary
     Some(status)
 }
 
+/// The note of a template that went back, if it is news: what is to be written. A template that was promoted after all
+/// is noted no more.
+fn failed(status: &CanaryStatus, target: &Deployment) -> Option<Value> {
+    let noted = target.failed.as_ref();
+    let release = status.release.as_ref().filter(|release| {
+        let outcome = matches!(
+            release.outcome,
+            Some(Outcome::RolledBack | Outcome::PromotionFailed)
+        );
+        outcome && status.phase == Phase::Failed && release.revision == target.revision
+    });
+    if let Some(release) = release {
+        let (number, revision) = (release.number, release.revision.clone());
+        let note = json!(format!("{number} {revision}"));
+        return (noted != Some(&(number, revision))).then_some(note);
+    }
+    let promoted = status.last_promoted_spec.as_ref();
+    noted
+        .is_some_and(|(_, revision)| Some(revision) == promoted)
+        .then_some(Value::Null)
+}
+
 /// What the primary runs; none while it is given something else.
 fn promoted_images(world: &World) -> Option<String> {
     let status: &CanaryStatus = world.canary.status.as_ref()?;
@@ -278,5 +313,39 @@ mod tests {
         let release = of(Phase::Waiting).unwrap().release.unwrap();
         assert_eq!(release.revision, "v1-x");
         assert_eq!(of(Phase::Succeeded), None);
+    }
+
+    #[test]
+    fn a_template_that_went_back_is_noted_until_it_is_promoted() {
+        let mut status = status(Phase::Failed);
+        let with = |outcome: Outcome, status: &CanaryStatus| {
+            let mut status = status.clone();
+            if let Some(release) = &mut status.release {
+                release.number = 3;
+                release.outcome = Some(outcome);
+            }
+            status
+        };
+        let note = Some(json!("3 v1-w"));
+        let bad = target("v1-w", 3);
+        for outcome in [Outcome::RolledBack, Outcome::PromotionFailed] {
+            assert_eq!(failed(&with(outcome, &status), &bad), note, "{outcome:?}");
+        }
+        assert_eq!(failed(&with(Outcome::Aborted, &status), &bad), None);
+        let other = target("v1-x", 3);
+        assert_eq!(failed(&with(Outcome::RolledBack, &status), &other), None);
+
+        let mut noted = bad;
+        noted.failed = Some((3, "v1-w".to_owned()));
+        assert_eq!(
+            failed(&with(Outcome::RolledBack, &status), &noted),
+            None,
+            "it is so already"
+        );
+        status.phase = Phase::Progressing;
+        assert_eq!(failed(&status, &noted), None, "tried once more");
+        status.phase = Phase::Succeeded;
+        status.last_promoted_spec = Some("v1-w".to_owned());
+        assert_eq!(failed(&status, &noted), Some(Value::Null));
     }
 }

@@ -132,6 +132,10 @@ impl Context {
         world.problems.extend(foreign.held);
         world.problems.extend(self.others_hold(world));
         prepared.configs = self.checksums.of(self, world).await?;
+        if self.inherit_primary(world).await? {
+            prepared.wrote = true;
+            return Ok(());
+        }
         let adopts = !serving(phase(&world.canary));
         let held = adopts && !world.problems.is_empty();
         if phase(&world.canary) == Phase::New || held || world.is_retargeted() {

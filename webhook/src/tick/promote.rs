@@ -72,8 +72,13 @@ impl Context {
             if back { "back" } else { "on" },
             &revision::checksum(&json!(plan.status.tracked_configs)),
         ]);
-        let sized = world.sizes_itself() && !back;
-        let replicas = sized.then(|| size_of(world, &plan.status, primary.replicas));
+        let replicas = if !world.sizes_itself() {
+            None
+        } else if back {
+            size_put_back(&plan.status, primary.replicas)
+        } else {
+            Some(size_of(world, &plan.status, primary.replicas))
+        };
         let id = Id::next(&live, id, back);
         let roll = Roll {
             revision,
@@ -225,7 +230,13 @@ impl Context {
     }
 }
 
-/// What a primary that is given a template gets. At rest, and when it is put back, it has its size already.
+/// A promotion that failed leaves no other size behind than there was.
+fn size_put_back(status: &CanaryStatus, primary: i32) -> Option<i32> {
+    let release = status.release.as_ref()?;
+    size::put_back(release.primary_size, release.replicas, primary)
+}
+
+/// What a primary that is given a template gets. At rest it has its size already.
 fn size_of(world: &World, status: &CanaryStatus, primary: i32) -> i32 {
     let target = &world.target;
     match (status.phase, &status.release) {

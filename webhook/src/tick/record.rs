@@ -115,7 +115,7 @@ impl Context {
             verb: "read",
             what: format!("ControllerRevision {name}.{}", world.namespace),
             message: format!(
-                "the template of revision {wanted} is not there any more: set Deployment {} back to it",
+                "the template of revision {wanted} is not there any more: set Deployment {} back to it, or to what is to be released instead",
                 world.canary.target_name()
             ),
         };

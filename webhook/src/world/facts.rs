@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use canary_core::canary::Canary;
 use canary_core::release::readiness::readiness;
-use canary_core::release::{Answers, Facts, Governance, Serving, Settings, Wish, Workload};
+use canary_core::release::{
+    Answers, Facts, Governance, Serving, Settings, WentBack, Wish, Workload,
+};
 use canary_core::{names, request, size};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -45,6 +47,9 @@ impl World {
             routes: self.routes(),
             serving: Serving {
                 primary: primary_addresses.len(),
+                canary: caches
+                    .reachable(&self.namespace, &canary.canary_service())
+                    .len(),
                 apex: apex_addresses
                     .iter()
                     .filter(|address| primary_addresses.contains(address))
@@ -113,6 +118,7 @@ impl World {
                 .filter(|(revision, _)| *revision == target.revision)
                 .map(|(_, by)| by.clone()),
             break_glass: target.break_glass.clone(),
+            failed: went_back(target),
         }
     }
 
@@ -136,6 +142,7 @@ impl World {
             wanted: None,
             changed_by: None,
             break_glass: None,
+            failed: None,
         }
     }
 
@@ -172,6 +179,16 @@ impl World {
             None => size::of_canary(target.replicas, target.wish, wanted, primary),
         }
     }
+}
+
+/// Of the template that the target has now.
+fn went_back(target: &Deployment) -> Option<WentBack> {
+    let (number, revision) = target.failed.as_ref()?;
+    let images = target.promoted_images.as_deref().unwrap_or_default();
+    (*revision == target.revision).then(|| WentBack {
+        number: *number,
+        images: serde_json::from_str(images).unwrap_or_default(),
+    })
 }
 
 fn wish(canary: &Canary) -> Option<Wish> {

@@ -201,12 +201,16 @@ fn no_weight_goes_to_a_canary_without_ready_pods() {
     world.tick(None);
     let mut facts = world.facts();
     facts.target.replicas = 1;
-    let route = |ready: i32| {
+    let route = |ready: i32, reached: usize| {
         let mut facts = facts.clone();
         facts.target.ready = ready;
+        facts.serving.canary = reached;
         Draft::new(&world.canary, &facts).route(Routes::to_canary(20))
     };
-    assert_eq!((route(0), route(1)), (false, true));
+    assert_eq!(
+        [route(0, 0), route(1, 0), route(0, 1), route(1, 1)],
+        [false, false, false, true]
+    );
 }
 
 /// The last plans of a release until it rests, by what they say of its end.

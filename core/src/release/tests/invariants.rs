@@ -159,6 +159,11 @@ impl Decision<'_> {
             .any(|action| matches!(action, Action::Rebaseline { .. }))
     }
 
+    fn canary_ready(&self) -> bool {
+        let reachable = !self.weighted() || self.facts.serving.canary > 0;
+        self.facts.target.ready > 0 && reachable
+    }
+
     fn asked(&self) -> bool {
         self.plan.status.last_request != self.before.last_request
     }
@@ -197,7 +202,7 @@ fn weights_sum_to_100(d: &Decision<'_>) -> bool {
 
 fn no_route_to_pods_that_are_not_there(d: &Decision<'_>) -> bool {
     d.moves().all(|(found, to)| match to.canary.cmp(&found) {
-        std::cmp::Ordering::Greater => d.facts.target.ready > 0,
+        std::cmp::Ordering::Greater => d.canary_ready(),
         std::cmp::Ordering::Less => d.primary_ready(),
         std::cmp::Ordering::Equal => true,
     })
@@ -205,10 +210,10 @@ fn no_route_to_pods_that_are_not_there(d: &Decision<'_>) -> bool {
 
 fn lost_pods_get_nothing(d: &Decision<'_>) -> bool {
     let matters = d.on_trial() || d.before.phase == Phase::Promoting;
-    let lost = d.facts.target.ready == 0 && d.primary_ready() && d.weighted();
+    let lost = !d.canary_ready() && d.primary_ready() && d.weighted();
     // What somebody routed there in the tick of a promotion is put back in the next one.
     let ours = d.routed_before() == d.before.canary_weight || !d.plan.promotes();
-    let looked_at = ours && !d.canary.suspended() && !d.taken_over() && !d.asked() && !d.renamed();
+    let looked_at = ours && !d.taken_over() && !d.asked() && !d.renamed();
     !(matters && lost && looked_at) || d.routed_after() == 0
 }
 
@@ -216,7 +221,7 @@ fn ready_again_returns(d: &Decision<'_>) -> bool {
     let Some(step) = d.release().and_then(|release| release.interrupted_at) else {
         return true;
     };
-    let ready = d.facts.target.is_ready() && d.facts.target.ready > 0;
+    let ready = d.facts.target.is_ready() && d.canary_ready();
     !(ready && d.on_trial() && d.undisturbed())
         || (d.routed_after() == step && d.plan.status.canary_weight == step)
 }
@@ -277,12 +282,11 @@ fn primary_has_everything_after_rollback(d: &Decision<'_>) -> bool {
             .is_some_and(|release| release.recovering);
     // As above.
     let ours = d.routed_before() == d.before.canary_weight || !d.plan.promotes();
-    let possible = d.primary_ready()
-        && ours
-        && !d.canary.suspended()
-        && d.weighted()
-        && !d.taken_over()
-        && !d.renamed();
+    // What somebody routes at rest is theirs while it is suspended.
+    let recovered = d.release().is_some_and(|release| !release.recovering);
+    let left_alone = d.canary.suspended() && d.before.phase == Phase::Failed && recovered;
+    let possible =
+        d.primary_ready() && ours && !left_alone && d.weighted() && !d.taken_over() && !d.renamed();
     !(back && possible) || d.routed_after() == 0
 }
 
@@ -290,8 +294,7 @@ fn paused_keeps_its_weight(d: &Decision<'_>) -> bool {
     let paused = d
         .release()
         .is_some_and(|r| r.paused.is_some() && r.interrupted_at.is_none());
-    let sound =
-        d.facts.target.ready > 0 && !matches!(d.facts.target.readiness, Readiness::Stuck(_));
+    let sound = d.canary_ready() && !matches!(d.facts.target.readiness, Readiness::Stuck(_));
     let held = !d.weighted() || d.routed_before() == d.before.canary_weight;
     !(paused && sound && held && d.undisturbed())
         || (d.plan.routes().next().is_none()

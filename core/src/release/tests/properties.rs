@@ -220,8 +220,15 @@ const END_OF_DRAIN: i64 = 3;
 /// before or after a lost primary was made anew.
 fn settled(world: &World) -> CanaryStatus {
     let mut status = world.status();
+    // A look more or less moves it.
+    status.last_transition_time = None;
     if let Some(release) = &mut status.release {
         release.primary_pods = None;
+        release.primary_size = None;
+        // The clock of a rollout that is over: nobody reads it any more.
+        if release.step_since.is_some() {
+            release.rolling_since = None;
+        }
     }
     if let Some(target) = &mut status.target {
         target.generation = 0;

@@ -13,12 +13,15 @@ mod holds;
 mod metric_servers;
 mod pauses;
 mod promotions;
+mod put_back;
 mod requests;
 mod seed;
 mod sizes;
 mod story;
 mod stranded;
+mod suspended;
 mod takeover;
+mod unreachable;
 mod weighted;
 
 pub use story::{SECOND, canary, two_steps, with_hooks, with_metric};

@@ -111,6 +111,7 @@ impl Sim {
             wanted: self.wanted,
             changed_by: self.changed_by.clone(),
             break_glass: self.break_glass.clone(),
+            failed: None,
         }
     }
 

@@ -25,6 +25,10 @@ struct Missing {
     promote: bool,
     scale: bool,
     record: bool,
+    /// Nothing is missing, and somebody wants it to stand still.
+    suspend: bool,
+    /// The canary's Service.
+    service: bool,
     /// How the canary's pods are.
     health: Health,
 }
@@ -47,6 +51,8 @@ impl Missing {
         if self.answers {
             world.replies = Replies::Never;
         }
+        world.canary.spec.suspend = Some(self.suspend);
+        world.unreachable = self.service;
         world.set_target_health(self.health);
         world.stirred = true;
     }
@@ -69,7 +75,7 @@ impl Missing {
 }
 
 fn missing() -> impl Strategy<Value = Missing> {
-    (any::<[bool; 7]>(), health()).prop_map(|(bits, health)| Missing {
+    (any::<[bool; 9]>(), health()).prop_map(|(bits, health)| Missing {
         hindered: bits[0],
         target: bits[1],
         metrics: bits[2],
@@ -77,6 +83,8 @@ fn missing() -> impl Strategy<Value = Missing> {
         scale: bits[4],
         record: bits[5],
         answers: bits[6],
+        suspend: bits[7],
+        service: bits[8],
         health,
     })
 }
@@ -119,6 +127,11 @@ fn ends_at_100_to_0(history: &History, missing: &Missing) -> Result<bool, TestCa
     };
     // A promotion that has ended its analysis cannot be taken back: the primary has everybody.
     let phase = world.phase();
+    // What somebody routes at rest is theirs while it is suspended.
+    let at_rest = !phase.is_of_release() && world.status().canary_weight == 0;
+    if missing.suspend && at_rest {
+        return Ok(false);
+    }
     missing.befall(&mut world);
     world.ask(Verb::Rollback, "way-back");
     look_twice(&mut world, missing)?;
@@ -181,9 +194,11 @@ fn whatever_is_missing_failed_checks_send_everybody_to_the_primary() {
             if !analysed || !measured || paused || world.canary.skip_analysis() {
                 return Ok(());
             }
+            // Nobody asks for metrics while it is suspended.
             missing.befall(&mut world);
             // A check that is awaited has not failed.
             world.replies = Replies::AtOnce;
+            world.canary.spec.suspend = None;
             world.problems.push(Problem {
                 reason: "Missing",
                 message: "something is not there".to_owned(),

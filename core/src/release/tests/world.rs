@@ -65,6 +65,8 @@ pub struct World {
     /// The 1 of the target was filled in.
     pub default_sized: bool,
     pub first_address: i32,
+    /// The canary's Service is gone.
+    pub unreachable: bool,
     pub request: Option<Wish>,
     /// What `CanaryPolicies` say.
     pub policy: Governance,
@@ -121,6 +123,7 @@ impl World {
             scale_up_to: 1,
             default_sized: false,
             first_address: 0,
+            unreachable: false,
             request: None,
             policy: Governance::default(),
             providers: Ok(()),
@@ -173,6 +176,7 @@ impl World {
         } else {
             (self.target.workload(), self.configs.clone())
         };
+        let reachable = usize::try_from(target.ready).unwrap();
         let addresses = first..first + target.ready;
         Facts {
             now: self.now,
@@ -184,6 +188,7 @@ impl World {
             routes: self.routes,
             serving: Serving {
                 primary: serving,
+                canary: if self.unreachable { 0 } else { reachable },
                 apex: if self.pointed { serving } else { 0 },
                 adopted: self.adopted && !self.pointed,
                 pointed: self.pointed,

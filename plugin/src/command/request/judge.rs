@@ -44,7 +44,7 @@ pub fn consider(verb: Verb, report: &CanaryReport) -> Considered {
         let hint = "is canary-webhook running?".to_owned();
         return nothing(format!("no controller has looked at {id} yet"), Some(hint));
     }
-    if report.suspended {
+    if report.suspended && !(verb == Verb::Rollback && report.running) {
         return nothing(
             format!("{id} is suspended"),
             Some("set spec.suspend to false first".to_owned()),

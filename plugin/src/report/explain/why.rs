@@ -33,8 +33,7 @@ pub fn why(facts: &Facts) -> Why {
             .with(HELPS, reverting(report).and_then(|it| it.hint.clone()));
     }
     if report.suspended {
-        let rule = "while spec.suspend is true, nothing is done for the Canary";
-        return said(format!("{id} is suspended"), &[rule.to_owned()], &[]);
+        return suspended(report);
     }
     match report.obstacle() {
         Some(it) if it.closes_the_way_back() => {
@@ -47,6 +46,24 @@ pub fn why(facts: &Facts) -> Why {
         Some(it) => hindered(facts, it),
         None => by_phase(facts).with(NOT_ROUTED, report.pending().map(|it| it.message.clone())),
     }
+}
+
+/// Somebody wants it to stand still: the ways back stay open.
+fn suspended(report: &CanaryReport) -> Why {
+    let answer = format!("{} is suspended", report.id());
+    let mut rules = vec![
+        "while spec.suspend is true, nothing goes forward: no step, no check, no promotion and no new release"
+            .to_owned(),
+    ];
+    if !report.running {
+        return said(answer, &rules, &[]);
+    }
+    rules.push("if the canary loses its pods, everybody goes to the primary".to_owned());
+    rules.push(format!(
+        "it can be rolled back: {}",
+        command("rollback", report)
+    ));
+    said(answer, &rules, &["rollback"]).commands_of(report)
 }
 
 /// What hinders closes the ways forward and none of the ways back.

@@ -3,8 +3,8 @@
 use canary_core::canary::Canary;
 use canary_core::names::{self, FOLLOW, FOLLOW_IGNORE, FOLLOW_PRIMARY};
 use canary_core::release::conditions::{
-    BASELINE_REPLACED, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED, PRIMARY_PORT, READY, REVERTING,
-    SELECTOR, SPEC_PENDING, UNANSWERED,
+    BASELINE_FAILED, BASELINE_REPLACED, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED, PRIMARY_PORT,
+    READY, REVERTING, SELECTOR, SPEC_PENDING, UNANSWERED,
 };
 use canary_core::status::{CanaryCondition, Phase};
 
@@ -140,8 +140,8 @@ impl<'a> Of<'a> {
     fn other(&self, type_: &str, reason: &str) -> Option<String> {
         let namespace = self.namespace;
         Some(match type_ {
-            // The command that goes on is offered anyway.
-            PAUSED => String::new(),
+            // The command that goes on is offered anyway; that of the other is in its message.
+            PAUSED | BASELINE_FAILED => String::new(),
             HELD => format!("see until when: {}", self.verb("can-i release")),
             UNANSWERED => format!(
                 "look after the server behind the webhook, or give it a shorter timeout: {}; going back works: {}",

@@ -26,9 +26,7 @@ pub(super) fn of(
     };
     let number = release.number;
     // Nobody is sent to a primary without pods.
-    let until = if observed.canary.suspended() {
-        "nothing is done for the Canary while spec.suspend is true".to_owned()
-    } else if !refused && has_no_ready_pod(&observed.primary) {
+    let until = if !refused && has_no_ready_pod(&observed.primary) {
         format!(
             "Deployment {} has no ready pod. It is routed as soon as one is ready",
             observed.canary.primary_name()
@@ -66,8 +64,9 @@ fn asked(status: &CanaryStatus) -> bool {
 }
 
 fn is_hindrance(condition: &CanaryCondition) -> bool {
-    // A deletion refuses no write.
-    condition.type_ == READY && is_bad(condition) && condition.reason != deletion::SAID
+    // A deletion refuses no write, and going back goes on while it is suspended.
+    let passive = [deletion::SAID, "Suspended"].contains(&condition.reason.as_str());
+    condition.type_ == READY && is_bad(condition) && !passive
 }
 
 fn has_no_ready_pod(primary: &Extra) -> bool {

@@ -243,10 +243,6 @@ fn a_rollback_that_waits_for_a_pod_of_the_primary_is_told_in_every_phase_and_pau
         );
         assert_eq!(report.paused(), None, "there is nothing to resume");
     }
-    let mut suspended = asked_for("Progressing", &json!({}));
-    suspended.canary.spec.suspend = Some(true);
-    let message = suspended.report().pending().unwrap().message.clone();
-    assert!(message.ends_with("while spec.suspend is true"), "{message}");
 }
 
 #[test]

@@ -111,6 +111,58 @@ async fn a_promotion_that_fails_gives_the_primary_its_old_configuration_back() -
     Ok(())
 }
 
+/// The Secret `keys` as another type: the API server lets nobody change it in place.
+async fn retype(test: &Namespace<'_>, type_: &str, data: &Value) -> Result<()> {
+    test.delete("secrets/keys").await?;
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "type": type_, "data": data,
+    });
+    test.create(&secret).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_secret_of_another_type_is_promoted_and_put_back() -> Result<()> {
+    let test = configured("retyped").await?;
+    let basic = json!({"username": "bWU=", "password": "cHc="});
+    retype(&test, "kubernetes.io/basic-auth", &basic).await?;
+    test.until("canaries/podinfo", |canary| {
+        canary["status"]["phase"] == "Succeeded"
+    })
+    .await?;
+    let copy = test.get("secrets/keys-primary").await?;
+    assert_eq!(copy["type"], "kubernetes.io/basic-auth");
+    assert_eq!(copy["data"], basic);
+
+    let deadline = json!({"spec": {"progressDeadlineSeconds": 5}});
+    test.patch("canaries/podinfo", &deadline).await?;
+    let copies = test.record("secrets/keys-primary").await?;
+    let mut pod = container();
+    pod["affinity"] = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [
+        {"labelSelector": {"matchLabels": {"app": "podinfo"}}, "topologyKey": "type"},
+    ]}});
+    let template = json!({"spec": {"template": {"spec": pod}}});
+    test.patch("deployments/podinfo", &template).await?;
+    retype(&test, "Opaque", &json!({"say": "bmV3"})).await?;
+    test.until("canaries/podinfo", |canary| {
+        let release = &canary["status"]["release"];
+        release["outcome"] == "PromotionFailed" && release["recovering"] == false
+    })
+    .await?;
+    let kind = |it: &Value| it["type"].as_str().map(str::to_owned);
+    assert_eq!(
+        copies.changes(kind),
+        [
+            "kubernetes.io/basic-auth",
+            "Opaque",
+            "kubernetes.io/basic-auth"
+        ]
+    );
+    let copy = test.get("secrets/keys-primary").await?;
+    assert_eq!(copy["data"], basic);
+    nothing_is_kept(&test).await
+}
+
 #[tokio::test]
 async fn a_promotion_that_succeeds_leaves_nothing_of_the_old_configuration() -> Result<()> {
     let test = configured("forgotten").await?;

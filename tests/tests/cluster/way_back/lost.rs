@@ -3,11 +3,12 @@
 
 use anyhow::Result;
 use canary_tests::clock::eventually;
-use canary_tests::cluster::{ALICE, LIMIT, Namespace, deployment};
+use canary_tests::cluster::{ALICE, BOB, LIMIT, Namespace, deployment};
 use serde_json::{Value, json};
 
 use super::{
-    at_first_step, at_rest, bob_rolls_back, failed, release_to_first_step, success_rate, unchecked,
+    at_first_step, at_rest, bob_rolls_back, failed, promoting, release_to_first_step, success_rate,
+    unchecked,
 };
 use crate::setup::image;
 
@@ -140,6 +141,40 @@ async fn a_kept_template_that_is_lost_is_taken_from_the_target() -> Result<()> {
     test.phase("Succeeded").await?;
     let primary = test.get("deployments/podinfo-primary").await?;
     assert!(image(&primary).ends_with("6.0.1"), "{primary:#}");
+    Ok(())
+}
+
+const FIX: &str = "stefanprodan/podinfo:6.0.2";
+
+#[tokio::test]
+async fn a_promotion_that_cannot_be_put_back_for_want_of_its_template_lets_the_fix_be_released()
+-> Result<()> {
+    let test = promoting(&unchecked().await?.plane, "no-template", |_| ()).await?;
+    let delete = ["delete", "controllerrevisions", "--all"];
+    test.kubectl_as_admin(&delete, "").await?.ok()?;
+    let mut pod = deployment()["spec"]["template"]["spec"].clone();
+    pod["containers"][0]["image"] = json!(FIX);
+    let fix = json!({"spec": {"template": {"spec": pod}}});
+    test.patch("deployments/podinfo", &fix).await?;
+    test.event("changed while being promoted").await?;
+    // It waits for the primary to be put back, or for what comes instead.
+    let rollback = test.plugin(BOB, &["rollback", "podinfo"]);
+    let meanwhile = async {
+        let message = test.condition("Ready", "False", "Rejected").await?;
+        let helps = "or to what is to be released instead";
+        assert!(message.contains(helps), "{message}");
+        assert_eq!(test.weights().await?, (100, 0));
+        let deadline = json!({"spec": {"progressDeadlineSeconds": 5}});
+        test.patch("canaries/podinfo", &deadline).await?;
+        test.until("canaries/podinfo", |canary| {
+            let release = &canary["status"]["release"];
+            release["number"] == 2 && release["images"][0]["to"] == FIX
+        })
+        .await
+    };
+    let (rolled_back, started) = tokio::join!(rollback, meanwhile);
+    rolled_back?;
+    started?;
     Ok(())
 }
 

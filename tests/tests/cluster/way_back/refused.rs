@@ -229,19 +229,39 @@ async fn a_step_that_cannot_be_routed_is_told_and_taken_later() -> Result<()> {
 async fn a_rollback_is_routed_at_once_while_services_cannot_be_written() -> Result<()> {
     let test = at_first_step(&unchecked().await?.plane, "no-services").await?;
     let broken = Broken::stands(&test, "", "services").await?;
-    test.delete("services/podinfo-canary").await?;
+    let label = json!({"spec": {"service": {"canary": {"labels": {"team": "web"}}}}});
+    test.patch("canaries/podinfo", &label).await?;
     told_of_the_webhook(&test).await?;
     until_checks_pass(&test).await?;
     assert_eq!(test.weights().await?, (80, 20));
     super::bob_rolls_back(&test).await?;
-    assert!(test.find("services/podinfo-canary").await?.is_none());
 
     broken.goes(&test).await?;
-    test.until("services/podinfo-canary", |_| true).await?;
+    test.until("services/podinfo-canary", |service| {
+        service["metadata"]["labels"]["team"] == "web"
+    })
+    .await?;
     test.until("canaries/podinfo", |canary| {
         condition(canary, "Ready").is_none()
     })
     .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_is_sent_to_a_canary_whose_service_is_gone_and_cannot_be_made_again() -> Result<()> {
+    let test = at_first_step(&unchecked().await?.plane, "no-canary-service").await?;
+    let broken = Broken::stands(&test, "", "services").await?;
+    test.delete("services/podinfo-canary").await?;
+    test.event("Service podinfo-canary").await?;
+    assert_eq!(test.weights().await?, (100, 0));
+    told_of_the_webhook(&test).await?;
+    assert!(test.find("services/podinfo-canary").await?.is_none());
+
+    broken.goes(&test).await?;
+    test.event("is ready again, routing weight 20").await?;
+    assert_eq!(test.weights().await?, (80, 20));
+    assert_eq!(told(&test, "leads to no ready pod").await?, 1);
     Ok(())
 }
 

@@ -118,6 +118,29 @@ async fn a_person_takes_a_promotion_back_without_room_for_another_pod() -> Resul
     Ok(())
 }
 
+/// Somebody wants two pods of the new version, the quota holds exactly these and the primary's one.
+#[tokio::test]
+async fn a_promotion_without_room_leaves_the_primary_the_size_that_it_had() -> Result<()> {
+    let test = with_room("room-size", 3, 5).await?;
+    let before = Before {
+        running: running(&test).await?,
+        primary: test.get("deployments/podinfo-primary").await?,
+    };
+    success_rate(&test, 100.0);
+    let sizes = test.record("deployments/podinfo-primary").await?;
+    let release = json!({"spec": {"replicas": 2, "template": {"spec": {"containers": [
+        {"name": "podinfod", "image": "stefanprodan/podinfo:6.0.1"},
+    ]}}}});
+    test.patch("deployments/podinfo", &release).await?;
+    test.event("failed, primary not ready").await?;
+    assert_as_before(&test, &before).await?;
+    assert_eq!(
+        sizes.changes(|primary| primary["spec"]["replicas"].as_i64()),
+        [1, 2, 1]
+    );
+    Ok(())
+}
+
 #[tokio::test]
 async fn with_a_quota_of_exactly_what_runs_a_release_ends_at_its_deadline_and_can_be_retried()
 -> Result<()> {

@@ -4,6 +4,7 @@ use super::story::{SECOND, THIRD, canary, expect, two_steps};
 use crate::release::conditions::{self, READY};
 use crate::release::tests::sim::Health;
 use crate::release::tests::world::{FIRST, World};
+use crate::release::{Plan, WentBack, decide};
 use crate::request::Verb;
 use crate::status::Phase;
 
@@ -287,4 +288,53 @@ fn a_newer_template_without_pods_takes_nobodys_place() {
     world.run(10);
     assert_eq!(world.primary_revision(), FIRST);
     assert_eq!(world.phase(), Phase::Initializing);
+}
+
+/// As its target notes it, and no primary is left.
+fn went_back(images: &[(&str, &str)]) -> Plan {
+    let world = new();
+    let (mut facts, _) = world.plan();
+    facts.answers.providers = Some(Ok(()));
+    facts.target.failed = Some(WentBack {
+        number: 3,
+        images: images
+            .iter()
+            .map(|(name, image)| ((*name).to_owned(), (*image).to_owned()))
+            .collect(),
+    });
+    decide(&world.canary, &facts).unwrap()
+}
+
+#[test]
+fn a_baseline_that_went_back_before_is_told_with_the_command_that_helps() {
+    let plan = went_back(&[("podinfod", "podinfo:old")]);
+    let said: Vec<String> = plan
+        .messages()
+        .map(|message| message.text(&new().canary))
+        .collect();
+    let text = said.last().unwrap();
+    assert!(text.contains("release 3 went back from"), "{text}");
+    let command = "kubectl set image deployment/podinfo podinfod=podinfo:old -n test";
+    assert!(text.ends_with(command), "{text}");
+    let condition = conditions::get(&plan.status, conditions::BASELINE_FAILED).unwrap();
+    assert_eq!(
+        (&condition.message, condition.status.as_str()),
+        (text, "True")
+    );
+}
+
+#[test]
+fn a_baseline_that_went_back_before_is_told_until_another_template_is_promoted() {
+    let mut world = new();
+    let plan = went_back(&[]);
+    world.apply(&plan, None);
+    let warned =
+        |world: &World| conditions::get(&world.status(), conditions::BASELINE_FAILED).is_some();
+    world.stirred = true;
+    world.run(20);
+    assert!(warned(&world) && world.phase() == Phase::Initialized);
+    world.set_revision(SECOND);
+    world.run(60);
+    assert_eq!(world.phase(), Phase::Succeeded);
+    assert!(!warned(&world));
 }

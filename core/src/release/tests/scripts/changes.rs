@@ -1,8 +1,6 @@
 //! What comes in between: revisions, configuration, suspension, a new default.
 
-use super::story::{SECOND, THIRD, expect, two_steps, with_hooks, with_metric};
-use crate::hook::HookKind;
-use crate::release::conditions::{self, READY};
+use super::story::{SECOND, THIRD, expect, two_steps, with_metric};
 use crate::release::tests::sim::Health;
 use crate::release::tests::world::{FIRST, World};
 use crate::request::Verb;
@@ -297,56 +295,6 @@ fn a_target_that_was_created_again_unchanged_is_no_release() {
     world.run(30);
     assert_eq!(world.told(), "");
     assert_eq!(world.status().target.unwrap().uid, "another");
-}
-
-#[test]
-fn a_suspended_canary_is_left_as_it_is_and_says_so_once() {
-    let mut world = World::at_weight(&two_steps(), 20);
-    world.canary.spec.suspend = Some(true);
-    world.stirred = true;
-    world.run(100);
-    world.stirred = true;
-    world.run(100);
-    expect(&mut world, "0 skipping canary run as object is suspended");
-    assert_eq!(world.weight(), 20);
-    assert_eq!(
-        conditions::get(&world.status(), READY).unwrap().reason,
-        "Suspended"
-    );
-    world.canary.spec.suspend = None;
-    world.stirred = true;
-    world.run(60);
-    assert_eq!(world.phase(), Phase::Succeeded);
-    assert_eq!(conditions::get(&world.status(), READY), None);
-}
-
-#[test]
-fn requests_to_a_suspended_canary_are_refused() {
-    let mut world = World::at_weight(&two_steps(), 20);
-    world.canary.spec.suspend = Some(true);
-    world.ask(Verb::Rollback, "r1");
-    world.settle();
-    let record = world.status().last_request.unwrap();
-    assert_eq!(
-        (record.outcome, record.message.as_str()),
-        (RequestOutcome::Refused, "the Canary is suspended")
-    );
-    assert_eq!(world.weight(), 20);
-}
-
-#[test]
-fn a_canary_that_is_suspended_before_its_gate_opens_starts_nothing() {
-    let mut world = World::at_rest(&with_hooks(
-        two_steps(),
-        &[(HookKind::ConfirmRollout, "gate")],
-    ));
-    world.canary.spec.suspend = Some(true);
-    world.set_revision(SECOND);
-    world.run(60);
-    assert_eq!(
-        (world.phase(), world.target.replicas),
-        (Phase::Initialized, 0)
-    );
 }
 
 #[test]

@@ -43,6 +43,30 @@ fn a_running_release_can_be_steered() {
 }
 
 #[test]
+fn a_suspended_release_can_be_rolled_back_and_nothing_else() {
+    let suspended = |phase: &str| CanaryReport {
+        suspended: true,
+        ..at(phase)
+    };
+    for phase in ["Waiting", "Progressing", "WaitingPromotion", "Promoting"] {
+        let considered = consider(Verb::Rollback, &suspended(phase));
+        assert_eq!(revision(&considered), Some("v1-bbbbbbbbbbbb"), "{phase}");
+        for verb in [
+            Verb::Promote,
+            Verb::PromoteFull,
+            Verb::Pause,
+            Verb::Resume,
+            Verb::Retry,
+        ] {
+            let said = refused(consider(verb, &suspended(phase)));
+            assert!(said.contains("is suspended"), "{phase} {verb}: {said}");
+        }
+    }
+    let said = refused(consider(Verb::Rollback, &suspended("Succeeded")));
+    assert!(said.contains("is suspended"), "{said}");
+}
+
+#[test]
 fn at_rest_there_is_nothing_to_do_and_it_is_said() {
     for phase in [
         "Initialized",
