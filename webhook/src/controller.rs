@@ -162,6 +162,7 @@ fn forget(context: &Context, key: &Key) {
     context.rounds.forget(key);
     context.unsaved.forget(key);
     context.questions.forget(key);
+    context.farewells.forget(key);
     context.waits.forget(key);
     context.refused.forget(key);
     context.generating.over(key);

@@ -99,6 +99,8 @@ struct Asked {
 enum Lane {
     Hooks,
     Metrics,
+    /// Webhooks that are only told.
+    Told,
 }
 
 // === impl Subject ===
@@ -259,11 +261,20 @@ impl Questions {
         self.rounds().remove(key);
     }
 
+    /// Those that are told of the end of releases take turns, too.
+    pub fn turn_of_the_told(&self, key: &Key) -> Arc<Semaphore> {
+        self.turn(key, Lane::Told)
+    }
+
     fn lane(&self, key: &Key, question: Question) -> Arc<Semaphore> {
         let lane = match question {
             Question::Hook(_) => Lane::Hooks,
             Question::Providers | Question::Metric(_) => Lane::Metrics,
         };
+        self.turn(key, lane)
+    }
+
+    fn turn(&self, key: &Key, lane: Lane) -> Arc<Semaphore> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         lanes.retain(|_, semaphore| semaphore.strong_count() > 0);
         let place = lanes.entry((key.namespace.clone(), lane)).or_default();

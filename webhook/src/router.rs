@@ -22,6 +22,9 @@ pub struct Live<'a> {
     pub generated: Option<&'a Value>,
 }
 
+/// Weights of primary and canary in one rule.
+pub type Weights = [Option<i64>; 2];
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     #[error("apisix route selector is empty")]
@@ -40,8 +43,11 @@ pub trait Router: Sync {
     fn kind(&self) -> Kind;
     /// Names of the user's route and of the generated one.
     fn names(&self, canary: &Canary) -> Result<(String, String), RouteError>;
-    /// None where the generated object does not exist or says nothing sensible.
+    /// Shares in per cent, whatever the weights add up to. None where the generated object does not exist or
+    /// says nothing sensible.
     fn read(&self, canary: &Canary, live: Live<'_>) -> Option<Routes>;
+    /// Weights as they stand in each rule that has ours; none of a backend that says none.
+    fn weights(&self, canary: &Canary, generated: &Value) -> Vec<Weights>;
     /// The generated object with these weights.
     fn write(&self, canary: &Canary, live: Live<'_>, to: Routes) -> Result<Value, RouteError>;
     /// Ports of the apex Service that the user's route names; first that of the rule that is copied.

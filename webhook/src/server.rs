@@ -27,8 +27,8 @@ use crate::policies;
 use crate::questions::Questions;
 use crate::telemetry::{self, CountRequests, Metrics};
 use crate::tick::{
-    Answered, Checksums, Contest, Context, Places, Refused, Repairs, Rounds, Sweeps, Troubles,
-    Unsaved, Waits,
+    Answered, Checksums, Contest, Context, Farewells, Places, Refused, Repairs, Rounds, Sweeps,
+    Troubles, Unsaved, Waits,
 };
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
@@ -170,6 +170,7 @@ fn context(
         rounds: Rounds::default(),
         unsaved: Unsaved::default(),
         questions: Questions::new(args.calls_per_namespace, clock),
+        farewells: Farewells::default(),
         longest_hook: args.max_webhook_timeout,
         answered: Answered::default(),
         waits: Waits::default(),

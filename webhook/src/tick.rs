@@ -12,6 +12,7 @@ mod contest;
 mod departed;
 mod disruption;
 mod ensure;
+mod farewell;
 mod foreign;
 mod generated;
 mod inherited;
@@ -63,6 +64,7 @@ use trouble::Failure;
 pub use configs::Checksums;
 pub use contest::Contest;
 pub use disruption::Refused;
+pub use farewell::Farewells;
 pub use owned::Answered;
 pub use policy::Places;
 pub use ports::Waits;
@@ -101,6 +103,7 @@ pub struct Context {
     pub sweeps: Sweeps,
     pub unsaved: Unsaved,
     pub questions: Questions,
+    pub farewells: Farewells,
     /// A webhook may ask for less time.
     pub longest_hook: Duration,
     /// Writes of what must exist that do not last.
@@ -156,7 +159,14 @@ impl Context {
         let Some(stored) = self.caches.canaries.get_key(key) else {
             return Ok(Next::Gone);
         };
+        // Who does not lead asks nobody either: another one does.
+        if !self.cluster.may_write() {
+            return Err(ApiError::Fenced.into());
+        }
         let (canary, problem) = self.save(key, stored.clone()).await?;
+        if self.say_farewells(key, &canary).await? {
+            return Ok(Next::Again);
+        }
         let mut world = World::look(&canary, &self.caches, &self.options);
         world.problems.extend(problem);
         self.caches.interest(key, Self::interests(&canary, &world));
@@ -226,6 +236,12 @@ impl Context {
             return Ok(Next::Again);
         }
         let configs = prepared.configs;
+        let failed = self.deciding.told(key);
+        let paused = self.deciding.waits(key, self.clock.elapsed());
+        // Nothing goes forward in the pause after a write that failed: nobody is asked for it, either.
+        world
+            .problems
+            .extend(paused.iter().map(|(problem, _)| problem.clone()));
         let mut facts = world.facts(
             &self.caches,
             &self.options,
@@ -233,6 +249,7 @@ impl Context {
             self.clock.now(),
         );
         let _place = self.place(&world).await;
+        facts.failed = failed;
         facts.policy = self.governance(&world.canary, &facts);
         facts.serving.contested = self.repairs.contested(key, self.clock.now());
         let mut plan = self.decided(&world, &mut facts);
@@ -246,10 +263,12 @@ impl Context {
         let missing = !world.problems.is_empty();
         // An answer wakes us. Should it be lost, it is asked for again.
         let awaits = !facts.answers.awaited.is_empty();
+        let paused = paused.map_or(Duration::MAX, |(_, left)| left);
+        let again = prepared.again.min(paused);
         let again = if missing || awaits {
-            Some(LOOK_AGAIN.min(prepared.again))
+            Some(LOOK_AGAIN.min(again))
         } else {
-            Some(prepared.again).filter(|again| *again < Duration::MAX)
+            Some(again).filter(|again| *again < Duration::MAX)
         };
         Ok(match (next, again) {
             (Next::Wait(at), Some(again)) => {
@@ -313,7 +332,7 @@ impl Context {
     ) -> Result<Next, TickError> {
         let began = self.clock.elapsed();
         match self.apply(world, configs, &mut plan).await {
-            Ok(()) => self.deciding.over(key),
+            Ok(()) => self.went_well(key, &plan),
             Err(error) => return Err(self.not_done(key, world, &plan, error).await),
         }
         let stored = self.store_status(&world.canary, &plan.status).await;
@@ -335,7 +354,7 @@ impl Context {
         }
         self.observe(world, &plan, self.clock.elapsed().saturating_sub(began));
         if let Some(ended) = plan.ended {
-            self.told_the_end(world, ended).await?;
+            self.tell_the_end(key, ended);
             if ended.phase == Phase::Succeeded {
                 self.forget_configs(world, &plan.status).await;
             }
@@ -349,12 +368,24 @@ impl Context {
         })
     }
 
+    /// What failed is over once a write succeeds; or when there is nothing to write, in no release.
+    fn went_well(&self, key: &Key, plan: &Plan) {
+        let writes = |action: &Action| !matches!(action, Action::Say(_));
+        let rests = !plan.status.is_under_way() && plan.actions.is_empty();
+        if rests || plan.actions.iter().any(writes) {
+            self.deciding.over(key);
+        }
+    }
+
     /// A write of a plan failed: what was decided is kept, and people are told once it is no passing trouble.
     async fn not_done(&self, key: &Key, world: &World, plan: &Plan, error: TickError) -> TickError {
         if matches!(error, TickError::Api(ApiError::Fenced)) {
             return error;
         }
         let failure = self.deciding.failed(key, &error, self.clock.elapsed());
+        if failure == Failure::Passing {
+            self.deciding.try_at_once(key);
+        }
         if error.is_stale() && failure == Failure::Passing {
             return error;
         }
@@ -364,12 +395,10 @@ impl Context {
             Ok(()) => self.store_status(&world.canary, &rest.status).await,
             Err(error) => Err(error),
         };
-        let ended = match (stored, rest.ended) {
-            (Ok(_), Some(ended)) => self.told_the_end(world, ended).await,
-            (stored, _) => stored.map(|_| ()),
-        };
-        if let Err(unstored) = ended {
-            tracing::error!(canary = %key, "{unstored}");
+        match (stored, rest.ended) {
+            (Ok(_), Some(ended)) => self.tell_the_end(key, ended),
+            (Ok(_), None) => {}
+            (Err(unstored), _) => tracing::error!(canary = %key, "{unstored}"),
         }
         error
     }

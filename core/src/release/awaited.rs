@@ -12,9 +12,10 @@ use crate::message::Message;
 use crate::release::conditions::{self, UNANSWERED};
 use crate::release::draft::Draft;
 use crate::release::facts::{Awaited, Question};
+use crate::release::requests;
 
-/// A release that has not begun shows as one that waits after it.
-const BEFORE_THE_START: SignedDuration = SignedDuration::from_secs(2);
+/// A release that has not begun shows as one that waits after it, and a person's request is answered.
+const SOON: SignedDuration = SignedDuration::from_secs(2);
 /// People are told after it.
 const TOLD_AFTER: SignedDuration = SignedDuration::from_secs(60);
 
@@ -64,8 +65,14 @@ fn late(d: &Draft<'_>, index: usize) -> Timestamp {
     let awaited = d.facts.answers.awaited.get(&Question::Hook(index));
     let asked = awaited.map_or(d.now(), |awaited| awaited.asked);
     let hook = d.canary.analysis().webhooks.get(index);
-    let patience = match hook.and_then(|hook| hook.kind()) {
-        Some(HookKind::ConfirmRollout) => BEFORE_THE_START,
+    let kind = hook.and_then(|hook| hook.kind());
+    let patience = match kind {
+        Some(HookKind::ConfirmRollout) => SOON,
+        Some(HookKind::ConfirmTrafficIncrease | HookKind::ConfirmPromotion)
+            if requests::new_wish(d).is_some() =>
+        {
+            SOON
+        }
         _ => SignedDuration::try_from(d.interval()).unwrap_or(SignedDuration::MAX),
     };
     asked.saturating_add(patience).unwrap_or(Timestamp::MAX)

@@ -20,6 +20,8 @@ pub struct Facts {
     /// What is missing around the Canary, or refused: it closes the ways forward, and none of the
     /// ways back.
     pub problems: Vec<Problem>,
+    /// A write that failed and is tried again now: told until one succeeds, and it closes nothing.
+    pub failed: Option<Problem>,
     /// The target does not exist any more: what stands for it is [`Workload::remembered`].
     pub target_gone: bool,
     pub target: Workload,

@@ -20,7 +20,8 @@ use crate::status::{CanaryStatus, Phase, Release};
 
 /// Says what hinders once, and keeps it as condition `Ready` = `False` for as long as it does.
 pub fn note(d: &mut Draft<'_>) {
-    let Some(problem) = together(&d.facts.problems) else {
+    let problem = together(&d.facts.problems).or_else(|| d.facts.failed.clone());
+    let Some(problem) = problem else {
         return d.clear_problem();
     };
     if set(&mut d.status, d.canary, &problem, d.facts.now) {

@@ -37,7 +37,7 @@ pub fn refuse_all(d: &mut Draft<'_>, why: &str) {
 }
 
 /// The request that was not answered yet.
-fn new_wish<'a>(d: &Draft<'a>) -> Option<&'a Wish> {
+pub fn new_wish<'a>(d: &Draft<'a>) -> Option<&'a Wish> {
     let wish = d.facts.request.as_ref()?;
     let answered = d
         .status

@@ -7,11 +7,13 @@ use canary_core::release::Routes;
 use serde_json::{Value, json};
 
 use crate::api::Kind;
-use crate::router::{Live, RouteError, Router};
+use crate::router::{Live, RouteError, Router, Weights};
 use crate::target::{generated, untracked};
 
 /// Above every priority that a user would give.
 const PRIORITY: i64 = 10_000;
+/// Of a backend that names none, as the ingress controller has it.
+const DEFAULT_WEIGHT: i64 = 100;
 
 pub struct Apisix;
 
@@ -29,25 +31,31 @@ impl Router for Apisix {
     }
 
     fn read(&self, canary: &Canary, live: Live<'_>) -> Option<Routes> {
-        let backends = rules(live.generated?).iter().find_map(|rule| {
-            let backends = rule["backends"].as_array()?;
-            let ours = backends
-                .iter()
-                .any(|backend| backend["serviceName"] == canary.primary_service().as_str());
-            ours.then_some(backends)
-        })?;
-        let weight = |name: String| {
-            let backend = backends
-                .iter()
-                .find(|backend| backend["serviceName"] == name.as_str())?;
-            backend["weight"].as_i64()
-        };
-        let primary = weight(canary.primary_service())?;
-        let of_canary = weight(canary.canary_service()).unwrap_or(100 - primary);
-        (primary + of_canary == 100).then_some(Routes {
-            primary,
-            canary: of_canary,
-        })
+        let weights = *self.weights(canary, live.generated?).first()?;
+        let [primary, of_canary] = weights.map(|weight| weight.unwrap_or(DEFAULT_WEIGHT).max(0));
+        let total = primary.checked_add(of_canary).filter(|total| *total > 0)?;
+        // Rounded up: a canary that has anything has something.
+        let share = (of_canary.checked_mul(100)?.checked_add(total - 1)?) / total;
+        Some(Routes::to_canary(share))
+    }
+
+    fn weights(&self, canary: &Canary, generated: &Value) -> Vec<Weights> {
+        let ours = [canary.primary_service(), canary.canary_service()];
+        let weights = rules(generated).iter().filter_map(|rule| {
+            let backends = backends(rule);
+            let of = |service: &String| {
+                backends
+                    .iter()
+                    .find(|backend| backend["serviceName"] == service.as_str())
+            };
+            let found = ours.each_ref().map(of);
+            let weight = |backend: Option<&Value>| match backend {
+                Some(backend) => backend["weight"].as_i64(),
+                None => Some(0),
+            };
+            found.iter().any(Option::is_some).then(|| found.map(weight))
+        });
+        weights.collect()
     }
 
     fn write(&self, canary: &Canary, live: Live<'_>, to: Routes) -> Result<Value, RouteError> {

@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use crate::api::{ApiError, Kind};
 use crate::cache::Key;
-use crate::router::Live;
+use crate::router::Weights;
 use crate::target::config::ConfigRef;
 use crate::target::generated::{self, is_of};
 use crate::target::service::{self, Side};
 use crate::target::view::Deployment;
 use crate::tick::ensure::EnsureError;
 use crate::tick::{Context, TickError, marks, phase};
-use crate::world::World;
+use crate::world::{World, problem};
 
 // === impl Context ===
 
@@ -68,9 +68,20 @@ impl Context {
         match self.write_route(world, to).await {
             Ok(_) => {}
             Err(EnsureError::Taken(problem)) => self.reweigh(world, to, &problem).await?,
+            Err(EnsureError::Tick(error)) if self.goes_back(world, to, &error) => {
+                // Only what the user's route has become may be refused: weights alone are enough to go back.
+                let why = problem("RouteRefused", error.to_string());
+                self.reweigh(world, to, &why).await.map_err(|_| error)?;
+            }
             Err(EnsureError::Tick(error)) => return Err(error),
         }
         self.is_routed(world, to)
+    }
+
+    /// A refused write that would take traffic from the canary.
+    fn goes_back(&self, world: &World, to: Routes, error: &TickError) -> bool {
+        let less = world.routes().is_some_and(|now| to.canary < now.canary);
+        less && error.is_refusal()
     }
 
     /// What the gateway gets is what was stored, and not what was sent: another admission webhook may have made
@@ -80,16 +91,23 @@ impl Context {
         let (Some(router), Some(Ok((_, generated)))) = (world.router, names) else {
             return Ok(());
         };
-        let stored = self.caches.route(&world.namespace, &generated);
-        let live = Live {
-            source: world.route_source.as_deref(),
-            generated: stored.as_deref(),
-        };
-        let Some(routes) = router.read(&world.canary, live).filter(|it| *it != to) else {
+        let Some(stored) = self.caches.route(&world.namespace, &generated) else {
             return Ok(());
         };
-        let share = |routes: Routes| format!("{}/{}", routes.primary, routes.canary);
-        let (sent, stored) = (share(to), share(routes));
+        let sent = [Some(to.primary), Some(to.canary)];
+        let weights = router.weights(&world.canary, &stored);
+        let other = weights.into_iter().find(|weights| *weights != sent);
+        let Some(other) = other.filter(|_| is_of(&stored, &world.canary)) else {
+            return Ok(());
+        };
+        // Else it would be taken for what the API server makes of it, and not be sent again.
+        self.answered.forget(router.kind(), &stored);
+        let shown = |weights: Weights| {
+            let [primary, canary] =
+                weights.map(|weight| weight.map_or("none".to_owned(), |weight| weight.to_string()));
+            format!("{primary}/{canary}")
+        };
+        let (sent, stored) = (shown(sent), shown(other));
         Err(TickError::Api(ApiError::Rewritten {
             what: format!("{generated}.{}", world.namespace),
             message: format!("its weights are {stored} instead of {sent}"),

@@ -60,6 +60,12 @@ impl Answered {
         }
     }
 
+    /// What was answered is no good: it is written again.
+    pub(super) fn forget(&self, kind: Kind, stored: &Value) {
+        let mut answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.remove(&(kind, key_of(stored)));
+    }
+
     fn knows(&self, kind: Kind, live: &Value, desired: &Value) -> bool {
         let answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = answered.get(&(kind, key_of(live)));

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use canary_core::alert::Notice;
 use canary_core::canary::Canary;
-use canary_core::hook::{EventFacts, HookKind, Payload};
+use canary_core::hook::{EventFacts, Payload};
 use canary_core::message::Message;
-use canary_core::release::{Action, Ended, Plan, Routes};
+use canary_core::release::{Action, Plan, Routes};
 use canary_core::status::CanaryStatus;
 use canary_core::status::Phase;
 
-use crate::hook::{Backoff, Outgoing, call, event_hooks};
+use crate::hook::{Outgoing, event_hooks};
 use crate::notify::{self, NotifyError, Written};
 use crate::telemetry::{Analysis, Workload};
 use crate::tick::{Context, TickError};
@@ -149,37 +149,6 @@ impl Context {
         status.events.sequence = sequence;
         text.clone_into(&mut status.events.last);
         status.events.count = 1;
-        Ok(())
-    }
-
-    /// Post-rollout hooks are told the end once status has it; their answers decide nothing.
-    pub(super) async fn told_the_end(&self, world: &World, ended: Ended) -> Result<(), TickError> {
-        let canary = &world.canary;
-        let Some(stored) = self.as_decided(&world.key()) else {
-            return Ok(());
-        };
-        let mut status = stored.status.clone().unwrap_or_default();
-        for (_, hook) in canary.hooks(HookKind::PostRollout) {
-            let payload = Payload::new(&stored, hook, ended.phase);
-            let answer = match Outgoing::new(hook, &payload) {
-                Ok(outgoing) => call(&self.transport, &outgoing, Backoff::default()).await,
-                Err(error) => Err(error),
-            };
-            let name = hook.name.clone();
-            let failed = answer.is_err();
-            let message = match answer {
-                Ok(()) => Message::PostRolloutPassed(name),
-                Err(error) => Message::PostRolloutFailed {
-                    hook: name,
-                    error: error.to_string(),
-                },
-            };
-            self.say(&stored, &message, &mut status).await?;
-            if failed {
-                break;
-            }
-        }
-        self.store_status(&stored, &status).await?;
         Ok(())
     }
 }

@@ -30,6 +30,7 @@ struct Trouble {
     tries: u32,
     again: Duration,
     problem: Problem,
+    failure: Failure,
 }
 
 /// What a failed write comes to.
@@ -50,22 +51,31 @@ impl Troubles {
         let tries = known.get(key).map_or(0, |trouble| trouble.tries) + 1;
         let growth = 2_u32.saturating_pow(tries.saturating_sub(1).min(16));
         let pause = FIRST_PAUSE.saturating_mul(growth).min(LONGEST_PAUSE);
-        let trouble = Trouble {
-            tries,
-            again: now + pause,
-            problem: problem_of(error),
-        };
-        known.insert(key.clone(), trouble);
         let told_from = match error {
             error if error.is_refusal() => 1,
             error if error.is_stale() => CONTENDED,
             _ => 2,
         };
-        if tries < told_from {
+        let failure = if tries < told_from {
             Failure::Passing
         } else {
             Failure::Lasting
-        }
+        };
+        let trouble = Trouble {
+            tries,
+            again: now + pause,
+            problem: problem_of(error),
+            failure,
+        };
+        known.insert(key.clone(), trouble);
+        failure
+    }
+
+    /// What people were told of, for as long as it is not over.
+    pub fn told(&self, key: &Key) -> Option<Problem> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = known.get(key)?;
+        (trouble.failure == Failure::Lasting).then(|| trouble.problem.clone())
     }
 
     /// The problem, and how long it is left alone.

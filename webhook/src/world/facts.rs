@@ -38,6 +38,7 @@ impl World {
                 drain: options.drain,
             },
             problems: self.problems.clone(),
+            failed: None,
             target_gone: self.target_gone,
             target: self.target_workload(),
             primary: self

@@ -189,12 +189,14 @@ fn crash_anywhere(world: &World, actions: usize) -> TestCaseResult {
     let mut wanted = world.clone();
     wanted.tick(None);
     wanted.run(END_OF_DRAIN);
+    // Whoever finds the primary without a ready pod once it was routed to sends people back to where some are.
+    let carries = wanted.primary.as_ref().is_some_and(|it| it.ready() > 0);
     for done in 0..=actions {
         let mut world = world.clone();
         world.tick(Some(done));
         world.run(END_OF_DRAIN);
         prop_assert_eq!(&world.events, &wanted.events, "after {} actions", done);
-        if !adopting {
+        if !adopting && carries {
             prop_assert_eq!(settled(&world), settled(&wanted), "after {} actions", done);
         }
         prop_assert_eq!(
@@ -203,6 +205,9 @@ fn crash_anywhere(world: &World, actions: usize) -> TestCaseResult {
             "after {} actions",
             done
         );
+        if !carries {
+            continue;
+        }
         prop_assert_eq!(
             (world.routes, world.pointed),
             (wanted.routes, wanted.pointed),
@@ -226,8 +231,9 @@ fn settled(world: &World) -> CanaryStatus {
         release.primary_pods = None;
         release.primary_size = None;
         // The clock of a rollout that is over: nobody reads it any more.
-        if release.step_since.is_some() {
+        if release.step_since.is_some() || release.ended_at.is_some() {
             release.rolling_since = None;
+            release.unobserved_since = None;
         }
     }
     if let Some(target) = &mut status.target {

@@ -182,6 +182,7 @@ impl World {
             now: self.now,
             settings: self.settings,
             problems: self.problems.clone(),
+            failed: None,
             target_gone: self.target_gone,
             target,
             primary,

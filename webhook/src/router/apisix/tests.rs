@@ -111,20 +111,15 @@ fn weights_that_were_written_are_read_back() {
 }
 
 #[test]
-fn a_route_without_weights_says_nothing() {
-    let generated =
-        json!({ "spec": { "http": [{ "backends": [{ "serviceName": "podinfo-primary" }] }] } });
-    assert_eq!(
-        Apisix.read(
-            &canary(),
-            Live {
-                source: None,
-                generated: Some(&generated)
-            }
-        ),
-        None
-    );
-    assert_eq!(Apisix.read(&canary(), Live::default()), None);
+fn a_route_that_is_not_there_or_names_neither_side_says_nothing() {
+    let others = json!({ "spec": { "http": [{ "backends": [{ "serviceName": "web" }] }] } });
+    for generated in [None, Some(&others)] {
+        let live = Live {
+            source: None,
+            generated,
+        };
+        assert_eq!(Apisix.read(&canary(), live), None);
+    }
 }
 
 #[test]
@@ -192,4 +187,37 @@ fn ports_are_read_by_number_and_by_name_and_one_is_set_for_both_sides() {
         assert_eq!(backends[side]["servicePort"], 8080);
     }
     assert_eq!(Apisix.port(&canary(), &json!({})), None);
+}
+
+#[test]
+fn weights_that_do_not_add_up_are_read_as_the_gateway_takes_them() {
+    let read = |primary: Value, of_canary: Value| {
+        let mut route = write(&source(), Routes::ALL_PRIMARY).unwrap();
+        for (index, weight) in [primary, of_canary].into_iter().enumerate() {
+            let backend = &mut route["spec"]["http"][0]["backends"][index];
+            backend["weight"] = weight.clone();
+            if weight.is_null() {
+                backend.as_object_mut().unwrap().remove("weight");
+            }
+        }
+        let live = Live {
+            source: None,
+            generated: Some(&route),
+        };
+        let weights = Apisix.weights(&canary(), &route);
+        (Apisix.read(&canary(), live).map(|it| it.canary), weights[0])
+    };
+    let none = Value::Null;
+    assert_eq!(
+        read(json!(100), json!(15)),
+        (Some(14), [Some(100), Some(15)])
+    );
+    assert_eq!(read(json!(100), json!(1)), (Some(1), [Some(100), Some(1)]));
+    assert_eq!(
+        read(json!(100), none.clone()),
+        (Some(50), [Some(100), None])
+    );
+    assert_eq!(read(none, json!(0)), (Some(0), [None, Some(0)]));
+    assert_eq!(read(json!(0), json!(0)), (None, [Some(0), Some(0)]));
+    assert_eq!(read(json!(i64::MAX), json!(i64::MAX)).0, None);
 }
