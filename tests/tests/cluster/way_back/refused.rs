@@ -10,12 +10,14 @@ use axum::routing::post;
 use axum::{Json, Router};
 use canary_tests::clock::{eventually, now};
 use canary_tests::cluster::{ALICE, BOB, LIMIT, Namespace};
+use canary_tests::fixtures::hooks::Hooks;
 use canary_tests::fixtures::webhook;
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
 use super::{
-    at_first_step, condition, failed, promoting, success_rate, told, unchecked, until_checks_pass,
+    at_first_step, at_rest, condition, failed, promoting, release_to_first_step, success_rate,
+    told, unchecked, until_checks_pass,
 };
 use crate::setup::image;
 
@@ -222,6 +224,36 @@ async fn a_step_that_cannot_be_routed_is_told_and_taken_later() -> Result<()> {
     broken.goes(&test).await?;
     test.phase("Succeeded").await?;
     assert_eq!(told(&test, "canary weight 40").await?, 1);
+    Ok(())
+}
+
+/// Checks and webhooks between the tries are no reason to try at once, nor to tell that all is well.
+#[tokio::test]
+async fn a_step_that_is_refused_is_tried_with_growing_pauses_and_told_all_along() -> Result<()> {
+    let hooks = Hooks::start().await?;
+    let check = json!([{"name": "check", "type": "rollout", "url": hooks.url("/check")}]);
+    let test = at_rest(&unchecked().await?.plane, "no-step-pauses", |canary| {
+        canary["spec"]["analysis"]["webhooks"] = check;
+    })
+    .await?;
+    release_to_first_step(&test).await?;
+    let broken = Broken::stands(&test, ROUTES.0, ROUTES.1).await?;
+    success_rate(&test, 100.0);
+    told_of_the_webhook(&test).await?;
+    let told = test.record("canaries/podinfo").await?;
+    let tries = eventually("more tries", LIMIT, async || {
+        let tries = broken.tries();
+        Ok((tries.len() >= 6).then_some(tries))
+    });
+    let tries = tries.await?;
+    let last = tries[tries.len() - 1].duration_since(tries[tries.len() - 2]);
+    assert!(last >= Duration::from_secs(4), "{last:?} after {tries:?}");
+    let ready = told.changes(|canary| Some(condition(canary, "Ready").is_some()));
+    assert_eq!(ready, [true], "it comes and goes");
+
+    broken.goes(&test).await?;
+    let canary = test.phase("Succeeded").await?;
+    assert_eq!(condition(&canary, "Ready"), None, "{canary:#}");
     Ok(())
 }
 

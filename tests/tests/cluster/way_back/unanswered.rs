@@ -103,3 +103,58 @@ async fn webhooks_that_hang_hold_no_rollback_of_their_namespace_and_nothing_of_a
     bob_rolls_back(&hostile).await?;
     failed(&hostile).await
 }
+
+#[tokio::test]
+async fn a_webhook_that_is_told_the_end_and_hangs_holds_nothing() -> Result<()> {
+    let hooks = Hooks::start().await?;
+    hooks.reply("/told", Reply::Hang);
+    let test = initialized_with("hangs-told", |canary| {
+        canary["spec"]["analysis"]["webhooks"] = json!([{
+            "name": "told", "type": "post-rollout", "url": hooks.url("/told"), "timeout": HOURS,
+        }]);
+    })
+    .await?;
+    test.set_image("6.0.1").await?;
+    assert_eq!(hooks.wait("/told", 1, LIMIT).await.len(), 1);
+    test.set_image("6.0.2").await?;
+    test.until("canaries/podinfo", |canary| {
+        let status = &canary["status"];
+        status["phase"] == "Succeeded" && status["release"]["number"] == 2
+    })
+    .await?;
+    // Each end is told.
+    assert_eq!(hooks.wait("/told", 2, LIMIT).await.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_release_whose_first_gate_hangs_waits_where_people_see_it_and_goes_back() -> Result<()> {
+    let hooks = Hooks::start().await?;
+    hooks.reply("/gate", Reply::Hang);
+    let test = initialized_with("hangs-start", |canary| {
+        canary["spec"]["analysis"]["webhooks"] = json!([{
+            "name": "gate", "type": "confirm-rollout", "url": hooks.url("/gate"), "timeout": HOURS,
+        }]);
+    })
+    .await?;
+    test.set_image("6.0.1").await?;
+    let canary = test.phase("Waiting").await?;
+    assert_eq!(canary["status"]["release"]["waitingFor"], "gate");
+    bob_rolls_back(&test).await
+}
+
+#[tokio::test]
+async fn while_a_gate_hangs_failed_checks_roll_back() -> Result<()> {
+    let hooks = Hooks::start().await?;
+    hooks.reply("/gate", Reply::Hang);
+    let test = initialized_with("hangs-gate", |canary| {
+        canary["spec"]["analysis"]["webhooks"] = json!([{
+            "name": "gate", "type": "confirm-promotion", "url": hooks.url("/gate"), "timeout": HOURS,
+        }]);
+    })
+    .await?;
+    test.set_image("6.0.1").await?;
+    test.phase("WaitingPromotion").await?;
+    super::success_rate(&test, 50.0);
+    failed(&test).await
+}

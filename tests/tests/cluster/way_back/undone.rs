@@ -107,30 +107,46 @@ fn without_finalizers(_: &Value) -> Value {
     json!({"op": "add", "path": "/metadata/finalizers", "value": []})
 }
 
-/// The canary of a generated route has 20 %, whatever it is to have.
-fn always_twenty(route: &Value) -> Value {
+/// Weights of a generated route, whatever they are to be.
+fn backends(route: &Value, change: impl Fn(&mut Value)) -> Value {
     let mut backends = route["spec"]["http"][0]["backends"].clone();
     if backends[1].is_object() {
-        backends[0]["weight"] = json!(80);
-        backends[1]["weight"] = json!(20);
+        change(&mut backends);
     }
     json!({"op": "replace", "path": "/spec/http/0/backends", "value": backends})
 }
 
-#[tokio::test]
-async fn a_rollback_that_another_webhook_unroutes_is_told_and_never_said_to_be_done() -> Result<()>
-{
-    let test = at_first_step(&unchecked().await?.plane, "unrouted").await?;
-    let meddler = Meddler::stands(&test, "apisixroutes.apisix.apache.org", always_twenty).await?;
+fn always_twenty(route: &Value) -> Value {
+    backends(route, |backends| {
+        backends[0]["weight"] = json!(80);
+        backends[1]["weight"] = json!(20);
+    })
+}
+
+fn half_as_much_besides(route: &Value) -> Value {
+    backends(route, |backends| backends[1]["weight"] = json!(50))
+}
+
+/// As a program in Go leaves out what is zero.
+fn without_a_zero(route: &Value) -> Value {
+    backends(route, |backends| {
+        backends[1]
+            .as_object_mut()
+            .unwrap()
+            .retain(|field, value| field != "weight" || *value != 0);
+    })
+}
+
+async fn unroutes(name: &str, change: Change, stored: &str) -> Result<()> {
+    let test = at_first_step(&unchecked().await?.plane, name).await?;
+    let meddler = Meddler::stands(&test, "apisixroutes.apisix.apache.org", change).await?;
     let output = test
         .plugin(BOB, &["rollback", "podinfo", "--timeout", "5s"])
         .await?;
     assert_eq!(output.code, Some(1), "{output:?}");
     let message = test.condition("Ready", "False", "Rejected").await?;
-    assert!(
-        message.contains("weights are 80/20 instead of 100/0"),
-        "{message}"
-    );
+    let told = format!("weights are {stored} instead of 100/0");
+    assert!(message.contains(&told), "{message}");
     let status = test.get("canaries/podinfo").await?["status"].clone();
     assert_eq!(status["lastRequest"]["pending"], true, "{status:#}");
     let asked = meddler.asked.load(Ordering::SeqCst);
@@ -145,6 +161,22 @@ async fn a_rollback_that_another_webhook_unroutes_is_told_and_never_said_to_be_d
     })
     .await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_rollback_that_another_webhook_unroutes_is_told_and_never_said_to_be_done() -> Result<()>
+{
+    unroutes("unrouted", always_twenty, "80/20").await
+}
+
+#[tokio::test]
+async fn nor_is_one_whose_weights_do_not_add_up() -> Result<()> {
+    unroutes("unrouted-more", half_as_much_besides, "100/50").await
+}
+
+#[tokio::test]
+async fn nor_is_one_whose_weight_is_gone() -> Result<()> {
+    unroutes("unrouted-none", without_a_zero, "100/none").await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
