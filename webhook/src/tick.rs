@@ -370,6 +370,7 @@ impl Context {
 
     /// What failed is over once a write succeeds; or when there is nothing to write, in no release.
     fn went_well(&self, key: &Key, plan: &Plan) {
+        self.deciding.all_said(key);
         let writes = |action: &Action| !matches!(action, Action::Say(_));
         let rests = !plan.status.is_under_way() && plan.actions.is_empty();
         if rests || plan.actions.iter().any(writes) {

@@ -3,7 +3,7 @@
 #![cfg(test)] // so that helpers may unwrap as tests do
 
 use anyhow::Result;
-use canary_tests::cluster::{ALICE, BOB, LIMIT};
+use canary_tests::cluster::{ALICE, BOB, Cluster, Namespace};
 use canary_tests::fixtures::hooks::{Hooks, Reply};
 use canary_tests::plugin::plugin;
 use canary_tests::process::Output;
@@ -173,19 +173,20 @@ async fn a_request_for_an_older_revision_is_superseded() -> Result<()> {
 #[tokio::test]
 async fn a_revision_that_changes_while_the_plugin_asks_ends_it_with_exit_code_6() -> Result<()> {
     let hooks = Hooks::start().await?;
-    hooks.reply("/gate", Reply::Hang);
-    let test = initialized_with("meanwhile", |canary| {
+    hooks.reply("/gate", Reply::status(403));
+    let Cluster { mut server, plane } = Cluster::start(&[]).await?;
+    let test = Namespace::new(&plane, "meanwhile").await?;
+    test.create_with(|canary| {
         canary["spec"]["analysis"]["webhooks"] = json!([{
-            "name": "gate", "type": "confirm-rollout", "url": hooks.url("/gate"), "timeout": "4s",
-            "retries": 0,
+            "name": "gate", "type": "confirm-rollout", "url": hooks.url("/gate"), "retries": 0,
         }]);
     })
     .await?;
+    test.phase("Initialized").await?;
     test.set_image("6.0.1").await?;
     test.phase("Waiting").await?;
-    // While the gate is being asked, the controller decides nothing about this Canary.
-    let asked = hooks.calls("/gate").len();
-    hooks.wait("/gate", asked + 1, LIMIT).await;
+    // The request and the new revision are there when it looks again.
+    server.process().stop()?;
     let kubeconfig = test.kubeconfig(BOB)?;
     let promote = ["promote", "podinfo", "-n", &test.name];
     let change = async {
@@ -194,7 +195,8 @@ async fn a_revision_that_changes_while_the_plugin_asks_ends_it_with_exit_code_6(
             canary["metadata"]["annotations"][request].is_string()
         })
         .await?;
-        test.set_image("6.0.2").await
+        test.set_image("6.0.2").await?;
+        server.process().cont()
     };
     let (output, changed) = tokio::join!(plugin(&kubeconfig, &promote), change);
     changed?;

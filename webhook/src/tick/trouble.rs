@@ -48,6 +48,10 @@ impl Troubles {
     /// Notes a failure at `now`, on a clock that only goes forward.
     pub fn failed(&self, key: &Key, error: &TickError, now: Duration) -> Failure {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // What goes back is tried in the pause, too. It makes it no longer, or nothing would ever go forward.
+        if let Some(trouble) = known.get(key).filter(|trouble| now < trouble.again) {
+            return trouble.failure;
+        }
         let tries = known.get(key).map_or(0, |trouble| trouble.tries) + 1;
         let growth = 2_u32.saturating_pow(tries.saturating_sub(1).min(16));
         let pause = FIRST_PAUSE.saturating_mul(growth).min(LONGEST_PAUSE);
@@ -105,10 +109,15 @@ impl Troubles {
         before
     }
 
-    /// It went well, or the Canary is gone.
-    pub fn over(&self, key: &Key) {
+    /// All of a plan was done: what the next one says is news, also if it is the same.
+    pub fn all_said(&self, key: &Key) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.remove(key);
+    }
+
+    /// It went well, or the Canary is gone.
+    pub fn over(&self, key: &Key) {
+        self.all_said(key);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.remove(key);
     }
@@ -145,8 +154,9 @@ mod tests {
     fn a_conflict_is_told_when_it_keeps_coming_back() {
         let (troubles, key) = (Troubles::default(), Key::new("test", "web"));
         let mut told = Vec::new();
-        for second in 0..6 {
-            told.push(troubles.failed(&key, &stale(), Duration::from_secs(second)));
+        for _ in 0..6 {
+            told.push(troubles.failed(&key, &stale(), Duration::ZERO));
+            troubles.try_at_once(&key);
         }
         let passing = [Failure::Passing; 4];
         assert_eq!(told[..4], passing);
@@ -177,14 +187,18 @@ mod tests {
     fn a_refusal_is_told_at_once_and_tried_again_with_growing_pauses() {
         let (troubles, key) = (Troubles::default(), Key::new("test", "web"));
         let mut pauses = Vec::new();
+        let mut now = Duration::ZERO;
         for _ in 0..7 {
-            let failure = troubles.failed(&key, &refused(), Duration::ZERO);
+            let failure = troubles.failed(&key, &refused(), now);
             assert_eq!(failure, Failure::Lasting);
-            let (problem, left) = troubles.waits(&key, Duration::ZERO).unwrap();
+            let (problem, left) = troubles.waits(&key, now).unwrap();
             assert_eq!(problem.reason, "Rejected");
             pauses.push(left.as_secs());
+            // What is tried before it is over changes nothing.
+            troubles.failed(&key, &refused(), now + left / 2);
+            now += left;
+            assert_eq!(troubles.waits(&key, now), None);
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
-        assert_eq!(troubles.waits(&key, Duration::from_secs(30)), None);
     }
 }

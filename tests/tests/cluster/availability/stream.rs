@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use canary_tests::clock::{eventually, now};
-use canary_tests::cluster::{LIMIT, deployment};
+use canary_tests::cluster::{LIMIT, canary, deployment};
 use canary_tests::control_plane::ControlPlane;
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, JoinSet};
@@ -57,8 +57,18 @@ impl Stream {
             target["metadata"]["name"] = format!("target-{number}").into();
             target["metadata"]["labels"] = json!({"kubectl-canary.dev/managed": "true"});
             target["spec"]["replicas"] = 0.into();
+            let labels = json!({"app": target["metadata"]["name"]});
+            target["spec"]["selector"]["matchLabels"] = labels.clone();
+            target["spec"]["template"]["metadata"]["labels"] = labels;
             let path = format!("/apis/apps/v1/namespaces/{namespace}/deployments");
             let request = http::Request::post(path).body(serde_json::to_vec(&target)?)?;
+            client.request::<Value>(request).await?;
+            // The label of a target that no Canary names is taken off. This one waits for its route for ever.
+            let mut canary = canary("http://127.0.0.1:1");
+            canary["metadata"]["name"] = target["metadata"]["name"].clone();
+            canary["spec"]["targetRef"]["name"] = target["metadata"]["name"].clone();
+            let path = format!("/apis/flagger.app/v1beta1/namespaces/{namespace}/canaries");
+            let request = http::Request::post(path).body(serde_json::to_vec(&canary)?)?;
             client.request::<Value>(request).await?;
         }
         let (ended, sent) = (

@@ -308,3 +308,68 @@ async fn a_canary_is_scaled_away_while_deployments_cannot_be_written() -> Result
     .await?;
     broken.goes(&test).await
 }
+
+/// Another team lets nobody have that host on a generated route.
+async fn forbid_host(test: &Namespace<'_>, host: &str) -> Result<()> {
+    let name = format!("hosts-{}", test.name);
+    let expression = format!(
+        "object.metadata.name != 'podinfo-podinfo-canary' || !object.spec.http.exists(r, has(r.match) && has(r.match.hosts) && '{host}' in r.match.hosts)"
+    );
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": [ROUTES.0], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": [ROUTES.1],
+            }]},
+            "validations": [{"expression": expression, "message": "that host is taken"}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {
+            "policyName": name, "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": test.name}}},
+        },
+    });
+    for object in [&policy, &binding] {
+        test.plane.apply(&object.to_string()).await?;
+    }
+    let patch = add_host(host).to_string();
+    let dry = ["--type=json", "-p", &patch, "--dry-run=server"];
+    let args = [
+        &["patch", "apisixroute", "podinfo-podinfo-canary"][..],
+        &dry,
+    ]
+    .concat();
+    eventually("the policy to be in force", LIMIT, async || {
+        let answer = test.kubectl_as_admin(&args, "").await?;
+        Ok(answer.stderr.contains("that host is taken").then_some(()))
+    })
+    .await
+}
+
+fn add_host(host: &str) -> Value {
+    json!([{"op": "add", "path": "/spec/http/0/match/hosts/-", "value": host}])
+}
+
+#[tokio::test]
+async fn a_route_of_the_users_that_may_not_be_copied_keeps_nobody_from_going_back() -> Result<()> {
+    let test = at_first_step(&unchecked().await?.plane, "no-copy").await?;
+    forbid_host(&test, "taken.example.com").await?;
+    let patch = add_host("taken.example.com").to_string();
+    let args = [
+        "patch",
+        "apisixroute",
+        "podinfo",
+        "--type=json",
+        "-p",
+        &patch,
+    ];
+    test.kubectl_as_admin(&args, "").await?.ok()?;
+    let message = test.condition("Ready", "False", "Rejected").await?;
+    assert!(message.contains("that host is taken"), "{message}");
+    super::bob_rolls_back(&test).await
+}

@@ -70,7 +70,11 @@ async fn without_the_right_on_services_only_the_way_forward_is_closed() -> Resul
         at_first_step(alone.plane, "no-right"),
         at_first_step(alone.plane, "no-right")
     )?;
-    let needs_it = async |test: &Namespace<'_>| test.delete("services/podinfo-canary").await;
+    let label = json!({"spec": {"service": {"canary": {"labels": {"team": "web"}}}}});
+    let needs_it = async |test: &Namespace<'_>| {
+        test.patch("canaries/podinfo", &label).await?;
+        Ok(())
+    };
     closes_only_the_way_forward(&alone, "services", [&back, &on], needs_it).await
 }
 

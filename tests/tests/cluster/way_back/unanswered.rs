@@ -51,7 +51,6 @@ async fn while_a_webhook_hangs_a_canary_that_loses_its_pods_loses_its_traffic() 
     let route = test.record("apisixroutes/podinfo-podinfo-canary").await?;
     let scaled = json!({"spec": {"replicas": 0}});
     test.patch("deployments/podinfo", &scaled).await?;
-    test.event("no ready pods").await?;
     // It gets its pods again, and with them what it had.
     test.until("apisixroutes/podinfo-podinfo-canary", |_| {
         route.weights().ends_with(&[(100, 0), (80, 20)])
