@@ -29,7 +29,7 @@ use crate::cache::Key;
 use crate::clock::Clock;
 
 /// An answer that no decision has used for so long is old; longer where checks are further apart.
-const USED_WITHIN: Duration = Duration::from_mins(1);
+const USED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,11 +70,14 @@ pub struct Look<'a> {
 #[derive(Debug)]
 pub struct Questions {
     rounds: Mutex<HashMap<Key, Round>>,
-    lanes: Mutex<HashMap<(Arc<str>, Lane), Weak<Semaphore>>>,
+    lanes: Mutex<Lanes>,
     /// So many are under way in a namespace, of each lane.
     at_a_time: usize,
     clock: Clock,
 }
+
+/// Turns, by namespace; they go with the last call that takes one.
+type Lanes = HashMap<(Arc<str>, Lane), Weak<Semaphore>>;
 
 /// What one decision has to know.
 #[derive(Debug)]

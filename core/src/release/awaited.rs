@@ -7,7 +7,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::hook::HookKind;
+use crate::hook::{Hook, HookKind};
 use crate::message::Message;
 use crate::release::conditions::{self, UNANSWERED};
 use crate::release::draft::Draft;
@@ -65,7 +65,7 @@ fn late(d: &Draft<'_>, index: usize) -> Timestamp {
     let awaited = d.facts.answers.awaited.get(&Question::Hook(index));
     let asked = awaited.map_or(d.now(), |awaited| awaited.asked);
     let hook = d.canary.analysis().webhooks.get(index);
-    let kind = hook.and_then(|hook| hook.kind());
+    let kind = hook.and_then(Hook::kind);
     let patience = match kind {
         Some(HookKind::ConfirmRollout) => SOON,
         Some(HookKind::ConfirmTrafficIncrease | HookKind::ConfirmPromotion)

@@ -68,7 +68,7 @@ impl Context {
         match self.write_route(world, to).await {
             Ok(_) => {}
             Err(EnsureError::Taken(problem)) => self.reweigh(world, to, &problem).await?,
-            Err(EnsureError::Tick(error)) if self.goes_back(world, to, &error) => {
+            Err(EnsureError::Tick(error)) if goes_back(world, to, &error) => {
                 // Only what the user's route has become may be refused: weights alone are enough to go back.
                 let why = problem("RouteRefused", error.to_string());
                 self.reweigh(world, to, &why).await.map_err(|_| error)?;
@@ -76,12 +76,6 @@ impl Context {
             Err(EnsureError::Tick(error)) => return Err(error),
         }
         self.is_routed(world, to)
-    }
-
-    /// A refused write that would take traffic from the canary.
-    fn goes_back(&self, world: &World, to: Routes, error: &TickError) -> bool {
-        let less = world.routes().is_some_and(|now| to.canary < now.canary);
-        less && error.is_refusal()
     }
 
     /// What the gateway gets is what was stored, and not what was sent: another admission webhook may have made
@@ -286,6 +280,12 @@ fn was_collected(world: &World) -> bool {
         .as_ref()
         .is_none_or(|primary| primary.deleting);
     adopted && world.apex.is_none() && primary_goes
+}
+
+/// A refused write that would take traffic from the canary.
+fn goes_back(world: &World, to: Routes, error: &TickError) -> bool {
+    let less = world.routes().is_some_and(|now| to.canary < now.canary);
+    less && error.is_refusal()
 }
 
 /// The garbage collector is at it, and waits for nobody but itself.

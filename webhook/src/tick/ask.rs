@@ -32,28 +32,12 @@ impl Context {
                 Ok(plan) => return plan,
                 Err(question) => question,
             };
-            for question in self.asked_together(world, facts, question) {
+            for question in asked_together(world, facts, question) {
                 let exchange = self.exchange(world, facts, question);
                 let awaited = self.questions.ask(&key, &subject, question, exchange, look);
                 facts.answers.awaited.insert(question, awaited);
             }
         }
-    }
-
-    /// Webhooks are called one by one, for each may act. Queries only look: all are sent at once.
-    fn asked_together(&self, world: &World, facts: &Facts, question: Question) -> Vec<Question> {
-        let Question::Metric(_) = question else {
-            return vec![question];
-        };
-        let all = 0..world.canary.analysis().metrics.len();
-        let new = |it: &Question| {
-            let Question::Metric(index) = it else {
-                return false;
-            };
-            !facts.answers.metrics.contains_key(index) && !facts.answers.awaited.contains_key(it)
-        };
-        let others = all.map(Question::Metric).filter(|it| *it != question);
-        others.filter(new).chain([question]).collect()
     }
 
     fn exchange(&self, world: &World, facts: &Facts, question: Question) -> Exchange {
@@ -93,4 +77,20 @@ impl Context {
             call: called.boxed(),
         }
     }
+}
+
+/// Webhooks are called one by one, for each may act. Queries only look: all are sent at once.
+fn asked_together(world: &World, facts: &Facts, question: Question) -> Vec<Question> {
+    let Question::Metric(_) = question else {
+        return vec![question];
+    };
+    let all = 0..world.canary.analysis().metrics.len();
+    let new = |it: &Question| {
+        let Question::Metric(index) = it else {
+            return false;
+        };
+        !facts.answers.metrics.contains_key(index) && !facts.answers.awaited.contains_key(it)
+    };
+    let others = all.map(Question::Metric).filter(|it| *it != question);
+    others.filter(new).chain([question]).collect()
 }

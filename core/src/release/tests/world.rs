@@ -41,6 +41,13 @@ struct Asked {
     told: BTreeSet<Question>,
 }
 
+fn awaited(asked: Timestamp) -> Awaited {
+    Awaited {
+        asked,
+        called: Some(asked),
+    }
+}
+
 #[derive(Clone)]
 pub struct World {
     pub now: Timestamp,
@@ -220,20 +227,10 @@ impl World {
     fn answer(&self, facts: &mut Facts, question: Question) {
         if self.replies != Replies::AtOnce {
             self.asked.borrow_mut().since.insert(question, self.now);
-            facts
-                .answers
-                .awaited
-                .insert(question, self.awaited(self.now));
+            facts.answers.awaited.insert(question, awaited(self.now));
             return;
         }
         self.reply(facts, question);
-    }
-
-    fn awaited(&self, asked: Timestamp) -> Awaited {
-        Awaited {
-            asked,
-            called: Some(asked),
-        }
     }
 
     fn reply(&self, facts: &mut Facts, question: Question) {
@@ -287,10 +284,7 @@ impl World {
                 self.reply(facts, *question);
                 told.insert(*question);
             } else {
-                facts
-                    .answers
-                    .awaited
-                    .insert(*question, self.awaited(*since));
+                facts.answers.awaited.insert(*question, awaited(*since));
             }
         }
         facts.answers.news = !told.is_subset(&asked.told);
