@@ -63,11 +63,14 @@ impl Phase {
 impl CanaryStatus {
     /// A release is in progress, or has ended and people or pods are still on their way back.
     pub fn is_under_way(&self) -> bool {
+        self.phase.is_of_release() || self.phase == Phase::Failed && self.is_going_back()
+    }
+
+    /// Not everybody is back yet: the primary is still put back, or connections drain.
+    pub fn is_going_back(&self) -> bool {
         let release = self.release.as_ref();
         let recovering = release.is_some_and(|release| release.recovering);
-        self.phase.is_of_release()
-            || self.phase == Phase::Failed
-                && (recovering || self.canary_weight > 0 || self.drain.is_some())
+        recovering || self.canary_weight > 0 || self.drain.is_some()
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use canary_core::canary::Canary;
 use canary_core::release::{Answers, Awaited, Measured, Question};
-use canary_core::status::Phase;
+use canary_core::status::{CanaryStatus, Phase};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
@@ -110,15 +110,16 @@ enum Lane {
 
 impl Subject {
     pub fn of(canary: &Canary) -> Self {
-        let status = canary.status.clone().unwrap_or_default();
-        let release = status.release;
+        let status = canary.status.as_ref();
+        let release = status.and_then(|status| status.release.as_ref());
+        let count = |of: fn(&CanaryStatus) -> i64| status.map_or(0, of);
         Self {
             uid: canary.metadata.uid.clone(),
-            phase: status.phase,
-            release: release.map(|release| (release.number, release.revision)),
-            weight: status.canary_weight,
-            iterations: status.iterations,
-            failed_checks: status.failed_checks,
+            phase: status.map_or(Phase::New, |status| status.phase),
+            release: release.map(|release| (release.number, release.revision.clone())),
+            weight: count(|status| status.canary_weight),
+            iterations: count(|status| status.iterations),
+            failed_checks: count(|status| status.failed_checks),
         }
     }
 }

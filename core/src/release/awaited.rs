@@ -2,7 +2,7 @@
 //! had not been tried. Lost pods, people's wishes and deadlines are looked at before anybody is asked, and never
 //! wait.
 //!
-//! A webhook that takes longer than its [`patience`] is no reason to look away either: a gate is closed so long,
+//! A webhook that is [`late`] is no reason to look away either: a gate is closed so long,
 //! and a check goes on without it. Metrics that are bad count; what passes does so with its answer only.
 
 use jiff::{SignedDuration, Timestamp};

@@ -114,10 +114,3 @@ fn is_given_nothing(d: &Draft<'_>) -> bool {
     let end = since.saturating_add(time.unwrap_or(SignedDuration::MAX));
     end.is_ok_and(|end| end <= d.now())
 }
-
-/// At rest, and not everybody is back yet: the primary is still put back, or connections drain.
-pub fn is_going_back(d: &Draft<'_>) -> bool {
-    let release = d.status.release.as_ref();
-    let recovering = release.is_some_and(|release| release.recovering);
-    recovering || d.weight() > 0 || d.status.drain.is_some()
-}

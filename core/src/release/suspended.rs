@@ -4,7 +4,6 @@
 use crate::message::Message;
 use crate::release::conditions;
 use crate::release::draft::Draft;
-use crate::release::put_back;
 use crate::release::weights::Routes;
 use crate::status::Phase;
 
@@ -24,7 +23,7 @@ pub fn note(d: &mut Draft<'_>) {
 /// Nobody is on anything but the primary, and nothing brings anybody there: it is left as it is.
 pub fn is_at_rest(d: &Draft<'_>) -> bool {
     match d.phase() {
-        Phase::Initialized | Phase::Succeeded | Phase::Failed => !put_back::is_going_back(d),
+        Phase::Initialized | Phase::Succeeded | Phase::Failed => !d.status.is_going_back(),
         phase => !phase.is_of_release(),
     }
 }

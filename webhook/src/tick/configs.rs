@@ -99,13 +99,11 @@ impl Context {
     /// Whether that is the uid of another Canary, which is there.
     fn is_of_another(&self, canary: &Canary, uid: &str) -> bool {
         let all = self.caches.canaries.in_namespace(canary.namespace_name());
-        let mut others = all
-            .iter()
-            .filter(|it| it.metadata.uid.as_deref() == Some(uid));
-        uid != generated::uid(canary) && others.next().is_some()
+        let known = all.iter().any(|it| it.metadata.uid.as_deref() == Some(uid));
+        uid != generated::uid(canary) && known
     }
 
-    async fn find_config(
+    pub(super) async fn find_config(
         &self,
         world: &World,
         kind: Kind,

@@ -8,7 +8,7 @@ use canary_core::release::conditions::{self, UNCOVERED};
 use canary_core::release::{Action, Plan};
 use serde_json::Value;
 
-use crate::api::{ApiError, Kind};
+use crate::api::Kind;
 use crate::cache::Key;
 use crate::target::disruption::{self, Wanted};
 use crate::target::generated::{is_generated, may_take};
@@ -50,9 +50,7 @@ impl Context {
             return Ok(false);
         }
         match self.write_disruption(world).await {
-            Err(TickError::Api(
-                error @ (ApiError::Forbidden { .. } | ApiError::Rejected { .. }),
-            )) => {
+            Err(error) if error.is_refusal() => {
                 let text = format!(
                     "the PodDisruptionBudget of {} cannot be kept: {error}",
                     world.canary.primary_name()

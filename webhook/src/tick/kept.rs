@@ -58,21 +58,15 @@ impl Context {
         for reference in self.kept_configs(world, status) {
             let kind = reference.kind();
             let name = kept::name(canary, &reference);
-            let kept = match self.cluster.get(kind, &world.namespace, &name).await {
-                Ok(kept) => kept,
-                Err(ApiError::NotFound { .. }) => continue,
-                Err(error) => return Err(error.into()),
+            let Some(kept) = self.find_config(world, kind, &name).await? else {
+                continue;
             };
             let ours = generated::is_generated(&kept, canary);
             if !ours || kept::mark_of(&kept) != kept::mark(canary, release) {
                 continue;
             }
             let name = self.copy_name(canary, &reference);
-            let live = match self.cluster.get(kind, &world.namespace, &name).await {
-                Ok(live) => Some(live),
-                Err(ApiError::NotFound { .. }) => None,
-                Err(error) => return Err(error.into()),
-            };
+            let live = self.find_config(world, kind, &name).await?;
             let mut copy = kept::put_back(&kept, live.as_ref(), canary, &reference);
             copy["metadata"]["name"] = json!(name);
             self.write_copy(world, kind, &copy, live.as_ref()).await?;

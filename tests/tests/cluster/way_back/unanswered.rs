@@ -3,7 +3,7 @@
 use anyhow::Result;
 use canary_tests::cluster::{Cluster, LIMIT, Namespace};
 use canary_tests::fixtures::hooks::{Hooks, Reply};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{bob_rolls_back, failed};
 use crate::setup::initialized_with;
@@ -11,15 +11,18 @@ use crate::setup::initialized_with;
 /// Longer than any test waits.
 const HOURS: &str = "180m";
 
+/// A change of a Canary that gives it one webhook, with more time than any test has.
+fn one(hooks: &Hooks, kind: &str, name: &str) -> impl FnOnce(&mut Value) {
+    let hook = json!({
+        "name": name, "type": kind, "url": hooks.url(&format!("/{name}")), "timeout": HOURS,
+    });
+    move |canary| canary["spec"]["analysis"]["webhooks"] = json!([hook])
+}
+
 /// A release at 20 % whose check has called a webhook that never answers.
 async fn hanging(name: &str, hooks: &Hooks) -> Result<Namespace<'static>> {
     hooks.reply("/check", Reply::Hang);
-    let test = initialized_with(name, |canary| {
-        canary["spec"]["analysis"]["webhooks"] = json!([{
-            "name": "check", "type": "rollout", "url": hooks.url("/check"), "timeout": HOURS,
-        }]);
-    })
-    .await?;
+    let test = initialized_with(name, one(hooks, "rollout", "check")).await?;
     test.set_image("6.0.1").await?;
     assert_eq!(hooks.wait("/check", 1, LIMIT).await.len(), 1);
     assert_eq!(test.weights().await?, (80, 20));
@@ -82,19 +85,14 @@ async fn webhooks_that_hang_hold_no_rollback_of_their_namespace_and_nothing_of_a
     let cluster = Cluster::start(&["--calls-per-namespace=1"]).await?;
     let hooks = Hooks::start().await?;
     hooks.reply("/hangs", Reply::Hang);
-    let with = async |test: &Namespace<'_>, path: &str| {
-        test.create_with(|canary| {
-            canary["spec"]["analysis"]["webhooks"] = json!([{
-                "name": "check", "type": "rollout", "url": hooks.url(path), "timeout": HOURS,
-            }]);
-        })
-        .await?;
+    let with = async |test: &Namespace<'_>, name: &str| {
+        test.create_with(one(&hooks, "rollout", name)).await?;
         test.phase("Initialized").await
     };
     let (hostile, other) =
         tokio::try_join!(cluster.namespace("hostile"), cluster.namespace("other"))?;
-    with(&hostile, "/hangs").await?;
-    with(&other, "/answers").await?;
+    with(&hostile, "hangs").await?;
+    with(&other, "answers").await?;
     hostile.set_image("6.0.1").await?;
     assert_eq!(hooks.wait("/hangs", 1, LIMIT).await.len(), 1);
     other.set_image("6.0.1").await?;
@@ -107,12 +105,7 @@ async fn webhooks_that_hang_hold_no_rollback_of_their_namespace_and_nothing_of_a
 async fn a_webhook_that_is_told_the_end_and_hangs_holds_nothing() -> Result<()> {
     let hooks = Hooks::start().await?;
     hooks.reply("/told", Reply::Hang);
-    let test = initialized_with("hangs-told", |canary| {
-        canary["spec"]["analysis"]["webhooks"] = json!([{
-            "name": "told", "type": "post-rollout", "url": hooks.url("/told"), "timeout": HOURS,
-        }]);
-    })
-    .await?;
+    let test = initialized_with("hangs-told", one(&hooks, "post-rollout", "told")).await?;
     test.set_image("6.0.1").await?;
     assert_eq!(hooks.wait("/told", 1, LIMIT).await.len(), 1);
     test.set_image("6.0.2").await?;
@@ -130,12 +123,7 @@ async fn a_webhook_that_is_told_the_end_and_hangs_holds_nothing() -> Result<()> 
 async fn a_release_whose_first_gate_hangs_waits_where_people_see_it_and_goes_back() -> Result<()> {
     let hooks = Hooks::start().await?;
     hooks.reply("/gate", Reply::Hang);
-    let test = initialized_with("hangs-start", |canary| {
-        canary["spec"]["analysis"]["webhooks"] = json!([{
-            "name": "gate", "type": "confirm-rollout", "url": hooks.url("/gate"), "timeout": HOURS,
-        }]);
-    })
-    .await?;
+    let test = initialized_with("hangs-start", one(&hooks, "confirm-rollout", "gate")).await?;
     test.set_image("6.0.1").await?;
     let canary = test.phase("Waiting").await?;
     assert_eq!(canary["status"]["release"]["waitingFor"], "gate");
@@ -146,12 +134,7 @@ async fn a_release_whose_first_gate_hangs_waits_where_people_see_it_and_goes_bac
 async fn while_a_gate_hangs_failed_checks_roll_back() -> Result<()> {
     let hooks = Hooks::start().await?;
     hooks.reply("/gate", Reply::Hang);
-    let test = initialized_with("hangs-gate", |canary| {
-        canary["spec"]["analysis"]["webhooks"] = json!([{
-            "name": "gate", "type": "confirm-promotion", "url": hooks.url("/gate"), "timeout": HOURS,
-        }]);
-    })
-    .await?;
+    let test = initialized_with("hangs-gate", one(&hooks, "confirm-promotion", "gate")).await?;
     test.set_image("6.0.1").await?;
     test.phase("WaitingPromotion").await?;
     super::success_rate(&test, 50.0);
