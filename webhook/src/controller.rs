@@ -160,6 +160,7 @@ fn forget(context: &Context, key: &Key) {
     context.contest.forget(key);
     context.repairs.forget(key);
     context.rounds.forget(key);
+    context.reroutes.forget(key);
     context.unsaved.forget(key);
     context.questions.forget(key);
     context.farewells.forget(key);

@@ -168,6 +168,7 @@ fn context(
         contest: Contest::default(),
         repairs: Repairs::default(),
         rounds: Rounds::default(),
+        reroutes: Repairs::default(),
         unsaved: Unsaved::default(),
         questions: Questions::new(args.calls_per_namespace, clock),
         farewells: Farewells::default(),

@@ -7,6 +7,7 @@
 
 mod apply;
 mod ask;
+mod carry_out;
 mod configs;
 mod contest;
 mod departed;
@@ -17,6 +18,7 @@ mod foreign;
 mod generated;
 mod inherited;
 mod kept;
+mod leave;
 mod marks;
 mod measure;
 mod noted;
@@ -29,6 +31,7 @@ mod promote;
 mod record;
 mod refuse;
 mod repairs;
+mod rounds;
 mod say;
 mod status;
 mod sweep;
@@ -36,14 +39,13 @@ mod takeover;
 mod trouble;
 mod unsaved;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use canary_core::canary::Canary;
-use canary_core::names;
-use canary_core::release::{self, Action, Leaving, Plan, Problem};
-use canary_core::status::{CanaryStatus, Phase};
+use canary_core::release::{self, Problem};
+use canary_core::status::Phase;
 use jiff::Timestamp;
 
 use crate::alerts::Alerts;
@@ -54,12 +56,9 @@ use crate::clock::Clock;
 use crate::hook::Background;
 use crate::notify::{EventWriter, Reporter};
 use crate::questions::Questions;
-use crate::target::config::ConfigRef;
 use crate::telemetry::Metrics;
 use crate::transport::Transport;
 use crate::world::{Options, World, interests, problem};
-
-use trouble::Failure;
 
 pub use configs::Checksums;
 pub use contest::Contest;
@@ -68,8 +67,8 @@ pub use farewell::Farewells;
 pub use owned::Answered;
 pub use policy::Places;
 pub use ports::Waits;
-pub use prepare::Rounds;
 pub use repairs::Repairs;
+pub use rounds::Rounds;
 pub(crate) use status::difference;
 pub use sweep::Sweeps;
 pub use trouble::Troubles;
@@ -95,7 +94,10 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     pub checksums: Checksums,
     pub contest: Contest,
+    /// Of the apex Service.
     pub repairs: Repairs,
+    /// Of weights.
+    pub reroutes: Repairs,
     pub answered: Answered,
     pub waits: Waits,
     pub refused: Refused,
@@ -258,6 +260,7 @@ impl Context {
         self.note_disruption(&world, &mut plan);
         self.note_autoscalers(&world, &mut plan);
         self.note_names(&world, &mut plan);
+        self.note_reroutes(&world, &mut plan);
         let next = self.carry_out(key, &world, &configs, plan).await?;
         // Most of what is missing is watched; what is not (rights, a metric server) is tried again.
         let missing = !world.problems.is_empty();
@@ -305,160 +308,11 @@ impl Context {
         Ok(Some(self.untouched(canary, &outdated).await?))
     }
 
-    /// Does what was decided. Answers are for one decision: where only a write came too late, nobody is asked
-    /// twice.
-    async fn carry_out(
-        &self,
-        key: &Key,
-        world: &World,
-        configs: &BTreeMap<ConfigRef, String>,
-        plan: Plan,
-    ) -> Result<Next, TickError> {
-        let used = plan.used.clone();
-        let done = self.do_all(key, world, configs, plan).await;
-        let stale = done.as_ref().is_err_and(TickError::is_stale);
-        if !stale {
-            self.questions.used(key, &used);
-        }
-        done
-    }
-
-    async fn do_all(
-        &self,
-        key: &Key,
-        world: &World,
-        configs: &BTreeMap<ConfigRef, String>,
-        mut plan: Plan,
-    ) -> Result<Next, TickError> {
-        let began = self.clock.elapsed();
-        match self.apply(world, configs, &mut plan).await {
-            Ok(()) => self.went_well(key, &plan),
-            Err(error) => return Err(self.not_done(key, world, &plan, error).await),
-        }
-        let stored = self.store_status(&world.canary, &plan.status).await;
-        let unsaved = self.unsaved.has(key);
-        let wrote = match stored {
-            Err(error) if unsaved => {
-                tracing::error!(canary = %key, "{error}: what was decided counts, and is written later");
-                self.saving.failed(key, &error, self.clock.elapsed());
-                !plan.actions.is_empty()
-            }
-            stored => stored? || !plan.actions.is_empty(),
-        };
-        if !unsaved {
-            self.saving.over(key);
-        }
-        let recorded = |action: &Action| matches!(action, Action::Record(_));
-        if plan.actions.iter().any(recorded) {
-            self.prune(&world.canary, &plan.status).await?;
-        }
-        self.observe(world, &plan, self.clock.elapsed().saturating_sub(began));
-        if let Some(ended) = plan.ended {
-            self.tell_the_end(key, ended);
-            if ended.phase == Phase::Succeeded {
-                self.forget_configs(world, &plan.status).await;
-            }
-        }
-        Ok(if wrote {
-            Next::Again
-        } else {
-            let again = self.saving.waits(key, self.clock.elapsed());
-            let again = again.map(|(_, left)| self.clock.after(left));
-            Next::Wait(plan.wake.into_iter().chain(again).min())
-        })
-    }
-
-    /// What failed is over once a write succeeds; or when there is nothing to write, in no release.
-    fn went_well(&self, key: &Key, plan: &Plan) {
-        self.deciding.all_said(key);
-        let writes = |action: &Action| !matches!(action, Action::Say(_));
-        let rests = !plan.status.is_under_way() && plan.actions.is_empty();
-        if rests || plan.actions.iter().any(writes) {
-            self.deciding.over(key);
-        }
-    }
-
-    /// A write of a plan failed: what was decided is kept, and people are told once it is no passing trouble.
-    async fn not_done(&self, key: &Key, world: &World, plan: &Plan, error: TickError) -> TickError {
-        if matches!(error, TickError::Api(ApiError::Fenced)) {
-            return error;
-        }
-        let failure = self.deciding.failed(key, &error, self.clock.elapsed());
-        if failure == Failure::Passing {
-            self.deciding.try_at_once(key);
-        }
-        if error.is_stale() && failure == Failure::Passing {
-            return error;
-        }
-        let told = (failure == Failure::Lasting).then(|| trouble::problem_of(&error));
-        let mut rest = release::undone(&world.canary, plan, told.as_ref(), self.clock.now());
-        let stored = match self.say_all(&world.canary, &mut rest).await {
-            Ok(()) => self.store_status(&world.canary, &rest.status).await,
-            Err(error) => Err(error),
-        };
-        match (stored, rest.ended) {
-            (Ok(_), Some(ended)) => self.tell_the_end(key, ended),
-            (Ok(_), None) => {}
-            (Err(unstored), _) => tracing::error!(canary = %key, "{unstored}"),
-        }
-        error
-    }
-
     async fn untouched(&self, canary: &Canary, problem: &Problem) -> Result<Next, TickError> {
         let mut plan = release::untouched(canary, problem, self.clock.now());
         self.say_all(canary, &mut plan).await?;
         self.store_status(canary, &plan.status).await?;
         Ok(Next::Wait(Some(self.clock.after(LOOK_AGAIN))))
-    }
-
-    /// A Canary that is being deleted.
-    async fn leave(&self, canary: &Arc<Canary>, world: World) -> Result<Next, TickError> {
-        let finalizers = canary.metadata.finalizers.as_deref().unwrap_or_default();
-        if !finalizers.iter().any(|name| names::is_finalizer(name)) {
-            return self.linger(canary, world).await;
-        }
-        let stays = !world.target_gone && !world.target.deleting && !world.unsure;
-        if !stays || !canary.revert_on_deletion() {
-            self.release_finalizers(canary).await?;
-            return Ok(Next::Wait(None));
-        }
-        let facts = world.facts(
-            &self.caches,
-            &self.options,
-            BTreeMap::new(),
-            self.clock.now(),
-        );
-        let plan = release::terminate(canary, &facts, Leaving::Revert);
-        let none = BTreeMap::new();
-        self.carry_out(&world.key(), &world, &none, plan).await
-    }
-
-    /// Others hold a Canary that is being deleted. What it generated is there until they let go: people must not
-    /// be left on a canary that nobody watches.
-    async fn linger(&self, canary: &Canary, mut world: World) -> Result<Next, TickError> {
-        let others = canary.metadata.finalizers.iter().flatten();
-        let others = others.filter(|name| names::is_foreign_finalizer(name));
-        let others: Vec<&str> = others.map(String::as_str).collect();
-        let status = canary.status.as_ref();
-        if others.is_empty() || !status.is_some_and(CanaryStatus::is_under_way) {
-            return Ok(Next::Wait(None));
-        }
-        let text = format!(
-            "Canary {} is being deleted and waits for {}: its release goes no further",
-            canary.id(),
-            others.join(", ")
-        );
-        world.configs_unknown = true;
-        world.problems.push(problem("Deleting", text));
-        let none = BTreeMap::new();
-        let now = self.clock.now();
-        let mut facts = world.facts(&self.caches, &self.options, none.clone(), now);
-        let plan = self.decided(&world, &mut facts);
-        self.carry_out(&world.key(), &world, &none, plan).await
-    }
-
-    fn observe(&self, world: &World, plan: &Plan, took: Duration) {
-        say::measure(self, world, plan, took);
     }
 }
 

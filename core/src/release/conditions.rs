@@ -31,6 +31,8 @@ pub const SELECTOR: &str = "SharedSelector";
 pub const OTHERS: &str = "OtherServices";
 /// True while the primary's pods have no disruption budget although the target's have.
 pub const UNCOVERED: &str = "PrimaryUncovered";
+/// True while somebody keeps changing the weights of the generated route, which are written back each time.
+pub const REROUTED: &str = "Rerouted";
 /// True while a webhook was asked more than a minute ago and has not answered.
 pub const UNANSWERED: &str = "Unanswered";
 /// True from a check that did not pass, or a metric server that did not answer, until one does: why,

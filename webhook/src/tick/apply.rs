@@ -65,52 +65,56 @@ impl Context {
     }
 
     async fn route(&self, world: &World, to: Routes) -> Result<(), TickError> {
-        match self.write_route(world, to).await {
-            Ok(_) => {}
+        let stored = match self.write_route(world, to).await {
+            Ok(put) => put.map(|put| put.stored),
             Err(EnsureError::Taken(problem)) => self.reweigh(world, to, &problem).await?,
             Err(EnsureError::Tick(error)) if goes_back(world, to, &error) => {
                 // Only what the user's route has become may be refused: weights alone are enough to go back.
                 let why = problem("RouteRefused", error.to_string());
-                self.reweigh(world, to, &why).await.map_err(|_| error)?;
+                self.reweigh(world, to, &why).await.map_err(|_| error)?
             }
             Err(EnsureError::Tick(error)) => return Err(error),
-        }
-        self.is_routed(world, to)
+        };
+        stored.map_or(Ok(()), |stored| self.check_routed(world, to, &stored))
     }
 
     /// What the gateway gets is what was stored, and not what was sent: another admission webhook may have made
     /// something else of it.
-    fn is_routed(&self, world: &World, to: Routes) -> Result<(), TickError> {
-        let names = world.router.map(|router| router.names(&world.canary));
-        let (Some(router), Some(Ok((_, generated)))) = (world.router, names) else {
-            return Ok(());
-        };
-        let Some(stored) = self.caches.route(&world.namespace, &generated) else {
+    fn check_routed(&self, world: &World, to: Routes, stored: &Value) -> Result<(), TickError> {
+        let Some(router) = world.router else {
             return Ok(());
         };
         let sent = [Some(to.primary), Some(to.canary)];
-        let weights = router.weights(&world.canary, &stored);
-        let other = weights.into_iter().find(|weights| *weights != sent);
-        let Some(other) = other.filter(|_| is_of(&stored, &world.canary)) else {
+        let weights = router.weights(&world.canary, stored);
+        let Some(other) = weights.into_iter().find(|weights| *weights != sent) else {
             return Ok(());
         };
         // Else it would be taken for what the API server makes of it, and not be sent again.
-        self.answered.forget(router.kind(), &stored);
+        self.answered.forget(router.kind(), stored);
         let shown = |weights: Weights| {
             let [primary, canary] =
                 weights.map(|weight| weight.map_or("none".to_owned(), |weight| weight.to_string()));
             format!("{primary}/{canary}")
         };
-        let (sent, stored) = (shown(sent), shown(other));
+        let name = stored["metadata"]["name"].as_str().unwrap_or_default();
         Err(TickError::Api(ApiError::Rewritten {
-            what: format!("{generated}.{}", world.namespace),
-            message: format!("its weights are {stored} instead of {sent}"),
+            what: format!("{name}.{}", world.namespace),
+            message: format!(
+                "its weights are {} instead of {}",
+                shown(other),
+                shown(sent)
+            ),
         }))
     }
 
     /// The user's route is gone, or cannot be followed any more: the generated one is there, and weights are
     /// all that is changed of it.
-    async fn reweigh(&self, world: &World, to: Routes, why: &Problem) -> Result<(), TickError> {
+    async fn reweigh(
+        &self,
+        world: &World,
+        to: Routes,
+        why: &Problem,
+    ) -> Result<Option<Value>, TickError> {
         let nothing = || TickError::Stale(why.message.clone());
         let live = world.route_generated.as_ref();
         let Some(live) = live.filter(|live| is_of(live, &world.canary)) else {
@@ -119,15 +123,15 @@ impl Context {
             let split = world.routes().is_some_and(|routes| routes.canary > 0);
             let released = phase(&world.canary).is_of_release();
             let done = to == Routes::ALL_PRIMARY && !(released && split);
-            return done.then_some(()).ok_or_else(nothing);
+            return if done { Ok(None) } else { Err(nothing()) };
         };
         let router = world.router.ok_or_else(nothing)?;
         let object = router
             .reweigh(&world.canary, live, to)
             .ok_or_else(nothing)?;
         let stored = self.cluster.replace(router.kind(), &object).await?;
-        self.caches.written(router.kind(), stored);
-        Ok(())
+        self.caches.written(router.kind(), stored.clone());
+        Ok(Some(stored))
     }
 
     async fn point(&self, world: &World) -> Result<(), TickError> {

@@ -15,6 +15,7 @@ use crate::target::config::ConfigRef;
 use crate::target::generated::{is_of, may_take};
 use crate::target::service::{self, Side};
 use crate::target::view::{Deployment, strings};
+use crate::tick::owned::Put;
 use crate::tick::{Context, TickError, phase, ports};
 use crate::world::{World, problem};
 
@@ -270,7 +271,8 @@ impl Context {
         let weights = world
             .routes()
             .unwrap_or_else(|| Routes::to_canary(in_status));
-        let written = self.write_route(world, weights).await?;
+        let put = self.write_route(world, weights).await?;
+        let written = put.is_some_and(|put| put.changed);
         match ports::port_problem(world) {
             Some(problem) => Err(EnsureError::Taken(problem)),
             None => Ok(written && router.kind() == Kind::Route),
@@ -278,9 +280,14 @@ impl Context {
     }
 
     /// Writes the generated route unless it is so already.
-    pub(super) async fn write_route(&self, world: &World, to: Routes) -> Result<bool, EnsureError> {
+    /// Without a router there is nothing to write.
+    pub(super) async fn write_route(
+        &self,
+        world: &World,
+        to: Routes,
+    ) -> Result<Option<Put>, EnsureError> {
         let Some(router) = world.router else {
-            return Ok(false);
+            return Ok(None);
         };
         let live = world.route_generated.as_deref();
         if live.is_some_and(|live| !may_take(live, &world.canary)) {
@@ -292,7 +299,7 @@ impl Context {
         if let Some(port) = self.port_of_route(world, router) {
             router.set_port(&mut desired, &port);
         }
-        Ok(self.own(router.kind(), live, &desired).await?)
+        Ok(Some(self.put(router.kind(), live, &desired).await?))
     }
 
     /// Keeps what a write was answered with. True if it changed anything: what the API server drops

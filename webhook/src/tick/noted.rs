@@ -1,6 +1,8 @@
 //! Conditions that say what was found, and hinder nothing.
 
-use canary_core::release::{Plan, conditions};
+use canary_core::message::Message;
+use canary_core::release::conditions::{self, REROUTED};
+use canary_core::release::{Action, Plan};
 
 use super::Context;
 use crate::target::generated::is_of;
@@ -43,6 +45,30 @@ impl Context {
         }
     }
 
+    /// Weights that somebody else keeps changing. One change is a mistake, and only mended.
+    pub(super) fn note_reroutes(&self, world: &World, plan: &mut Plan) {
+        let (key, now) = (world.key(), self.clock.now());
+        if is_repair(world, plan) {
+            self.reroutes.repaired(&key, now);
+        }
+        let Some(until) = self.reroutes.until(&key, now) else {
+            return conditions::clear(&mut plan.status, REROUTED);
+        };
+        plan.wake = Some(plan.wake.map_or(until, |at| at.min(until)));
+        let route = world.route_generated.as_ref();
+        let name = route.and_then(|route| route["metadata"]["name"].as_str());
+        let text = format!(
+            "somebody else keeps changing the weights of the generated route {}.{}: they are written back each time, and requests go elsewhere meanwhile",
+            name.unwrap_or_default(),
+            world.namespace
+        );
+        if conditions::get(&plan.status, REROUTED).is_none() {
+            plan.actions
+                .push(Action::Say(Message::Problem(text.clone())));
+        }
+        conditions::set(&mut plan.status, REROUTED, "WeightsChanged", &text, now);
+    }
+
     fn ports_not_yet(&self, world: &World) -> Vec<String> {
         let name = world.canary.primary_service();
         let live = self.caches.service(&world.namespace, &name);
@@ -51,6 +77,18 @@ impl Context {
         live.map(|live| world.ports_not_yet(Some(&live)))
             .unwrap_or_default()
     }
+}
+
+/// The weights that were routed last are written once more.
+fn is_repair(world: &World, plan: &Plan) -> bool {
+    let status = world.canary.status.as_ref();
+    let routed = status.map(|status| status.canary_weight);
+    let strayed = world.routes().map(|routes| routes.canary) != routed;
+    let written_back = |action: &Action| match action {
+        Action::Route(to) => Some(to.canary) == routed,
+        _ => false,
+    };
+    strayed && plan.actions.iter().any(written_back)
 }
 
 /// Reason and message of what waits: names for the end of the release, ports for the primary.

@@ -16,6 +16,13 @@ use crate::tick::Context;
 #[derive(Debug, Default)]
 pub struct Answered(Mutex<HashMap<(Kind, Key), String>>);
 
+/// What came of it.
+pub(super) struct Put {
+    /// As the API server answered, or as it was. What others made of it since is another matter.
+    pub stored: Value,
+    pub changed: bool,
+}
+
 // === impl Context ===
 
 impl Context {
@@ -27,23 +34,39 @@ impl Context {
         live: Option<&Value>,
         desired: &Value,
     ) -> Result<bool, ApiError> {
-        let Some(live) = live else {
-            let object = whole::noted(desired.clone());
-            let stored = self.cluster.create(kind, &object).await?;
-            self.answered.note(kind, &stored, desired);
-            self.caches.written(kind, stored);
-            return Ok(true);
+        Ok(self.put(kind, live, desired).await?.changed)
+    }
+
+    pub(super) async fn put(
+        &self,
+        kind: Kind,
+        live: Option<&Value>,
+        desired: &Value,
+    ) -> Result<Put, ApiError> {
+        let stored = match live {
+            Some(live) if whole::is_so(live, desired) => None,
+            Some(live) if self.answered.knows(kind, live, desired) => None,
+            Some(live) => {
+                let object = whole::replacement(live, desired);
+                Some(self.cluster.replace(kind, &object).await?)
+            }
+            None => {
+                let object = whole::noted(desired.clone());
+                Some(self.cluster.create(kind, &object).await?)
+            }
         };
-        if whole::is_so(live, desired) || self.answered.knows(kind, live, desired) {
-            return Ok(false);
-        }
-        let object = whole::replacement(live, desired);
-        let stored = self.cluster.replace(kind, &object).await?;
+        let Some(stored) = stored else {
+            let stored = live.cloned().unwrap_or_default();
+            return Ok(Put {
+                stored,
+                changed: false,
+            });
+        };
         self.answered.note(kind, &stored, desired);
         let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
-        let changed = version(live) != version(&stored);
-        self.caches.written(kind, stored);
-        Ok(changed)
+        let changed = live.is_none_or(|live| version(live) != version(&stored));
+        self.caches.written(kind, stored.clone());
+        Ok(Put { stored, changed })
     }
 }
 

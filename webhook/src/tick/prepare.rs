@@ -1,8 +1,7 @@
 //! Before anything is decided: what must exist is brought about as far as it can be. What fails is one more
 //! problem, and no end of the look: going back does not wait for it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use canary_core::status::Phase;
@@ -10,19 +9,11 @@ use canary_core::status::Phase;
 use crate::api::ApiError;
 use crate::cache::Key;
 use crate::target::config::ConfigRef;
-use crate::tick::ensure::{EnsureError, Written, serving};
+use crate::tick::ensure::{EnsureError, serving};
 use crate::tick::sweep::Swept;
 use crate::tick::trouble::{self, Failure};
-use crate::tick::{Context, TickError, phase};
+use crate::tick::{Context, TickError, phase, rounds};
 use crate::world::World;
-
-/// Looks in a row that all had to write: more, and somebody undoes what is written. A Canary that is created
-/// needs three.
-const SETTLED_AFTER: u32 = 10;
-
-/// For how many looks in a row something had to be written.
-#[derive(Debug, Default)]
-pub struct Rounds(Mutex<HashMap<Key, u32>>);
 
 /// What was found and done.
 #[derive(Debug)]
@@ -44,31 +35,6 @@ impl Default for Prepared {
             warnings: Vec::new(),
             again: Duration::MAX,
         }
-    }
-}
-
-// === impl Rounds ===
-
-impl Rounds {
-    /// Whether what was written is undone each time.
-    fn is_undone(&self, key: &Key, written: bool) -> bool {
-        let mut rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !written {
-            rounds.remove(key);
-            return false;
-        }
-        let round = rounds.entry(key.clone()).or_default();
-        *round += 1;
-        let undone = *round > SETTLED_AFTER;
-        if undone {
-            // One that stays is known by the look after the next write.
-            *round = SETTLED_AFTER - 1;
-        }
-        undone
-    }
-
-    pub fn forget(&self, key: &Key) {
-        self.is_undone(key, false);
     }
 }
 
@@ -149,7 +115,7 @@ impl Context {
             Ok(written) => {
                 prepared.wrote = written.is_anything();
                 if self.rounds.is_undone(&world.key(), prepared.wrote) {
-                    return Err(undone(&written));
+                    return Err(rounds::undone(&written));
                 }
             }
             Err(EnsureError::Taken(problem)) => world.problems.push(problem),
@@ -164,30 +130,5 @@ impl Context {
             Swept::Wait(left) => prepared.again = left,
         }
         Ok(())
-    }
-}
-
-/// Writing it once more does not help: people have to be told.
-fn undone(written: &Written) -> TickError {
-    TickError::Stale(format!(
-        "somebody undoes at once what is written ({written}): another admission webhook or controller has to leave it as it is"
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_has_to_be_written_at_each_look_is_undone_and_one_look_without_a_write_ends_that() {
-        let (rounds, key) = (Rounds::default(), Key::new("test", "podinfo"));
-        let undone = |looks: &[bool]| -> Vec<bool> {
-            let each = looks.iter().map(|wrote| rounds.is_undone(&key, *wrote));
-            each.collect()
-        };
-        assert_eq!(undone(&[true; 12])[9..], [false, true, false]);
-        assert_eq!(undone(&[true, true]), [true, false], "one more try a pause");
-        assert_eq!(undone(&[false]), [false]);
-        assert_eq!(undone(&[true; 10]), [false; 10]);
     }
 }

@@ -1,4 +1,4 @@
-//! How often the apex Service had to be repaired.
+//! How often something had to be repaired that somebody else keeps changing.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -37,9 +37,15 @@ impl Repairs {
     }
 
     pub fn contested(&self, key: &Key, now: Timestamp) -> bool {
+        self.until(key, now).is_some()
+    }
+
+    /// When the fight is over, should nothing be repaired until then.
+    pub fn until(&self, key: &Key, now: Timestamp) -> Option<Timestamp> {
         let repairs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let repair = repairs.get(key);
-        repair.is_some_and(|repair| repair.again && now.duration_since(repair.last) < REMEMBERED)
+        let repair = repairs.get(key).filter(|repair| repair.again)?;
+        let until = repair.last.saturating_add(REMEMBERED).ok()?;
+        (now < until).then_some(until)
     }
 
     pub fn forget(&self, key: &Key) {

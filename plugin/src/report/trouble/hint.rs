@@ -4,7 +4,7 @@ use canary_core::canary::Canary;
 use canary_core::names::{self, FOLLOW, FOLLOW_IGNORE, FOLLOW_PRIMARY};
 use canary_core::release::conditions::{
     BASELINE_FAILED, BASELINE_REPLACED, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED, PRIMARY_PORT,
-    READY, REVERTING, SELECTOR, SPEC_PENDING, UNANSWERED,
+    READY, REROUTED, REVERTING, SELECTOR, SPEC_PENDING, UNANSWERED,
 };
 use canary_core::status::{CanaryCondition, Phase};
 
@@ -170,6 +170,9 @@ impl<'a> Of<'a> {
                 self.annotate(names::ALLOW_SHARED_SELECTOR)
             ),
             DRIFT => format!("see who writes it, line `owners`: {}", self.verb("doctor")),
+            REROUTED => format!(
+                "see who writes it: kubectl get apisixroutes -n {namespace} --show-managed-fields -o yaml. Then stop it: nothing that is routed lasts until then"
+            ),
             "AutoscalerAmbiguous" => format!("name one in spec.autoscalerRef: {}", self.edit()),
             "OtherServices" => self.follow(),
             "PrimaryUncovered" => format!(

@@ -145,6 +145,11 @@ fn each_reason_of_the_server_comes_with_the_command_or_edit_that_helps() {
         ("SharedSelector", "FewerLabels", "the next promotion"),
         ("AutoscalerAmbiguous", "Several", edit),
         (
+            "Rerouted",
+            "WeightsChanged",
+            "kubectl get apisixroutes -n test --show-managed-fields",
+        ),
+        (
             "OtherServices",
             "WithoutPods",
             "kubectl-canary.dev/follow=ignore",

@@ -14,8 +14,8 @@ use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 
 use super::{
-    at_first_step, at_rest, bob_rolls_back, condition, failed, release_to_first_step, unchecked,
-    until_checks_pass,
+    at_first_step, at_rest, bob_rolls_back, condition, failed, release_to_first_step, told,
+    unchecked, until_checks_pass,
 };
 
 /// Another team's admission webhook, which changes what is written.
@@ -205,5 +205,47 @@ async fn a_write_that_somebody_undoes_each_time_closes_only_the_way_forward() ->
         finalizers.is_some_and(|all| !all.is_empty()) && condition(canary, "Ready").is_none()
     })
     .await?;
+    Ok(())
+}
+
+/// A controller of another team: whenever the weights are others, it writes its own.
+async fn keeps_half(test: &Namespace<'_>) -> Result<()> {
+    const ROUTE: &str = "apisixroutes/podinfo-podinfo-canary";
+    loop {
+        let mut rule = test.get(ROUTE).await?["spec"]["http"][0].clone();
+        if rule["backends"][0]["weight"] != 50 {
+            for side in 0..2 {
+                rule["backends"][side]["weight"] = json!(50);
+            }
+            let half = json!({"spec": {"http": [rule]}});
+            test.patch_as_admin(ROUTE, &half).await?;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_controller_that_keeps_changing_the_weights_is_told_and_a_rollback_lasts_once_it_ends()
+-> Result<()> {
+    let test = at_first_step(&unchecked().await?.plane, "reweighed").await?;
+    let seen = async {
+        let message = test.condition("Rerouted", "True", "WeightsChanged").await?;
+        let status = test.plugin(BOB, &["status", "podinfo"]).await?;
+        test.plugin(BOB, &["rollback", "podinfo", "--timeout", "5s"])
+            .await?;
+        anyhow::Ok((message, status.stdout))
+    };
+    let (message, status) = tokio::select! {
+        ended = keeps_half(&test) => return ended,
+        seen = seen => seen?,
+    };
+    let route = "the generated route podinfo-podinfo-canary.";
+    assert!(message.contains(route), "{message}");
+    assert!(status.contains("--show-managed-fields"), "{status}");
+    assert_eq!(told(&test, "keeps changing the weights").await?, 1);
+
+    failed(&test).await?;
+    let canary = test.get("canaries/podinfo").await?;
+    assert!(condition(&canary, "Rerouted").is_some(), "for ten minutes");
+    assert_eq!(condition(&canary, "Ready"), None);
     Ok(())
 }
