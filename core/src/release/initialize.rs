@@ -20,7 +20,7 @@ use crate::status::{AfterDrain, CanaryStatus, Phase};
 /// is from before its status was lost: that is what was promoted, and the target has what was not.
 pub fn adopt(d: &mut Draft<'_>) -> Result<(), Question> {
     providers::first(d)?;
-    if let Some(promoted) = served(d) {
+    if let Some(promoted) = served(d).filter(|served| *served != d.target().revision) {
         based_on(d, promoted);
     } else {
         baseline(d);
@@ -30,11 +30,11 @@ pub fn adopt(d: &mut Draft<'_>) -> Result<(), Question> {
     Ok(())
 }
 
-/// The revision of a primary that serves, if it is another than the target's.
+/// The revision of a primary that serves.
 fn served(d: &Draft<'_>) -> Option<String> {
     let primary = d.facts.primary.as_ref()?;
-    let known = !primary.revision.is_empty() && primary.revision != d.target().revision;
-    (known && primary.ready > 0).then(|| primary.revision.clone())
+    let serves = !primary.revision.is_empty() && primary.ready > 0;
+    serves.then(|| primary.revision.clone())
 }
 
 /// The spec names another target than the one that was adopted: it is adopted in its place. Whoever is
@@ -93,9 +93,14 @@ pub fn initializing(d: &mut Draft<'_>) {
     };
     let replaced = conditions::get(&d.status, conditions::READY)
         .is_some_and(|ready| ready.reason == BASELINE_REPLACED);
+    if !replaced && let Some(promoted) = served(d).filter(|served| *served != d.promoted()) {
+        // It has become ours since the target was taken for the baseline, and serves what was promoted.
+        d.clear_condition(conditions::BASELINE_FAILED);
+        return based_on(d, promoted);
+    }
     if replaced || primary.revision != d.promoted() {
-        // The other case: it is from an earlier life of the Canary. What was said of it stays, or it
-        // would be said again.
+        // The other case: it is Flagger's, or never started. What was said of it stays, or it would be said
+        // again.
         d.clear_condition_of(conditions::READY, BASELINE_REPLACED, false);
         let promoted = d.promoted().to_owned();
         return d.act(Action::Promote(promoted));

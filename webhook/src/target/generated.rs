@@ -94,6 +94,12 @@ pub fn earlier(object: &Value, canary: &Canary) -> Option<Canary> {
     })
 }
 
+/// The uid of a Canary that left the object behind, if that one is gone: it has another one's mark, which nobody
+/// but us writes, and names no Canary as its owner.
+pub fn left_by<'a>(object: &'a Value, canary: &Canary) -> Option<&'a str> {
+    mark_of(object).filter(|mark| *mark != uid(canary) && !has_canary(object))
+}
+
 /// `object` with the mark, and under the control of this Canary. Whoever owned it before still does, but
 /// controls it no more.
 pub fn own(mut object: Value, canary: &Canary) -> Value {
@@ -146,6 +152,15 @@ pub fn freed(live: &Value, canary: &Canary) -> Value {
         "annotations": { APPLIED: null },
         "ownerReferences": others,
     })
+}
+
+/// Whether a write of `desired` gives the object its owner back. The garbage collector takes it off what is to
+/// outlive a Canary: with it again, the object would go with the Canary.
+pub fn gains_owner(live: &Value, desired: &Value) -> bool {
+    let of_canary = |owner: &&Value| owner["kind"] == "Canary";
+    let mut wanted = owners(desired).iter().filter(of_canary);
+    let named = |uid: &Value| owners(live).iter().any(|owner| owner["uid"] == *uid);
+    is_marked(live) && wanted.any(|owner| !named(&owner["uid"]))
 }
 
 fn reference(canary: &Canary) -> Value {
@@ -313,6 +328,25 @@ mod tests {
             None,
             "marked by who shares it: no to and fro"
         );
+    }
+
+    #[test]
+    fn what_was_orphaned_gains_an_owner_and_what_was_never_generated_gains_none_back() {
+        let (ours, others) = (Some("u1"), Some("u2"));
+        for (owner, mark, gains) in [
+            (ours, ours, false),
+            (ours, None, false),
+            (None, ours, true),
+            (others, ours, true),
+            (None, None, false),
+        ] {
+            let live = object(owner, mark);
+            let desired = own(live.clone(), &canary());
+            assert_eq!(gains_owner(&live, &desired), gains, "{owner:?} {mark:?}");
+            let patch = marking(&live, &canary());
+            let names_owner = patch.is_some_and(|patch| gains_owner(&live, &patch));
+            assert_eq!(names_owner, owner.is_none() && mark == ours);
+        }
     }
 
     #[test]

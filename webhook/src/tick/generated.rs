@@ -15,8 +15,13 @@ use crate::target::kept;
 use crate::target::service::Side;
 use crate::tick::{Context, TickError};
 
-/// What to mark: kind, name, and the patch that does it.
-type Marking = (Kind, String, Value);
+/// What to mark, and the patch that does it.
+struct Marking {
+    kind: Kind,
+    name: String,
+    live: Value,
+    patch: Value,
+}
 
 // === impl Context ===
 
@@ -25,8 +30,15 @@ impl Context {
     /// Canary, what it generated is known as such.
     pub(super) async fn mark_generated(&self, canary: &Canary) -> Result<bool, ApiError> {
         let mut wrote = false;
-        for (kind, name, patch) in self.unmarked(canary) {
+        for Marking {
+            kind,
+            name,
+            live,
+            patch,
+        } in self.unmarked(canary)
+        {
             let namespace = canary.namespace_name();
+            self.check_stays(namespace, Some(&live), &patch).await?;
             let stored = self.cluster.merge(kind, namespace, &name, &patch).await?;
             self.caches.written(kind, stored);
             wrote = true;
@@ -35,12 +47,26 @@ impl Context {
     }
 
     fn unmarked(&self, canary: &Canary) -> Vec<Marking> {
+        let objects = self.of_generated_names(canary).into_iter();
+        let unmarked = objects.filter_map(|(kind, name, live)| {
+            let patch = generated::marking(&live, canary)?;
+            Some(Marking {
+                kind,
+                name,
+                live,
+                patch,
+            })
+        });
+        unmarked.chain(self.unmarked_configs(canary)).collect()
+    }
+
+    /// What is there under the names that this Canary generates, whosever it is; copies of configuration apart.
+    pub(super) fn of_generated_names(&self, canary: &Canary) -> Vec<(Kind, String, Value)> {
         let namespace = canary.namespace_name();
         let caches = &self.caches;
         let mut found = Vec::new();
         let mut look = |kind: Kind, name: &str, object: &Value| {
-            let patch = generated::marking(object, canary);
-            found.extend(patch.map(|patch| (kind, name.to_owned(), patch)));
+            found.push((kind, name.to_owned(), object.clone()));
         };
         for side in [Side::Apex, Side::Primary, Side::Canary] {
             let name = side.name(canary);
@@ -60,18 +86,19 @@ impl Context {
                 look(Kind::Autoscaler, name, &autoscaler);
             }
         }
-        for budget in caches.disruptions_of(canary, &[]) {
+        let deployment = caches.deployments.get(namespace, &primary);
+        let pods: Vec<_> = deployment.iter().map(|it| &it.pod_labels).collect();
+        for budget in caches.disruptions_of(canary, &pods) {
             let name = budget["metadata"]["name"].as_str().unwrap_or_default();
             if name.ends_with(names::PRIMARY_SUFFIX) {
                 look(Kind::Disruption, name, &budget);
             }
         }
-        if let Some(deployment) = caches.deployments.get(namespace, &primary) {
+        if let Some(deployment) = deployment {
             let mut object = deployment.ownership.clone();
             object["metadata"]["resourceVersion"] = json!(deployment.resource_version);
             look(Kind::Deployment, &primary, &object);
         }
-        found.extend(self.unmarked_configs(canary));
         found
     }
 
@@ -83,13 +110,18 @@ impl Context {
             let meta = self.caches.configs(kind).get(namespace, &name)?;
             let unmarked = meta.mark.is_none() && meta.canaries.iter().any(|owner| owner == uid);
             let version = Some(meta.resource_version.as_str());
-            unmarked.then(|| (kind, name, generated::mark(canary, version)))
+            unmarked.then(|| Marking {
+                kind,
+                name,
+                live: Value::Null,
+                patch: generated::mark(canary, version),
+            })
         };
         let names = self.config_names(canary);
         names.into_iter().filter_map(unmarked).collect()
     }
 
-    fn config_names(&self, canary: &Canary) -> BTreeSet<(Kind, String)> {
+    pub(super) fn config_names(&self, canary: &Canary) -> BTreeSet<(Kind, String)> {
         let refs_of = |name: &str| {
             let deployment = self.caches.deployments.get(canary.namespace_name(), name);
             deployment.map_or_else(Vec::new, |it| it.configs.clone())

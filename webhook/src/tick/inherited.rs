@@ -3,15 +3,16 @@
 //!
 //! ```text
 //!  deleted, and created at once   the garbage collector is about to take it: it is ours before that
-//!  deleted with --cascade=orphan  nobody's: it is ours once somebody hands it over
+//!  deleted with --cascade=orphan  nobody's: it is ours, with all else that was generated and left
 //! ```
 
-use canary_core::status::Phase;
+use canary_core::canary::Canary;
 use serde_json::{Value, json};
 
 use crate::api::{ApiError, Kind};
 use crate::target::generated::{self, earlier, is_marked, is_of, may_take};
 use crate::target::recorded;
+use crate::tick::ensure::serving;
 use crate::tick::{Context, TickError, phase};
 use crate::world::World;
 
@@ -26,11 +27,13 @@ impl Context {
         };
         let theirs = &primary.ownership;
         let leaving = earlier(theirs, canary).is_some();
-        let left = leaving || is_marked(theirs) && may_take(theirs, canary);
+        let handed_over = is_marked(theirs) && may_take(theirs, canary);
+        let nobodys = world.problems.is_empty() && self.was_left(theirs, canary);
+        let left = leaving || handed_over || nobodys;
         let Some(promoted) = primary.promoted.as_ref().filter(|_| left) else {
             return Ok(false);
         };
-        if phase(canary) != Phase::New || is_of(theirs, canary) {
+        if serving(phase(canary)) || is_of(theirs, canary) {
             return Ok(false);
         }
         let kept = recorded::object_name(canary, promoted);
@@ -41,6 +44,41 @@ impl Context {
         }
         self.make_ours(world, Kind::Deployment, &canary.primary_name())
             .await
+    }
+
+    /// All else that a Canary that is gone generated and left. The primary comes before it.
+    pub(super) async fn inherit_rest(&self, world: &World) -> Result<bool, TickError> {
+        let (canary, mut wrote) = (&world.canary, false);
+        let objects = self.of_generated_names(canary).into_iter();
+        let left = objects.filter(|(.., live)| self.was_left(live, canary));
+        let left = left.map(|(kind, name, _)| (kind, name));
+        let configs = self.config_names(canary).into_iter();
+        let left_configs = configs.filter(|(kind, name)| self.was_config_left(canary, *kind, name));
+        for (kind, name) in left.chain(left_configs) {
+            wrote |= self.make_ours(world, kind, &name).await?;
+        }
+        Ok(wrote)
+    }
+
+    fn was_left(&self, object: &Value, canary: &Canary) -> bool {
+        generated::left_by(object, canary).is_some_and(|uid| self.is_gone(canary, uid))
+    }
+
+    fn was_config_left(&self, canary: &Canary, kind: Kind, name: &str) -> bool {
+        let namespace = canary.namespace_name();
+        let meta = self.caches.configs(kind).get(namespace, name);
+        meta.is_some_and(|meta| {
+            let mark = meta.mark.as_deref().filter(|_| meta.canaries.is_empty());
+            mark.is_some_and(|uid| uid != generated::uid(canary) && self.is_gone(canary, uid))
+        })
+    }
+
+    /// A Canary of that uid is not in the namespace. One that cannot be read may be it.
+    fn is_gone(&self, canary: &Canary, uid: &str) -> bool {
+        let namespace = canary.namespace_name();
+        let canaries = self.caches.canaries.in_namespace(namespace);
+        let mut uids = canaries.iter().map(|one| generated::uid(one));
+        !self.caches.has_unreadable(Kind::Canary, namespace) && uids.all(|one| one != uid)
     }
 
     /// Whether it is there, and this Canary's from now on.

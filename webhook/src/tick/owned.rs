@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::api::{ApiError, Kind};
 use crate::cache::Key;
-use crate::target::whole;
+use crate::target::{generated, whole};
 use crate::tick::Context;
 
 /// Writes that the API server answered with something else than was asked for: it dropped a field that it does
@@ -43,6 +43,8 @@ impl Context {
         live: Option<&Value>,
         desired: &Value,
     ) -> Result<Put, ApiError> {
+        let namespace = key_of(desired).namespace;
+        self.check_stays(&namespace, live, desired).await?;
         let stored = match live {
             Some(live) if whole::is_so(live, desired) => None,
             Some(live) if self.answered.knows(kind, live, desired) => None,
@@ -67,6 +69,31 @@ impl Context {
         let changed = live.is_none_or(|live| version(live) != version(&stored));
         self.caches.written(kind, stored.clone());
         Ok(Put { stored, changed })
+    }
+
+    /// Nothing is given back to a Canary that is about to leave it behind: its deletion may not be known here yet,
+    /// and the API server is asked.
+    pub(super) async fn check_stays(
+        &self,
+        namespace: &str,
+        live: Option<&Value>,
+        desired: &Value,
+    ) -> Result<(), ApiError> {
+        if !live.is_some_and(|live| generated::gains_owner(live, desired)) {
+            return Ok(());
+        }
+        let owners = desired["metadata"]["ownerReferences"].as_array();
+        let canaries = owners.into_iter().flatten();
+        for owner in canaries.filter(|owner| owner["kind"] == "Canary") {
+            let name = owner["name"].as_str().unwrap_or_default();
+            let canary = self.cluster.get(Kind::Canary, namespace, name).await?;
+            let metadata = &canary["metadata"];
+            if metadata["uid"] != owner["uid"] || !metadata["deletionTimestamp"].is_null() {
+                let what = format!("Canary {name}.{namespace}");
+                return Err(ApiError::Conflict { what });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -107,6 +107,10 @@ impl Context {
         if phase(&world.canary) == Phase::New || held || world.is_retargeted() {
             return Ok(());
         }
+        if adopts && self.inherit_rest(world).await? {
+            prepared.wrote = true;
+            return Ok(());
+        }
         if adopts && self.clear_what_an_earlier_one_left(&world.canary).await? {
             prepared.wrote = true;
             return Ok(());

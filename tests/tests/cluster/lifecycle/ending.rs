@@ -125,6 +125,32 @@ async fn a_primary_that_is_orphaned_goes_on_serving_through_the_users_own_servic
     Ok(())
 }
 
+/// The garbage collector takes the owner off a primary while our server may not know of the deletion yet. It is a
+/// matter of milliseconds who is told first, so several Canaries go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_is_orphaned_is_given_back_to_a_canary_that_goes() -> Result<()> {
+    let orphaned = (0..8).map(|index| async move {
+        let test = with_own_service(&format!("left-behind-{index}")).await?;
+        let delete = ["delete", "canary", "podinfo", "--cascade=orphan"];
+        test.kubectl(ALICE, &delete).await?.ok()?;
+        test.until("deployments/podinfo", is_unmarked).await?;
+        for object in [
+            "deployments/podinfo-primary",
+            "services/podinfo-primary",
+            "services/podinfo-canary",
+            "apisixroutes/podinfo-podinfo-canary",
+        ] {
+            let metadata = test.get(object).await?["metadata"].clone();
+            let owned = metadata["ownerReferences"].as_array();
+            assert!(owned.is_none_or(Vec::is_empty), "{object}: {metadata:#}");
+            assert!(metadata["deletionTimestamp"].is_null(), "{metadata:#}");
+        }
+        anyhow::Ok(())
+    });
+    futures::future::try_join_all(orphaned).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_deletion_that_waits_for_the_target_says_so() -> Result<()> {
     let test = initialized_with("waits-for-target", |canary| {

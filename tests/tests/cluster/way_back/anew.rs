@@ -80,9 +80,8 @@ async fn is_analysed(test: &Namespace<'_>, primary: &[(Instant, Value)]) -> Resu
     Ok(())
 }
 
-#[tokio::test]
-async fn a_primary_that_was_left_and_is_handed_over_is_what_was_promoted() -> Result<()> {
-    let test = went_back("anew-orphan").await?;
+/// A Canary is deleted, and all that it generated is left.
+async fn leaves_all(test: &Namespace<'_>) -> Result<()> {
     let orphan = ["delete", "canary", "podinfo", "--cascade=orphan"];
     test.kubectl(ALICE, &orphan).await?.ok()?;
     eventually("nobody to own the primary", LIMIT, async || {
@@ -90,29 +89,68 @@ async fn a_primary_that_was_left_and_is_handed_over_is_what_was_promoted() -> Re
         let owners = primary["metadata"]["ownerReferences"].as_array();
         Ok(owners.is_none_or(Vec::is_empty).then_some(()))
     })
+    .await
+}
+
+const LEFT: [&str; 5] = [
+    "deployments/podinfo-primary",
+    "services/podinfo-primary",
+    "services/podinfo-canary",
+    "services/podinfo",
+    "apisixroutes/podinfo-podinfo-canary",
+];
+
+/// A new Canary of the name has all of it, and analyses what the target has.
+async fn goes_on_with_all(test: &Namespace<'_>) -> Result<()> {
+    let primary = test.record("deployments/podinfo-primary").await?;
+    let service = test.record("services/podinfo-primary").await?;
+    create_anew(test).await?;
+    test.until("canaries/podinfo", |canary| {
+        canary["status"]["phase"] == "Progressing" && canary["status"]["canaryWeight"] == 20
+    })
     .await?;
+    is_analysed(test, &primary.versions()).await?;
+    let uid = test.get("canaries/podinfo").await?["metadata"]["uid"].clone();
+    for object in LEFT {
+        let owners = test.get(object).await?["metadata"]["ownerReferences"].clone();
+        assert_eq!(owners[0]["uid"], uid, "{object}: {owners:#}");
+    }
+    assert_eq!(service.removals().len(), 0, "nothing was made anew");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_primary_that_was_left_is_what_was_promoted_and_all_that_was_left_is_gone_on_with()
+-> Result<()> {
+    let test = went_back("anew-orphan").await?;
+    leaves_all(&test).await?;
+    goes_on_with_all(&test).await
+}
+
+#[tokio::test]
+async fn so_it_is_where_it_was_handed_over() -> Result<()> {
+    let test = went_back("anew-handed-over").await?;
+    leaves_all(&test).await?;
     let adopt = json!({"metadata": {"annotations": {"kubectl-canary.dev/adopt": "true"}}});
-    for object in [
-        "deployments/podinfo-primary",
-        "services/podinfo-primary",
-        "services/podinfo-canary",
-        "services/podinfo",
-        "apisixroutes/podinfo-podinfo-canary",
-    ] {
+    for object in LEFT {
         test.patch_as_admin(object, &adopt).await?;
     }
+    goes_on_with_all(&test).await
+}
+
+/// In mid-release people are on the canary, which nobody promoted.
+#[tokio::test]
+async fn so_it_is_in_mid_release() -> Result<()> {
+    let test = at_first_step(&unchecked().await?.plane, "anew-mid-release").await?;
+    leaves_all(&test).await?;
+    assert_eq!(test.weights().await?, (80, 20));
     let primary = test.record("deployments/podinfo-primary").await?;
     create_anew(&test).await?;
     test.until("canaries/podinfo", |canary| {
         canary["status"]["phase"] == "Progressing" && canary["status"]["canaryWeight"] == 20
     })
     .await?;
-    is_analysed(&test, &primary.versions()).await?;
-    let canary = test.get("canaries/podinfo").await?;
-    let primary = test.get("deployments/podinfo-primary").await?;
-    let owner = &primary["metadata"]["ownerReferences"][0]["uid"];
-    assert_eq!(*owner, canary["metadata"]["uid"], "{primary:#}");
-    Ok(())
+    is_analysed(&test, &primary.versions()).await
 }
 
 #[tokio::test]
