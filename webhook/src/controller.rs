@@ -23,6 +23,9 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 const BETWEEN_FAILURES: Duration = Duration::from_secs(1);
 /// Ticks at a time: what a small API server takes without queueing.
 const CONCURRENCY: usize = 64;
+/// One that takes longer waits for the API server, where another team's admission webhook may hang: its place is
+/// for others.
+const KEEPS_PLACE: Duration = Duration::from_secs(1);
 
 pub struct Controller {
     context: Arc<Context>,
@@ -114,11 +117,17 @@ async fn work(context: Arc<Context>, permits: Arc<Semaphore>, key: Key, changed:
     let mut in_a_row = 0;
     loop {
         let outcome = {
-            let Ok(_permit) = permits.acquire().await else {
+            let Ok(place) = permits.acquire().await else {
                 return;
             };
             // A look takes many kilobytes, and most of the time nobody looks.
-            Box::pin(context.tick(&key)).await
+            let mut look = Box::pin(context.tick(&key));
+            if let Ok(outcome) = tokio::time::timeout(KEEPS_PLACE, &mut look).await {
+                outcome
+            } else {
+                drop(place);
+                look.await
+            }
         };
         let wait = match outcome {
             Ok(Next::Gone) => return forget(&context, &key),

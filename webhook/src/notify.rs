@@ -14,19 +14,19 @@
 
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use canary_core::canary::Canary;
 use canary_core::message::Severity;
-use canary_core::names;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
-use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
-use thiserror::Error;
 
 use crate::text::cut;
+
+pub use writer::{EventWriter, NotifyError, Written};
 
 /// Flagger's reason for every Event; scripts select on it.
 pub const REASON: &str = "Synced";
@@ -46,30 +46,6 @@ pub struct Reporter {
     pub component: String,
     /// The process: a pod's name, or a host's.
     pub instance: String,
-}
-
-/// What became of an Event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    Created,
-    /// Written before, by the attempt that this one repeats.
-    Existed,
-    /// Another Event has the name: the sequence kept in status is behind. Use the next one.
-    Taken,
-}
-
-#[derive(Debug, Error)]
-pub enum NotifyError {
-    #[error("event {name} not written: {source}")]
-    Write { name: String, source: kube::Error },
-    #[error("event {name} not counted: {source}")]
-    Count { name: String, source: kube::Error },
-}
-
-/// Writes Events to the API server.
-#[derive(Clone)]
-pub struct EventWriter {
-    client: Client,
 }
 
 /// One line of log. Flagger logs warnings as `info` too: the level tells about the server, not
@@ -144,70 +120,4 @@ pub fn event_name(canary: &Canary, sequence: i64) -> String {
 /// The patch that counts a repetition. The count is absolute, so that sending it twice is once.
 pub fn repetition(count: i32, at: Timestamp) -> Value {
     json!({ "count": count, "lastTimestamp": Time(at) })
-}
-
-// === impl EventWriter ===
-
-impl EventWriter {
-    pub const fn new(client: Client) -> Self {
-        Self { client }
-    }
-
-    /// Creates the Event. A name that exists is no error: it may be our own, from before a crash.
-    pub async fn write(&self, event: &Event) -> Result<Written, NotifyError> {
-        let failed = |source| NotifyError::Write {
-            name: event.name_any(),
-            source,
-        };
-        let events = self.events(event.metadata.namespace.as_deref());
-        let params = PostParams {
-            field_manager: Some(names::FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
-        match events.create(&params, event).await {
-            Ok(_) => return Ok(Written::Created),
-            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-            Err(error) => return Err(failed(error)),
-        }
-        let existing = events.get_opt(&event.name_any()).await.map_err(failed)?;
-        Ok(match existing {
-            Some(existing) if !says_the_same(&existing, event) => Written::Taken,
-            _ => Written::Existed,
-        })
-    }
-
-    /// Counts a repetition of an Event. `false` if it has expired: write a new one.
-    pub async fn repeat(
-        &self,
-        namespace: &str,
-        name: &str,
-        count: i32,
-        at: Timestamp,
-    ) -> Result<bool, NotifyError> {
-        let patch = Patch::Merge(repetition(count, at));
-        let params = PatchParams {
-            field_manager: Some(names::FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        match self
-            .events(Some(namespace))
-            .patch(name, &params, &patch)
-            .await
-        {
-            Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
-            Err(source) => Err(NotifyError::Count {
-                name: name.to_owned(),
-                source,
-            }),
-        }
-    }
-
-    fn events(&self, namespace: Option<&str>) -> Api<Event> {
-        Api::namespaced(self.client.clone(), namespace.unwrap_or_default())
-    }
-}
-
-fn says_the_same(one: &Event, other: &Event) -> bool {
-    one.message == other.message && one.involved_object.uid == other.involved_object.uid
 }

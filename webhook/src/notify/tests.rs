@@ -255,4 +255,33 @@ mod writing {
         assert_eq!(type_, "application/merge-patch+json");
         assert_eq!(*body, repetition(2, now()));
     }
+
+    /// A clock that is not stopped: what is waited for is a real connection.
+    #[tokio::test]
+    async fn nothing_waits_for_long_where_events_hang_and_only_there() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let hangs = |uri: Uri| async move {
+            if uri.path() == EVENTS {
+                std::future::pending::<()>().await;
+            }
+            axum::Json(serde_json::to_value(advance("weight 20")).unwrap())
+        };
+        let address = serve(Router::new().fallback(hangs)).await;
+        let config = kube::Config::new(format!("http://{address}").parse().unwrap());
+        let writer = EventWriter::new(Client::try_from(config).unwrap());
+        let mut elsewhere = advance("weight 20");
+        elsewhere.metadata.namespace = Some("other".to_owned());
+
+        let hanging = advance("weight 20");
+        assert_eq!(writer.write(&hanging).await.unwrap(), Written::Unknown);
+        let began = tokio::time::Instant::now();
+        let mut dropped = 0;
+        for _ in 0..20 {
+            dropped += usize::from(writer.write(&hanging).await.is_err());
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(1));
+        assert_eq!(dropped, 4, "16 are under way");
+        let written = writer.write(&elsewhere).await.unwrap();
+        assert_eq!(written, Written::Created);
+    }
 }
