@@ -2,6 +2,7 @@
 //! answers goes straight into the caches.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use canary_core::guard::{Guard, Unreadable};
 use kube::api::{
@@ -74,6 +75,8 @@ pub enum ApiError {
     /// Written, and stored as something else: another admission webhook changed it on the way.
     #[error("another admission webhook changes {what} while it is written: {message}")]
     Rewritten { what: String, message: String },
+    #[error("the API server has not answered for {} s while {what}", .after.as_secs())]
+    Late { what: String, after: Duration },
     #[error("{verb} {what}: {source}")]
     Failed {
         verb: &'static str,
@@ -372,16 +375,23 @@ impl Cluster {
         let scaled = api
             .patch_scale(name, &patched_by(), &Patch::Merge(&patch))
             .await;
-        scaled
-            .map(|scale| scale.metadata.resource_version.unwrap_or_default())
-            .map_err(|error| {
-                of_scale(ApiError::new(
-                    "patch",
-                    Kind::Deployment,
-                    (namespace, name),
-                    error,
-                ))
-            })
+        let scale = scaled.map_err(|error| {
+            of_scale(ApiError::new(
+                "patch",
+                Kind::Deployment,
+                (namespace, name),
+                error,
+            ))
+        })?;
+        let stored = scale.spec.and_then(|spec| spec.replicas).unwrap_or(0);
+        // A limit is another matter.
+        if (stored == 0) != (replicas == 0) {
+            return Err(ApiError::Rewritten {
+                what: format!("Deployment {name}.{namespace}"),
+                message: format!("its replicas are {stored} instead of {replicas}"),
+            });
+        }
+        Ok(scale.metadata.resource_version.unwrap_or_default())
     }
 
     /// Deletes what a Canary generated, if it is still the object that was read: in the meantime it may

@@ -14,7 +14,7 @@ mod targets;
 mod wakes;
 mod watch;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -56,6 +56,8 @@ pub struct Slice {
     pub ready: Vec<String>,
     /// Names of the ports that these addresses have.
     pub ports: Vec<String>,
+    /// Whose pods they are, by [`owner_of`](crate::target::pods::owner_of).
+    pub owners: BTreeSet<Box<str>>,
 }
 
 #[derive(Debug, Default)]
@@ -130,6 +132,15 @@ impl Caches {
     /// Those of them that have a port of it: a pod without the named port gets no request.
     pub fn reachable(&self, namespace: &str, service: &str) -> Vec<String> {
         self.addresses_in(namespace, service, |slice| !slice.ports.is_empty())
+    }
+
+    /// Whose pods are behind a Service, ready or not.
+    pub fn owners_behind(&self, namespace: &str, service: &str) -> BTreeSet<Box<str>> {
+        let slices = self.slices.in_namespace(namespace);
+        let of_service = slices.iter().filter(|slice| slice.service == service);
+        of_service
+            .flat_map(|slice| slice.owners.iter().cloned())
+            .collect()
     }
 
     fn addresses_in(

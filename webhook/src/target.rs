@@ -13,6 +13,7 @@
 //!  config     references to ConfigMaps and Secrets, and their `-primary` copies
 //!  placement  affinity and spread rules that speak of the target's own pods
 //!  kept       what a promotion replaces of these copies, until it has ended
+//!  pods       whose a pod is, by its name
 //!  service    apex, `-primary` and `-canary` Services
 //!  autoscaler `<hpa>-primary`
 //!  disruption `<pdb>-primary`
@@ -26,6 +27,7 @@ pub mod followed;
 pub mod generated;
 pub mod kept;
 pub mod placement;
+pub mod pods;
 pub mod ports;
 pub mod primary;
 pub mod recorded;

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::message::Message;
+use crate::names;
 use crate::release::conditions;
 use crate::release::draft::Draft;
 use crate::release::plan::Action;
@@ -47,6 +48,10 @@ pub fn hold_at_zero(d: &mut Draft<'_>) {
     }
     let (now, target) = (d.now(), d.target());
     let (replicas, generation) = (target.replicas, target.generation);
+    if target.replicas_manager == names::FIELD_MANAGER && replicas > 0 {
+        // They are left from a release: somebody keeps them from being scaled away.
+        return d.scale_down();
+    }
     let manager = if target.replicas_manager.is_empty() {
         "somebody"
     } else {

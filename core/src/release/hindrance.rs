@@ -82,8 +82,15 @@ pub fn untouched(canary: &Canary, problem: &Problem, now: Timestamp) -> Plan {
 pub fn undone(canary: &Canary, plan: &Plan, problem: Option<&Problem>, now: Timestamp) -> Plan {
     let before = canary.status.clone().unwrap_or_default();
     let mut status = before.clone();
-    let mut ended = None;
-    if let Some(decided) = decided_rollback(&before, &plan.status) {
+    let (mut ended, mut actions) = (None, Vec::new());
+    if only_pods_stay(&before, plan) {
+        status.clone_from(&plan.status);
+        ended = plan.ended;
+        let all = plan.actions.iter();
+        let unsaid = all.skip_while(|action| !matches!(action, Action::Scale(_)));
+        let unsaid = unsaid.filter(|action| matches!(action, Action::Say(_)));
+        actions.extend(unsaid.cloned());
+    } else if let Some(decided) = decided_rollback(&before, &plan.status) {
         keep_decision(&mut status, &plan.status, decided);
     } else if decided_to_put_back(&before, &plan.status) {
         keep_end(&mut status, &plan.status);
@@ -93,7 +100,6 @@ pub fn undone(canary: &Canary, plan: &Plan, problem: Option<&Problem>, now: Time
         status.canary_weight = plan.status.canary_weight;
         status.last_request.clone_from(&plan.status.last_request);
     }
-    let mut actions = Vec::new();
     if let Some(problem) = problem
         && set(&mut status, canary, problem, now)
     {
@@ -102,6 +108,14 @@ pub fn undone(canary: &Canary, plan: &Plan, problem: Option<&Problem>, now: Time
     let mut rest = stored(canary, &before, status, actions, now);
     rest.ended = ended;
     rest
+}
+
+/// All is done but that the target's pods go: nobody is sent to them, and they are tried again at rest. A policy
+/// that wants pods of every Deployment must keep no release from ending, and no newer one waiting.
+fn only_pods_stay(before: &CanaryStatus, plan: &Plan) -> bool {
+    let at_rest = |phase| matches!(phase, Phase::Initialized | Phase::Succeeded | Phase::Failed);
+    let scales = |action: &Action| matches!(action, Action::Say(_) | Action::Scale(0));
+    !at_rest(before.phase) && at_rest(plan.status.phase) && plan.actions.iter().all(scales)
 }
 
 /// The release, if the plan decided to roll it back and it has to be gone on with.

@@ -49,6 +49,9 @@ pub fn promoting(d: &mut Draft<'_>) {
     if d.facts.target_gone {
         return withdraw(d, RollbackReason::TargetGone);
     }
+    if change(d) == Change::BackToPromoted {
+        return withdraw(d, RollbackReason::SetBack);
+    }
     keep_unanalysed_away(d);
     let revision = d.released_revision().to_owned();
     if !d.has_passed(COPIED) {
@@ -175,6 +178,9 @@ fn finalise(d: &mut Draft<'_>, drain: bool) {
 }
 
 pub fn finalising(d: &mut Draft<'_>) {
+    if change(d) == Change::BackToPromoted {
+        return withdraw(d, RollbackReason::SetBack);
+    }
     let revision = d.released_revision().to_owned();
     let Some(primary) = promoted_primary(d, revision) else {
         return;
@@ -246,13 +252,18 @@ fn fail_promotion(d: &mut Draft<'_>, why: &str) {
     put_back(d, Outcome::PromotionFailed);
 }
 
-/// A person does not want the promotion that is under way: nobody is sent to the new revision.
+/// A person does not want the promotion that is under way, or has set the target back: nobody is sent to the new
+/// revision.
 pub fn withdraw(d: &mut Draft<'_>, reason: RollbackReason) {
+    let outcome = match reason {
+        RollbackReason::SetBack => Outcome::Aborted,
+        _ => Outcome::RolledBack,
+    };
     let message = Message::RollingBack(reason);
     d.release().message = message.text(d.canary);
     d.say(message);
     send_home(d);
-    put_back(d, Outcome::RolledBack);
+    put_back(d, outcome);
 }
 
 fn put_back(d: &mut Draft<'_>, outcome: Outcome) {

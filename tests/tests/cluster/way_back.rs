@@ -9,6 +9,8 @@ mod anew;
 mod autoscaler;
 #[path = "way_back/behind.rs"]
 mod behind;
+#[path = "way_back/hanging.rs"]
+mod hanging;
 #[path = "way_back/hindered.rs"]
 mod hindered;
 #[path = "way_back/lost.rs"]

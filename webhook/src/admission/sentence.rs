@@ -98,7 +98,13 @@ fn effect(canary: &Canary, revision: &str, change: &str) -> String {
         if !is_running(phase) {
             return format!("{change} is what already serves: no release starts");
         }
-        format!("{change} is what already serves: the running release is aborted")
+        let ends = match phase {
+            Phase::Promoting | Phase::Finalising => {
+                "served before: the promotion in progress is taken back"
+            }
+            _ => "already serves: the running release is aborted",
+        };
+        format!("{change} is what {ends}")
     } else {
         format!("{change} {}", start(canary, phase))
     };

@@ -10,6 +10,7 @@ use tracing::warn;
 use super::{Autoscaler, Caches, ConfigMeta, Disruption, Route, Service, Slice, key_of, text};
 use crate::api::Kind;
 use crate::cache::{Cache, Key};
+use crate::target::pods;
 use crate::target::view::{Deployment, strings};
 
 // === impl Caches ===
@@ -194,7 +195,11 @@ pub(super) fn slice(object: &Value) -> Slice {
         .flatten();
     let ports = object["ports"].as_array().into_iter().flatten();
     let ports = ports.map(|port| text(port, "/name"));
+    let pods = endpoints.into_iter().flatten();
+    let pods = pods.filter(|endpoint| endpoint["targetRef"]["kind"] == "Pod");
+    let pods = pods.filter_map(|endpoint| endpoint["targetRef"]["name"].as_str());
     Slice {
+        owners: pods.map(|pod| pods::owner_of(pod).into()).collect(),
         service: text(object, "/metadata/labels/kubernetes.io~1service-name"),
         ports: ports.collect(),
         ready: addresses

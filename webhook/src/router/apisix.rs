@@ -181,7 +181,11 @@ fn find_rule<'a>(
             route,
         });
     };
-    if backends(rule).len() != 1 {
+    // An upstream beside it takes its own part of the traffic, whatever the weights are.
+    let upstreams = rule["upstreams"]
+        .as_array()
+        .is_some_and(|all| !all.is_empty());
+    if backends(rule).len() != 1 || upstreams {
         let rule = rule["name"].as_str().unwrap_or_default().to_owned();
         return Err(RouteError::SeveralBackends { route, rule });
     }

@@ -1,6 +1,7 @@
 //! Actions of a plan, carried out in order; the first that fails ends the tick.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use canary_core::canary::Canary;
 use canary_core::message::Message;
@@ -165,11 +166,14 @@ impl Context {
         };
         if replicas == 0 {
             match self.scale_away(world, status, &target).await {
-                // A Scale is better than a canary that stays where somebody refuses that.
+                // A Scale is better than a canary that stays where somebody refuses or rewrites that.
                 Err(TickError::Api(error)) if !error.is_stale() => {}
                 done => return done,
             }
         }
+        let written = self.caches.deployments.get(&world.namespace, name);
+        let same = |written: &Arc<Deployment>| written.revision == target.revision;
+        let target = written.filter(same).unwrap_or(target);
         let version = self
             .cluster
             .scale(&world.namespace, name, replicas, &target.resource_version)

@@ -84,11 +84,13 @@ impl Context {
         })
     }
 
-    /// What failed is over once a write succeeds; or when there is nothing to write, in no release.
+    /// What failed is over once a write succeeds; or when there is nothing to write, in no release, and also not
+    /// once the pause is over.
     fn went_well(&self, key: &Key, plan: &Plan) {
         self.deciding.all_said(key);
         let writes = |action: &Action| !matches!(action, Action::Say(_));
-        let rests = !plan.status.is_under_way() && plan.actions.is_empty();
+        let waits = self.deciding.waits(key, self.clock.elapsed()).is_some();
+        let rests = !plan.status.is_under_way() && plan.actions.is_empty() && !waits;
         if rests || plan.actions.iter().any(writes) {
             self.deciding.over(key);
         }

@@ -2,6 +2,7 @@
 //! as long as there are some.
 
 use canary_core::message::Message;
+use canary_core::names;
 use canary_core::release::{Action, Plan, Problem, conditions};
 use canary_core::selector::shown;
 use canary_core::status::Phase;
@@ -10,7 +11,9 @@ use serde_json::Value;
 
 use crate::api::{ApiError, Kind};
 use crate::foreign::{self, Foreign, Verdict};
+use crate::target::pods;
 use crate::target::view::strings;
+use crate::tick::ensure::serving;
 use crate::tick::{Context, TickError, phase};
 use crate::world::{World, problem};
 
@@ -141,7 +144,8 @@ impl Context {
         }
         let all = foreign::deployments(canary, selector, &self.caches);
         let all: Vec<&Foreign> = all.iter().collect();
-        if let Some(text) = foreign::sentence(canary, selector, &all) {
+        let told = foreign::sentence(canary, selector, &all);
+        if let Some(text) = told.or_else(|| self.strangers(world)) {
             return Some(("ForeignPods", text));
         }
         (*selector.serving() != selector.all()).then(|| {
@@ -154,6 +158,51 @@ impl Context {
             ("FewerLabels", text)
         })
     }
+
+    /// Pods of stateful sets, jobs and of nobody, which no template tells of: they are seen behind the Services.
+    fn strangers(&self, world: &World) -> Option<String> {
+        let canary = &world.canary;
+        // A primary that is being replaced has another name.
+        if !serving(phase(canary)) || world.is_retargeted() {
+            return None;
+        }
+        let primary = canary.primary_name();
+        let sides = [
+            (canary.primary_service(), primary.as_str()),
+            (canary.canary_service(), canary.target_name()),
+        ];
+        let found = sides.iter().filter_map(|(service, deployment)| {
+            let owners = self.caches.owners_behind(&world.namespace, service);
+            let strangers: Vec<&str> = owners
+                .iter()
+                .filter(|owner| !pods::is_of(owner, deployment))
+                .map(|owner| &**owner)
+                .collect();
+            (!strangers.is_empty()).then(|| {
+                format!(
+                    "behind Service {service} are pods that are not of deployment {deployment}: {}",
+                    few(&strangers)
+                )
+            })
+        });
+        let found: Vec<String> = found.collect();
+        (!found.is_empty()).then(|| {
+            format!(
+                "{}: give them a label that tells them apart and that Deployment {} selects by, or annotate the Canary {}=true",
+                found.join("; "),
+                canary.target_name(),
+                names::ALLOW_SHARED_SELECTOR,
+            )
+        })
+    }
+}
+
+/// More are not named one by one: pods come and go.
+fn few(names: &[&str]) -> String {
+    const NAMED: usize = 3;
+    let more = if names.len() > NAMED { ", …" } else { "" };
+    let first = names.get(..NAMED.min(names.len())).unwrap_or_default();
+    format!("{}{more}", first.join(", "))
 }
 
 /// Flagger left the Canary, and this plan takes it over.

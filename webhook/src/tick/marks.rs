@@ -10,7 +10,7 @@ use canary_core::status::{CanaryStatus, Outcome, Phase};
 use serde_json::{Map, Value, json};
 use tracing::info;
 
-use crate::api::Kind;
+use crate::api::{ApiError, Kind};
 use crate::target::view::Deployment;
 use crate::tick::{Context, TickError, phase};
 use crate::world::World;
@@ -108,16 +108,27 @@ impl Context {
         if let Some(failed) = failed(status, target) {
             patch["metadata"]["annotations"][names::FAILED] = failed;
         }
-        self.write_target(world, target, &patch).await
+        let replicas = self.write_target(world, target, &patch).await?;
+        if replicas == 0 {
+            return Ok(());
+        }
+        Err(TickError::Api(ApiError::Rewritten {
+            what: format!(
+                "Deployment {}.{}",
+                world.canary.target_name(),
+                world.namespace
+            ),
+            message: format!("its replicas are {replicas} instead of 0"),
+        }))
     }
 
-    /// A write on the target that notes which template was seen.
+    /// A write on the target that notes which template was seen. How many replicas it has then.
     async fn write_target(
         &self,
         world: &World,
         seen: &Deployment,
         patch: &Value,
-    ) -> Result<(), TickError> {
+    ) -> Result<i32, TickError> {
         let name = world.canary.target_name();
         let stored = self
             .cluster
@@ -125,7 +136,9 @@ impl Context {
             .await?;
         let answer = Deployment::from_raw(&stored);
         self.caches.written(Kind::Deployment, stored);
-        self.follow_rewriting(world, &seen.revision, &answer).await
+        self.follow_rewriting(world, &seen.revision, &answer)
+            .await?;
+        Ok(answer.replicas)
     }
 
     /// `now` is what a write of ours made of a target that had the template `seen`. What was decided on is stale

@@ -38,6 +38,9 @@ impl Default for Prepared {
     }
 }
 
+/// Another team's admission webhook may hang on what is written: a look at what goes back does not wait for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 // === impl Context ===
 
 impl Context {
@@ -53,7 +56,9 @@ impl Context {
             prepared.again = left;
             return Ok(prepared);
         }
-        match self.bring_about(world, &mut prepared).await {
+        let brought = self.bring_about(world, &mut prepared);
+        let brought = tokio::time::timeout(PATIENCE, brought).await;
+        match brought.unwrap_or_else(|_| Err(late())) {
             Ok(()) => {
                 // What is written may yet be undone.
                 if !prepared.wrote {
@@ -64,7 +69,8 @@ impl Context {
             Err(error @ TickError::Api(ApiError::Fenced)) => Err(error),
             Err(error) => {
                 let failure = self.generating.failed(key, &error, self.clock.elapsed());
-                if failure == Failure::Passing {
+                let late = matches!(error, TickError::Api(ApiError::Late { .. }));
+                if failure == Failure::Passing && !late {
                     self.generating.try_at_once(key);
                     return Err(error);
                 }
@@ -135,4 +141,11 @@ impl Context {
         }
         Ok(())
     }
+}
+
+fn late() -> TickError {
+    TickError::Api(ApiError::Late {
+        what: "what is generated was written".to_owned(),
+        after: PATIENCE,
+    })
 }

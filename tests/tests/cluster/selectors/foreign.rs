@@ -201,6 +201,47 @@ async fn a_deployment_that_comes_later_stops_nobody_and_is_named_while_it_is_the
     Ok(())
 }
 
+/// No template of theirs is watched: they are seen where they are.
+#[tokio::test]
+async fn pods_of_any_other_workload_behind_the_services_are_named_for_as_long_as_they_are_there()
+-> Result<()> {
+    let test = namespace("behind").await?;
+    test.create_all().await?;
+    test.phase("Initialized").await?;
+    let labels = json!({"app": "podinfo-primary", "tier": "db"});
+    test.create(&of_kind("apps/v1", "StatefulSet", &labels))
+        .await?;
+    let condition = ("SharedSelector", "True", "ForeignPods");
+    let message = test
+        .condition(condition.0, condition.1, condition.2)
+        .await?;
+    let named = "behind Service podinfo-primary are pods that are not of deployment podinfo-primary: other-0";
+    assert!(message.contains(named), "{message}");
+    let status = test.plugin(ALICE, &["status", "podinfo"]).await?;
+    assert!(status.stdout.contains("other-0"), "{status:?}");
+    test.set_image("6.0.1").await?;
+    test.phase("Succeeded").await?;
+
+    test.delete("statefulsets/other").await?;
+    let mut bare = deployment()["spec"]["template"].clone();
+    bare["apiVersion"] = json!("v1");
+    bare["kind"] = json!("Pod");
+    bare["metadata"]["name"] = json!("debug");
+    test.create_as_admin(&bare).await?;
+    test.until("canaries/podinfo", |canary| {
+        let told = canary["status"]["conditions"].to_string();
+        told.contains("not of deployment podinfo: debug") && !told.contains("other-0")
+    })
+    .await?;
+    test.delete("pods/debug").await?;
+    test.until("canaries/podinfo", |canary| {
+        let told = canary["status"]["conditions"].to_string();
+        !told.contains("SharedSelector")
+    })
+    .await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn who_serves_both_by_a_service_of_his_own_is_warned_and_two_such_canaries_are_held()
 -> Result<()> {

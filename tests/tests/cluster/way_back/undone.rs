@@ -48,7 +48,7 @@ impl Meddler {
                 "clientConfig": {"url": url, "caBundle": ByteString(test.plane.authority().pem().into())},
                 "rules": [{
                     "apiGroups": [group], "apiVersions": ["*"],
-                    "operations": ["UPDATE"], "resources": [resource],
+                    "operations": ["UPDATE"], "resources": [resource, format!("{resource}/scale")],
                 }],
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": test.name}},
                 "sideEffects": "None",
@@ -203,6 +203,42 @@ async fn a_write_that_somebody_undoes_each_time_closes_only_the_way_forward() ->
     test.until("canaries/podinfo", |canary| {
         let finalizers = canary["metadata"]["finalizers"].as_array();
         finalizers.is_some_and(|all| !all.is_empty()) && condition(canary, "Ready").is_none()
+    })
+    .await?;
+    Ok(())
+}
+
+/// As a policy has it that wants every Deployment to be available.
+fn at_least_two(object: &Value) -> Value {
+    let replicas = object["spec"]["replicas"].as_i64().unwrap_or(0).max(2);
+    json!({"op": "add", "path": "/spec/replicas", "value": replicas})
+}
+
+#[tokio::test]
+async fn a_policy_that_lets_no_deployment_have_no_pods_is_told_and_not_fought() -> Result<()> {
+    let test = at_first_step(&unchecked().await?.plane, "at-least-two").await?;
+    let policy = Meddler::stands(&test, "deployments.apps", at_least_two).await?;
+    let output = test.plugin(BOB, &["rollback", "podinfo"]).await?;
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let message = test.condition("Ready", "False", "Rejected").await?;
+    let told = "its replicas are 2 instead of 0";
+    assert!(message.contains(told), "{message}");
+    assert_eq!(test.weights().await?, (100, 0));
+    let doctor = test.plugin(ALICE, &["doctor", "podinfo"]).await?;
+    assert!(doctor.stdout.contains(told), "{doctor:?}");
+    let asked = policy.asked.load(Ordering::SeqCst);
+    assert!(
+        asked < 40,
+        "{asked} writes: it is tried with growing pauses"
+    );
+
+    policy.goes(&test).await?;
+    test.until("deployments/podinfo", |target| {
+        target["spec"]["replicas"] == 0
+    })
+    .await?;
+    test.until("canaries/podinfo", |canary| {
+        condition(canary, "Ready").is_none()
     })
     .await?;
     Ok(())

@@ -61,6 +61,11 @@ async fn the_warning_fits_the_phase_of_the_canary() {
             json!({"phase": "Progressing", "lastPromotedSpec": promoted}),
             "podinfo 6.0.0 → 6.0.1 is what already serves: the running release is aborted",
         ),
+        (
+            json!({}),
+            json!({"phase": "Promoting", "lastPromotedSpec": promoted}),
+            "podinfo 6.0.0 → 6.0.1 is what served before: the promotion in progress is taken back",
+        ),
     ] {
         let canary = with(&canary(), |it| {
             it["status"] = status.clone();

@@ -144,6 +144,12 @@ fn a_route_that_cannot_be_used_is_refused_in_flaggers_words() {
             .push(json!({ "serviceName": "x" }))),
         "APISIX route web.test's http route method only one http backend is supported"
     );
+    assert_eq!(
+        error(&|route| route["spec"]["http"][1]["upstreams"] =
+            json!([{ "name": "elsewhere", "weight": 90 }])),
+        "APISIX route web.test's http route method only one http backend is supported",
+        "an upstream takes a part of the traffic, too"
+    );
     let missing = Apisix
         .write(&canary(), Live::default(), Routes::ALL_PRIMARY)
         .unwrap_err();

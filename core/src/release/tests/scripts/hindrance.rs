@@ -1,5 +1,7 @@
 //! Something is missing around the Canary, or refused.
 
+use jiff::SignedDuration;
+
 use super::story::{SECOND, THIRD, canary, expect, two_steps, with_metric};
 use crate::message::Message;
 use crate::release::conditions::{self, HALTED, PROMOTED, READY};
@@ -450,4 +452,57 @@ fn why_a_release_failed_stays_to_be_read_until_the_next_one() {
     world.settle();
     assert_eq!((world.phase(), halted(&world)), (Phase::Progressing, None));
     assert_ne!(world.status().release.unwrap().revision, SECOND);
+}
+
+fn scales_away(action: &Action) -> bool {
+    matches!(action, Action::Scale(0))
+}
+
+fn look_while_pods_stay(world: &mut World, seconds: i64) {
+    for _ in 0..seconds {
+        world.pass(SignedDuration::from_secs(1));
+        world.tick_refused(scales_away, Some(&refused()));
+    }
+}
+
+/// A policy that wants two pods of every Deployment, for one.
+#[test]
+fn a_canary_whose_pods_may_not_go_keeps_no_release_from_ending_and_no_newer_one_waiting() {
+    for (rolled_back, end, outcome) in [
+        (
+            true,
+            "Canary failed! Scaling down podinfo.test",
+            Outcome::RolledBack,
+        ),
+        (
+            false,
+            "Promotion completed! Scaling down podinfo.test",
+            Outcome::Promoted,
+        ),
+    ] {
+        let mut world = World::at_weight(&two_steps(), 40);
+        world.log.clear();
+        if rolled_back {
+            world.ask(Verb::Rollback, "r1");
+        }
+        look_while_pods_stay(&mut world, 60);
+        let status = world.status();
+        assert_eq!((world.weight(), status.canary_weight), (0, 0));
+        assert_eq!(status.release.as_ref().unwrap().outcome, Some(outcome));
+        let ready = conditions::get(&status, conditions::READY).unwrap();
+        assert_eq!(ready.status, "False", "{ready:?}");
+        let told = world.said();
+        let ends = told.iter().filter(|line| line.contains(end)).count();
+        assert_eq!(ends, 1, "{told:?}");
+        assert!(
+            !told.iter().any(|line| line.contains("scaling it back")),
+            "{told:?}"
+        );
+
+        world.set_revision(THIRD);
+        world.set_target_health(Health::Ready);
+        look_while_pods_stay(&mut world, 15);
+        let release = world.status().release.unwrap();
+        assert_eq!((release.number, release.revision.as_str()), (2, THIRD));
+    }
 }

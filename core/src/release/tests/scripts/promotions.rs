@@ -490,3 +490,30 @@ fn people_sent_to_the_canary_while_a_promotion_ends_are_brought_back_and_drained
         ",
     );
 }
+
+/// `kubectl rollout undo`, or the commit before: the usual way back.
+#[test]
+fn a_target_that_is_set_back_in_mid_promotion_takes_the_promotion_back() {
+    let mut world = World::at_weight(&two_steps(), 40);
+    world.fresh = Health::Rolling;
+    world.run(10);
+    assert_eq!((world.phase(), world.weight()), (Phase::Promoting, 40));
+    world.log.clear();
+    world.fresh = Health::Ready;
+    world.set_revision(FIRST);
+    world.set_target_health(Health::Ready);
+    world.settle();
+    world.run(120);
+    let status = world.status();
+    assert_eq!((world.weight(), status.canary_weight), (0, 0));
+    assert_eq!(world.primary_revision(), FIRST);
+    assert_eq!(status.last_promoted_spec.as_deref(), Some(FIRST));
+    assert_eq!(status.last_applied_spec.as_deref(), Some(FIRST));
+    let release = status.release.unwrap();
+    assert_eq!(release.outcome, Some(Outcome::Aborted));
+    assert!(!release.recovering);
+    assert_eq!(release.number, 1, "and nothing is released anew");
+    let said = world.said();
+    let back = "Rolling back podinfo.test target was set back to the promoted revision";
+    assert!(said.contains(&back.to_owned()), "{said:?}");
+}
