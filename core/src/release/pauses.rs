@@ -83,7 +83,11 @@ pub fn resume(d: &mut Draft<'_>, message: Message) -> bool {
 pub fn expire(d: &mut Draft<'_>) {
     let release = d.status.release.as_ref();
     let running = release.filter(|release| release.outcome.is_none());
-    let Some(until) = running.and_then(|release| release.paused.as_ref()?.until) else {
+    let Some(pause) = running.and_then(|release| release.paused.as_ref()) else {
+        // It may have gone with a status that somebody wrote by hand.
+        return d.clear_condition(conditions::PAUSED);
+    };
+    let Some(until) = pause.until else {
         return;
     };
     if until > d.now() {

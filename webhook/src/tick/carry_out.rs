@@ -9,7 +9,7 @@ use crate::api::ApiError;
 use crate::cache::Key;
 use crate::target::config::ConfigRef;
 use crate::tick::trouble::{self, Failure};
-use crate::tick::{Context, Next, TickError, say};
+use crate::tick::{Context, Next, TickError, noted, say};
 use crate::world::World;
 
 // === impl Context ===
@@ -46,6 +46,9 @@ impl Context {
             Err(error) => return Err(self.not_done(key, world, &plan, error).await),
         }
         self.went_well(key, &plan);
+        if noted::is_repair(world, &plan) {
+            self.reroutes.repaired(key, self.clock.now());
+        }
         let stored = self.store_status(&world.canary, &plan.status).await;
         let unsaved = self.unsaved.has(key);
         let wrote = match stored {

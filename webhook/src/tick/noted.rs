@@ -4,7 +4,8 @@ use canary_core::message::Message;
 use canary_core::release::conditions::{self, REROUTED};
 use canary_core::release::{Action, Plan};
 
-use super::Context;
+use super::ensure::serving;
+use super::{Context, phase};
 use crate::target::generated::is_of;
 use crate::world::World;
 
@@ -48,9 +49,6 @@ impl Context {
     /// Weights that somebody else keeps changing. One change is a mistake, and only mended.
     pub(super) fn note_reroutes(&self, world: &World, plan: &mut Plan) {
         let (key, now) = (world.key(), self.clock.now());
-        if is_repair(world, plan) {
-            self.reroutes.repaired(&key, now);
-        }
         let Some(until) = self.reroutes.until(&key, now) else {
             return conditions::clear(&mut plan.status, REROUTED);
         };
@@ -80,15 +78,17 @@ impl Context {
 }
 
 /// The weights that were routed last are written once more.
-fn is_repair(world: &World, plan: &Plan) -> bool {
+pub(super) fn is_repair(world: &World, plan: &Plan) -> bool {
     let status = world.canary.status.as_ref();
     let routed = status.map(|status| status.canary_weight);
+    // An adoption begins with what it finds.
+    let adopted = serving(phase(&world.canary));
     let strayed = world.routes().map(|routes| routes.canary) != routed;
     let written_back = |action: &Action| match action {
         Action::Route(to) => Some(to.canary) == routed,
         _ => false,
     };
-    strayed && plan.actions.iter().any(written_back)
+    adopted && strayed && plan.actions.iter().any(written_back)
 }
 
 /// Reason and message of what waits: names for the end of the release, ports for the primary.

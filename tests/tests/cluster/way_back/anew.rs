@@ -72,7 +72,9 @@ async fn is_analysed(test: &Namespace<'_>, primary: &[(Instant, Value)]) -> Resu
     }
     assert_eq!(test.weights().await?, (80, 20));
     let canary = test.get("canaries/podinfo").await?;
-    assert_eq!(condition(&canary, "BaselineFailed"), None, "{canary:#}");
+    for type_ in ["BaselineFailed", "Rerouted"] {
+        assert_eq!(condition(&canary, type_), None, "{canary:#}");
+    }
     let target = test.get("deployments/podinfo").await?;
     assert_eq!(image(&target), BAD);
     let bob = test.plugin(BOB, &["rollback", "podinfo"]).await?;

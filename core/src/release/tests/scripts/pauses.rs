@@ -228,3 +228,17 @@ fn a_pause_for_no_time_at_all_is_none() {
         assert_eq!(world.status().release.unwrap().paused, None);
     }
 }
+
+/// As after `kubectl edit --subresource=status`.
+#[test]
+fn nothing_is_said_to_be_paused_that_is_not() {
+    let mut world = World::at_weight(&two_steps(), 20);
+    world.ask(Verb::Pause, "p1");
+    world.settle();
+    assert!(conditions::get(&world.status(), conditions::PAUSED).is_some());
+    let release = world.canary.status.as_mut().unwrap().release.as_mut();
+    release.unwrap().paused = None;
+    world.stirred = true;
+    world.settle();
+    assert_eq!(conditions::get(&world.status(), conditions::PAUSED), None);
+}
