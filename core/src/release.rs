@@ -31,6 +31,7 @@ pub mod facts;
 mod gates;
 mod hindrance;
 mod holds;
+mod home;
 pub mod in_force;
 mod initialize;
 mod metrics;

@@ -12,8 +12,10 @@ use crate::message::{Message, RollbackReason};
 use crate::release::change::{Change, change};
 use crate::release::draft::Draft;
 use crate::release::facts::{Readiness, Workload};
+use crate::release::home::{
+    keep_unanalysed_away, primary_with, routed_home, send_home, serves, share,
+};
 use crate::release::plan::Action;
-use crate::release::put_back::{send_home, share};
 use crate::release::weights::{Routes, next_promotion_weight};
 use crate::status::{AfterDrain, Outcome, Phase};
 
@@ -102,33 +104,6 @@ pub fn hold_primary(d: &mut Draft<'_>) -> bool {
     changed
 }
 
-/// The target is not what was analysed any more, or has no pods: nobody is sent there. The primary
-/// rolls without ever being short of ready pods.
-pub(super) fn keep_unanalysed_away(d: &mut Draft<'_>) {
-    let changed = d.target().revision != d.released_revision();
-    if d.weight() == 0 || !changed && d.canary_serves() {
-        return;
-    }
-    if d.route(Routes::ALL_PRIMARY) {
-        d.say(if changed {
-            Message::UnanalysedChange
-        } else {
-            d.lost()
-        });
-    }
-}
-
-/// The primary, if it has this revision; otherwise it is given it: the promotion was not stored, or the
-/// primary is gone.
-pub(super) fn primary_with<'a>(d: &mut Draft<'a>, revision: String) -> Option<&'a Workload> {
-    let primary = d.facts.primary.as_ref();
-    let found = primary.filter(|primary| primary.revision == revision);
-    if found.is_none() {
-        d.act(Action::Promote(revision));
-    }
-    found
-}
-
 /// The same on the way forward, where nothing is given to it while the Canary is suspended.
 fn promoted_primary<'a>(d: &mut Draft<'a>, revision: String) -> Option<&'a Workload> {
     let primary = d.facts.primary.as_ref();
@@ -136,10 +111,6 @@ fn promoted_primary<'a>(d: &mut Draft<'a>, revision: String) -> Option<&'a Workl
         return None;
     }
     primary_with(d, revision)
-}
-
-pub(super) fn serves(d: &Draft<'_>, primary: &Workload) -> bool {
-    primary.is_ready() && d.facts.serving.primary > 0
 }
 
 /// The primary has the new revision and is ready: traffic returns to it, at once or in steps.
@@ -308,13 +279,6 @@ pub fn go_back(d: &mut Draft<'_>, outcome: Outcome) {
     d.status.canary_weight = 0;
     d.status.iterations = 0;
     failed(d, outcome);
-}
-
-/// What a person asked for is done once everybody is on the primary.
-pub(super) fn routed_home(d: &mut Draft<'_>) {
-    if let Some(request) = &mut d.status.last_request {
-        request.pending = false;
-    }
 }
 
 /// At rest with traffic on the canary: a newer revision cut a rollback short, and was then taken

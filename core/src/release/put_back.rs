@@ -10,46 +10,12 @@ use jiff::SignedDuration;
 use crate::message::Message;
 use crate::release::draft::Draft;
 use crate::release::facts::Readiness;
+use crate::release::home::{keep_unanalysed_away, primary_with, routed_home, send_home, serves};
 use crate::release::plan::Action;
-use crate::release::promotion::{keep_unanalysed_away, primary_with, routed_home, serves};
-use crate::release::weights::Routes;
 use crate::status::AfterDrain;
 
 /// In `release.passed`: the promotion failed, and the primary was given the promoted one again.
 const RESTORED: &str = "restored";
-
-/// Percentage of the traffic that the primary carries while it is changed: all of it with as many ready
-/// pods as served before the change, and with any where the canary has none.
-pub(super) fn share(d: &Draft<'_>) -> i64 {
-    let primary = d.facts.primary.as_ref();
-    let (ready, wanted) = primary.map_or((0, 0), |primary| (primary.ready, primary.replicas));
-    // It may have fewer by now, for its autoscaler or because it was made anew: more never come.
-    let before = d
-        .status
-        .release
-        .as_ref()
-        .and_then(|release| release.primary_pods)
-        .unwrap_or(1)
-        .min(wanted);
-    if ready == 0 {
-        return 0;
-    }
-    if ready >= before || !d.canary_serves() {
-        return 100;
-    }
-    i64::from(ready) * 100 / i64::from(before)
-}
-
-/// Sends everybody to a primary that is being changed, or as many as it carries; what it has it keeps.
-/// True once it has everybody.
-pub(super) fn send_home(d: &mut Draft<'_>) -> bool {
-    let to_canary = (100 - share(d)).min(d.weight());
-    // What somebody else took from the canary is given back by a look of its own: see `hold_weight`.
-    if to_canary > d.routed() {
-        return false;
-    }
-    d.route(Routes::to_canary(to_canary)) && to_canary == 0
-}
 
 /// Failed, with the primary on its way back to the promoted revision. People come first: sending them
 /// home must not hang on the write of the primary.
