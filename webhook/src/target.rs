@@ -14,10 +14,13 @@
 //!  placement  affinity and spread rules that speak of the target's own pods
 //!  kept       what a promotion replaces of these copies, until it has ended
 //!  service    apex, `-primary` and `-canary` Services
+//!  taken      a Service of the user's own that leads to the primary meanwhile
+//!  applied    what somebody applied to a Service
 //!  autoscaler `<hpa>-primary`
 //!  disruption `<pdb>-primary`
 //! ```
 
+pub mod applied;
 pub mod autoscaler;
 pub mod config;
 pub mod declared;
@@ -30,6 +33,7 @@ pub mod ports;
 pub mod primary;
 pub mod recorded;
 pub mod service;
+pub mod taken;
 pub mod view;
 pub mod whole;
 
