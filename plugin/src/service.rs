@@ -21,6 +21,13 @@ pub fn has_port(service: &Value, named: &Value) -> bool {
     })
 }
 
+/// The port that people come by, if nobody says which.
+pub fn first_port(service: &Value) -> Option<i64> {
+    let ports = service["spec"]["ports"].as_array()?;
+    let tcp = ports.iter().find(|port| protocol(port) == "TCP");
+    tcp?["port"].as_i64()
+}
+
 /// A port for people; TCP goes without saying.
 pub fn shown(port: &Value) -> String {
     let number = &port["port"];

@@ -49,10 +49,11 @@ fn bounded(text: &str, end: impl Fn(char) -> bool, within: impl Fn(char) -> bool
 mod tests {
     use super::*;
 
+    type Rule = fn(&str) -> bool;
+
     #[test]
     fn names_are_judged_as_the_api_server_judges_them() {
         let long = |count: usize| "a".repeat(count);
-        type Rule = fn(&str) -> bool;
         let rows: [(Rule, &[&str], &[&str]); 4] = [
             (
                 is_dns_label,

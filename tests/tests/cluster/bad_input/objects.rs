@@ -166,6 +166,32 @@ async fn would_take(test: &Namespace<'_>, object: &Value) -> Result<Result<(), S
     Ok((output.code == Some(0)).then_some(()).ok_or(output.stderr))
 }
 
+/// A Service, and a Canary whose Services would be like it.
+fn with(test: &Namespace<'_>, what: &str, value: &str) -> (Value, Value) {
+    let mut service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "podinfo"},
+        "spec": {"selector": {"app": "podinfo"}, "ports": [{"name": "http", "port": 80, "targetPort": 9898}]},
+    });
+    let mut canary = test.canary();
+    let of_canary = &mut canary["spec"]["service"];
+    match what {
+        "label" => {
+            service["metadata"]["labels"] = json!({"a": value});
+            of_canary["primary"] = json!({"labels": {"a": value}});
+        }
+        "key" => {
+            service["metadata"]["annotations"] = json!({value: "a"});
+            of_canary["canary"] = json!({"annotations": {value: "a"}});
+        }
+        _ => {
+            let field = if what == "portName" { "name" } else { what };
+            service["spec"]["ports"][0][field] = json!(value);
+            of_canary[what] = json!(value);
+        }
+    }
+    (service, canary)
+}
+
 #[tokio::test]
 async fn a_canary_is_refused_for_what_the_api_server_would_refuse_in_its_services() -> Result<()> {
     let test = namespace("service-rules").await?;
@@ -198,27 +224,7 @@ async fn a_canary_is_refused_for_what_the_api_server_would_refuse_in_its_service
         (port, "a-name-of-16-chr"),
         (port, "HTTP"),
     ] {
-        let mut service = json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "podinfo"},
-            "spec": {"selector": {"app": "podinfo"}, "ports": [{"name": "http", "port": 80, "targetPort": 9898}]},
-        });
-        let mut canary = test.canary();
-        let of_canary = &mut canary["spec"]["service"];
-        match what {
-            "label" => {
-                service["metadata"]["labels"] = json!({"a": text});
-                of_canary["primary"] = json!({"labels": {"a": text}});
-            }
-            "key" => {
-                service["metadata"]["annotations"] = json!({text: "a"});
-                of_canary["canary"] = json!({"annotations": {text: "a"}});
-            }
-            _ => {
-                let field = if what == name { "name" } else { what };
-                service["spec"]["ports"][0][field] = json!(text);
-                of_canary[what] = json!(text);
-            }
-        }
+        let (service, canary) = with(&test, what, text);
         let (service, canary) = (
             would_take(&test, &service).await?,
             would_take(&test, &canary).await?,
