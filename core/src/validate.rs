@@ -1,21 +1,22 @@
 //! What can be told from an object alone: whether we can run it.
 //!
 //! ```text
-//!  admission ──┐                  ┌─ target, provider, service   (here)
-//!  controller ─┼─► validate() ────┼─ strategy.rs                 weights and capabilities
-//!  plugin ─────┘                  └─ checks.rs                   metrics, webhooks, alerts
+//!  admission ──┐                  ┌─ target, provider   (here)
+//!  controller ─┼─► validate() ────┼─ service.rs         what ends up in a Service, by its rules (syntax.rs)
+//!  plugin ─────┘                  ├─ strategy.rs        weights and capabilities
+//!                                 └─ checks.rs          metrics, webhooks, alerts
 //! ```
 //!
 //! All three ask the same question here, so what the one refuses the others do not act on.
 
 mod checks;
+mod service;
 mod strategy;
+mod syntax;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::canary::{Canary, duration};
 use crate::capability::{self, Capability};
@@ -51,7 +52,7 @@ pub fn validate(canary: &Canary, default_provider: &str) -> Vec<Violation> {
             "provider apisix needs the ApisixRoute of the target: name it",
         );
     }
-    service(canary, &mut found);
+    service::check(canary, &mut found);
     names_of_copies(canary, &mut found);
     let metrics_server = canary.metrics_server_or("");
     if !metrics_server.is_empty() && !checks::is_http_url(metrics_server) {
@@ -183,53 +184,6 @@ fn target(canary: &Canary, found: &mut Findings) {
     }
 }
 
-fn service(canary: &Canary, found: &mut Findings) {
-    const MAX_NAME: usize = 63;
-    let service = &canary.spec.service;
-    if service.port == 0 {
-        found.add(
-            "spec.service.port",
-            "is missing: give the port that the Service listens on",
-        );
-    } else if !is_port(service.port) {
-        found.add("spec.service.port", "must be a port from 1 to 65535");
-    }
-    if matches!(service.target_port, Some(IntOrString::Int(port)) if port != 0 && !is_port(port)) {
-        found.add(
-            "spec.service.targetPort",
-            "must be a port from 1 to 65535, or the name of one",
-        );
-    }
-    // The longest name that is derived from it.
-    let longest = canary.primary_service();
-    let apex = canary.apex();
-    if apex.is_empty() {
-        return;
-    }
-    if longest.len() > MAX_NAME {
-        let most = MAX_NAME - names::PRIMARY_SUFFIX.len();
-        found.add(
-            "spec.service.name",
-            format!(
-                "Service {longest} would have {} characters: give a name of at most {most}",
-                longest.len()
-            ),
-        );
-    }
-    let valid = apex.starts_with(|c: char| c.is_ascii_lowercase())
-        && apex
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if !valid {
-        found.add(
-            "spec.service.name",
-            format!(
-                "{apex:?} cannot name a Service: use small letters, digits and -, a letter first"
-            ),
-        );
-    }
-}
-
 /// What is generated beside the target has longer names than what it is made of.
 fn names_of_copies(canary: &Canary, found: &mut Findings) {
     const MAX_NAME: usize = 253;
@@ -259,10 +213,6 @@ fn names_of_copies(canary: &Canary, found: &mut Findings) {
     if let (Some(route), Some(generated)) = (canary.route(), canary.canary_route()) {
         fits("spec.routeRef.name", &route.kind, &route.name, &generated);
     }
-}
-
-fn is_port(port: i32) -> bool {
-    (1..=65535).contains(&port)
 }
 
 fn known(table: &[(&str, bool)]) -> String {

@@ -138,7 +138,10 @@ impl<'a> Sides<'a> {
         // A Service's selector is of labels alone, and an empty one finds nothing.
         let wanted = labels(service.pointer("/spec/selector"));
         let finds = |pods: &Labels| selector::selects(&wanted, pods);
-        !own && !says && finds(&self.target) && !finds(&self.primary)
+        !own && !says
+            && !crate::service::is_generated(service)
+            && finds(&self.target)
+            && !finds(&self.primary)
     }
 
     /// Those of the budgets that cover the target's pods, if none covers the primary's: one is enough,

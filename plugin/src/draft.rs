@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::args::init::Provider;
 use crate::beside::{Sides, Trouble};
 use crate::exit::Error;
-use crate::service::selects;
+use crate::service::{first_port, selects};
 
 /// What is there.
 #[derive(Clone, Debug, Default)]
@@ -118,8 +118,7 @@ fn choose<'a>(around: &'a Around, wish: &'a Wish) -> Result<Choice<'a>, Error> {
     let apex = service
         .and_then(|it| it["metadata"]["name"].as_str())
         .unwrap_or(name);
-    let ports = service.and_then(|it| it["spec"]["ports"].as_array());
-    let there = ports.and_then(|ports| ports.first()?["port"].as_i64());
+    let there = service.and_then(first_port);
     let port = wish.port.map(i64::from).or(there).unwrap_or(80);
     Ok(Choice {
         wish,

@@ -43,6 +43,8 @@ mod migration;
 mod names;
 #[path = "cluster/others.rs"]
 mod others;
+#[path = "cluster/own_service.rs"]
+mod own_service;
 #[path = "cluster/people.rs"]
 mod people;
 #[path = "cluster/policies.rs"]

@@ -168,6 +168,7 @@ async fn work(context: Arc<Context>, permits: Arc<Semaphore>, key: Key, changed:
 fn forget(context: &Context, key: &Key) {
     context.contest.forget(key);
     context.repairs.forget(key);
+    context.own_apexes.forget(key);
     context.rounds.forget(key);
     context.reroutes.forget(key);
     context.unsaved.forget(key);

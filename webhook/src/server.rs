@@ -27,8 +27,8 @@ use crate::policies;
 use crate::questions::Questions;
 use crate::telemetry::{self, CountRequests, Metrics};
 use crate::tick::{
-    Answered, Checksums, Contest, Context, Farewells, Places, Refused, Repairs, Rounds, Sweeps,
-    Troubles, Unsaved, Waits,
+    Answered, Checksums, Contest, Context, Farewells, OwnApexes, Places, Refused, Repairs, Rounds,
+    Sweeps, Troubles, Unsaved, Waits,
 };
 use crate::transport::{Settings, Transport};
 use crate::world::Options;
@@ -167,6 +167,7 @@ fn context(
         checksums: Checksums::default(),
         contest: Contest::default(),
         repairs: Repairs::default(),
+        own_apexes: OwnApexes::default(),
         rounds: Rounds::default(),
         reroutes: Repairs::default(),
         unsaved: Unsaved::default(),

@@ -15,10 +15,13 @@
 //!  kept       what a promotion replaces of these copies, until it has ended
 //!  pods       whose a pod is, by its name
 //!  service    apex, `-primary` and `-canary` Services
+//!  taken      a Service of the user's own that leads to the primary meanwhile
+//!  applied    what somebody applied to a Service
 //!  autoscaler `<hpa>-primary`
 //!  disruption `<pdb>-primary`
 //! ```
 
+pub mod applied;
 pub mod autoscaler;
 pub mod config;
 pub mod declared;
@@ -32,6 +35,7 @@ pub mod ports;
 pub mod primary;
 pub mod recorded;
 pub mod service;
+pub mod taken;
 pub mod view;
 pub mod whole;
 

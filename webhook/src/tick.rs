@@ -5,6 +5,7 @@
 //! ```
 //! Every step is idempotent. Whatever fails, the next tick starts from what is so then.
 
+mod apex;
 mod apply;
 mod ask;
 mod carry_out;
@@ -60,6 +61,7 @@ use crate::telemetry::Metrics;
 use crate::transport::Transport;
 use crate::world::{Options, World, interests, problem};
 
+pub use apex::OwnApexes;
 pub use configs::Checksums;
 pub use contest::Contest;
 pub use disruption::Refused;
@@ -96,6 +98,7 @@ pub struct Context {
     pub contest: Contest,
     /// Of the apex Service.
     pub repairs: Repairs,
+    pub own_apexes: OwnApexes,
     /// Of weights.
     pub reroutes: Repairs,
     pub answered: Answered,

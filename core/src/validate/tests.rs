@@ -177,6 +177,78 @@ fn a_service_has_a_port_that_can_be_listened_on() {
 }
 
 #[test]
+fn what_the_api_server_would_refuse_in_a_service_is_named_with_what_it_takes() {
+    for (service, field, says) in [
+        (
+            json!({ "targetPort": "9898" }),
+            "targetPort",
+            "write 9898 without quotes",
+        ),
+        (
+            json!({ "targetPort": "a-name-of-16-ch-" }),
+            "targetPort",
+            "at most 15 small letters",
+        ),
+        (
+            json!({ "portName": "UPPER_case" }),
+            "portName",
+            "cannot name a port of a Service",
+        ),
+        (
+            json!({ "portName": "a".repeat(64) }),
+            "portName",
+            "at most 63",
+        ),
+        (
+            json!({ "appProtocol": "bad proto!" }),
+            "appProtocol",
+            "is no application protocol",
+        ),
+        (
+            json!({ "apex": { "labels": { "a": "not valid!" } } }),
+            "apex.labels",
+            "the value of label a",
+        ),
+        (
+            json!({ "primary": { "labels": { "a/b/c": "d" } } }),
+            "primary.labels",
+            "the key of a label",
+        ),
+        (
+            json!({ "canary": { "annotations": { "no key": "any value!" } } }),
+            "canary.annotations",
+            "the key of an annotation",
+        ),
+        (
+            json!({ "canary": { "annotations": { "a": "b".repeat(300_000) } } }),
+            "canary.annotations",
+            "are 300001 bytes",
+        ),
+        (json!({ "name": "web-" }), "name", "no - at the end"),
+    ] {
+        let said = only(json!({ "service": service }));
+        assert!(
+            said.starts_with(&format!("spec.service.{field}: ")),
+            "{said}"
+        );
+        assert!(said.contains(says), "{said}");
+    }
+}
+
+#[test]
+fn what_the_api_server_takes_in_a_service_is_no_fault() {
+    let custom = json!({
+        "labels": { "example.com/team": "Web_1", "empty": "" },
+        "annotations": { "Example.com/NOTE": "any value!" },
+    });
+    let service = json!({
+        "targetPort": "http", "portName": "http2", "appProtocol": "kubernetes.io/h2c",
+        "apex": custom, "primary": custom, "canary": custom,
+    });
+    assert_eq!(found(json!({ "service": service })), NONE);
+}
+
+#[test]
 fn the_names_derived_from_the_apex_can_name_services() {
     let named = |name: String| json!({ "service": { "name": name } });
     assert_eq!(found(named("a".repeat(55))), NONE);

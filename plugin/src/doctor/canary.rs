@@ -10,6 +10,7 @@ use super::Check;
 use crate::beside::Sides;
 use crate::report::trouble::{DELETING, IN_FORCE, OUTAGES, PENDING, PODS};
 use crate::report::{Attention, CanaryReport};
+use crate::service::{has_port, shown};
 
 /// Whether it can be run, and whether the controller is content with it.
 pub fn canary(canary: &Canary, provider: &str, report: &CanaryReport) -> Vec<Check> {
@@ -149,12 +150,11 @@ pub fn service(canary: &Canary, live: Option<&Value>) -> Check {
             format!("Service {apex} does not exist yet: it is made when the Canary is initialized"),
         );
     };
-    let ports = live["spec"]["ports"].as_array().into_iter().flatten();
-    let ports: Vec<i64> = ports.filter_map(|port| port["port"].as_i64()).collect();
-    if ports.contains(&i64::from(port)) {
+    if has_port(live, &Value::from(port)) {
         Check::ok(name, format!("Service {apex} has port {port}"))
     } else {
-        let there: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        let ports = live["spec"]["ports"].as_array().into_iter().flatten();
+        let there: Vec<String> = ports.map(shown).collect();
         Check::warn(
             name,
             format!(
@@ -336,6 +336,19 @@ mod tests {
         assert_eq!(service(&plain(), Some(&live(80))).outcome, Outcome::Ok);
         assert_eq!(service(&plain(), Some(&live(81))).outcome, Outcome::Warn);
         assert_eq!(service(&plain(), None).outcome, Outcome::Warn);
+    }
+
+    #[test]
+    fn a_port_of_another_protocol_is_not_the_port_of_the_canary() {
+        let udp = json!({"spec": {"ports": [{"port": 80, "protocol": "UDP"}]}});
+        let check = service(&plain(), Some(&udp));
+        assert_eq!(
+            (check.outcome, check.message.as_str()),
+            (
+                Outcome::Warn,
+                "Service podinfo has no port 80: it has 80/UDP"
+            )
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::rules::typed;
 use super::{Check, Finding, Manifest, Severity};
 use crate::beside::{KINDS, Sides, Trouble};
+use crate::service::{has_port, shown};
 
 const FLAGGER: &str = "flagger.app";
 
@@ -241,14 +242,9 @@ impl<'a> Around<'a> {
                 && together(it.namespace(), self.manifest.namespace())
         });
         let Some(service) = service else { return };
-        let ports = service.value()["spec"]["ports"].as_array();
-        let ports: Vec<String> = ports
-            .into_iter()
-            .flatten()
-            .filter_map(|port| port["port"].as_i64())
-            .map(|port| port.to_string())
-            .collect();
-        if port > 0 && !ports.contains(&port.to_string()) {
+        if port > 0 && !has_port(service.value(), &Value::from(port)) {
+            let ports = service.value()["spec"]["ports"].as_array();
+            let ports: Vec<String> = ports.into_iter().flatten().map(shown).collect();
             self.warn(
                 "spec.service.port",
                 format!(

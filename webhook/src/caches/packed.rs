@@ -16,7 +16,7 @@ use super::{Caches, ConfigMeta};
 use crate::api::Kind;
 use crate::cache::Key;
 use crate::target::view::strings;
-use crate::target::{autoscaler, generated, service};
+use crate::target::{applied, autoscaler, generated, taken};
 
 #[derive(Debug)]
 pub struct Packed(Box<[u8]>);
@@ -32,6 +32,7 @@ pub struct Service {
     pub adopted: bool,
     /// Made for a Canary, or Flagger's.
     pub generated: bool,
+    applied_server_side: bool,
     object: Packed,
 }
 
@@ -85,9 +86,10 @@ impl Service {
                 .and_then(|all| all.get(names::FOLLOW)?.as_str())
                 .filter(|it| [FOLLOW_PRIMARY, FOLLOW_IGNORE].contains(it))
                 .map(Into::into),
-            adopted: service::is_taken_over(object),
+            adopted: taken::is_taken_over(object),
             generated: generated::is_marked(object) || generated::has_canary(object),
-            object: Packed::of(object),
+            applied_server_side: applied::is_applied_server_side(object),
+            object: Packed::of(&without_managers(object)),
         }
     }
 
@@ -96,6 +98,15 @@ impl Service {
         let has = |(key, value)| labels.get(key) == Some(value);
         !self.selector.is_empty() && self.selector.iter().all(has)
     }
+}
+
+/// Nobody asks for them again, and they are half of an object.
+fn without_managers(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+    object
 }
 
 // === impl Route ===
@@ -180,6 +191,12 @@ impl Caches {
     pub fn service(&self, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let service = self.services.get(namespace, name)?;
         Some(service.object.object())
+    }
+
+    /// Whether somebody else has said by a server-side apply what a Service selects.
+    pub fn is_applied_server_side(&self, namespace: &str, name: &str) -> bool {
+        let service = self.services.get(namespace, name);
+        service.is_some_and(|it| it.applied_server_side)
     }
 
     pub fn route(&self, namespace: &str, name: &str) -> Option<Arc<Value>> {

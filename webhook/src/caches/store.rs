@@ -43,7 +43,7 @@ impl Caches {
         if kind == Kind::Canary {
             self.note_status_manager(&key, &object);
         }
-        if kind != Kind::Deployment
+        if !matches!(kind, Kind::Deployment | Kind::Service)
             && let Some(metadata) = object["metadata"].as_object_mut()
         {
             metadata.remove("managedFields");

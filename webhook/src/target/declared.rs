@@ -9,6 +9,8 @@ pub struct Port {
     pub index: usize,
     pub name: Option<String>,
     pub port: i64,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: String,
     /// Of an init container that goes on running. A Service may name it, and it is not discovered.
     pub beside: bool,
 }
@@ -57,6 +59,7 @@ fn of_container(container: &Value, beside: bool) -> Vec<Port> {
         index,
         name: port["name"].as_str().map(str::to_owned),
         port: port["containerPort"].as_i64().unwrap_or(0),
+        protocol: port["protocol"].as_str().unwrap_or("TCP").to_owned(),
         beside,
     });
     ports.collect()

@@ -14,7 +14,7 @@ use canary_core::release::readiness::Counts;
 use serde_json::{Value, json};
 
 use crate::target::declared::{Port, find};
-use crate::target::ports::own_name;
+use crate::target::ports::{apart, is_same, protocol};
 use crate::target::view::Deployment;
 
 /// What the Canary asks for. The first of the ports is the spec's, and the others are discovered.
@@ -44,19 +44,15 @@ pub fn followed(wanted: Wanted<'_>, live: &[Value], primary: &Deployment) -> Vec
     let all = if settled { wanted.by_primary } else { live };
     for found in all.iter().filter(|port| port["port"] == port["targetPort"]) {
         if is_another(found, &ports, primary) {
-            let mut found = found.clone();
-            if ports.iter().any(|port| port["name"] == found["name"]) {
-                found["name"] = json!(own_name(&found));
-            }
-            ports.push(found);
+            ports.push(found.clone());
         }
     }
-    ports
+    apart(ports)
 }
 
 /// What of the wanted ports is not followed yet, for people.
 pub fn not_yet(wanted: &[Value], followed: &[Value]) -> Vec<String> {
-    let with = |port: &Value| followed.iter().find(|it| it["port"] == port["port"]);
+    let with = |port: &Value| followed.iter().find(|it| is_same(it, port));
     let mut waiting = Vec::new();
     for (index, port) in wanted.iter().enumerate() {
         let named = &port["targetPort"];
@@ -78,9 +74,10 @@ pub fn not_yet(wanted: &[Value], followed: &[Value]) -> Vec<String> {
 
 /// The live port that one takes the place of: of its number, of its name, or the only one.
 fn counterpart<'a>(port: &Value, live: &'a [Value]) -> Option<&'a Value> {
-    let of = |field: &str| live.iter().find(|it| it[field] == port[field]);
+    let same = live.iter().find(|it| is_same(it, port));
+    let named = || live.iter().find(|it| it["name"] == port["name"]);
     let only = || live.first().filter(|_| live.len() == 1);
-    of("port").or_else(|| of("name")).or_else(only)
+    same.or_else(named).or_else(only)
 }
 
 /// What is discovered is not what the first port leads to.
@@ -88,9 +85,10 @@ fn is_another(found: &Value, ports: &[Value], primary: &Deployment) -> bool {
     ports.iter().all(|port| {
         let named = &port["targetPort"];
         let stands_for = find(&primary.ports, named).map(|port| json!(port.port));
-        found["port"] != port["port"]
-            && found["port"] != *named
-            && stands_for.is_none_or(|number| found["port"] != number)
+        protocol(found) != protocol(port)
+            || found["port"] != port["port"]
+                && found["port"] != *named
+                && stands_for.is_none_or(|number| found["port"] != number)
     })
 }
 

@@ -12,18 +12,44 @@ use serde_json::{Value, json};
 
 use crate::target::declared::{self, Port};
 
-/// The port of a Service that a backend of a route names.
+/// The port of a Service that a backend of a route names: by a number it means TCP.
 pub fn find<'a>(ports: &'a [Value], named: &Value) -> Option<&'a Value> {
     ports.iter().find(|port| {
-        let by_number = named.is_number() && port["port"] == *named;
+        let by_number = named.is_number() && port["port"] == *named && protocol(port) == "TCP";
         by_number || (named.is_string() && port["name"] == *named)
     })
 }
 
 /// Whether these are the same port, whatever they are called.
 pub fn is_same(one: &Value, other: &Value) -> bool {
-    let protocol = |port: &Value| port["protocol"].as_str().unwrap_or("TCP").to_owned();
     one["port"] == other["port"] && protocol(one) == protocol(other)
+}
+
+/// What the API server takes as the ports of one Service: each number of a protocol once, and each name once. The
+/// first of two stays as it is.
+pub fn apart(ports: Vec<Value>) -> Vec<Value> {
+    let mut all: Vec<Value> = Vec::new();
+    for mut port in ports {
+        if all.iter().any(|it| is_same(it, &port)) {
+            continue;
+        }
+        let taken = |name: &str| all.iter().any(|it| it["name"] == name);
+        let own = own_name(&port);
+        let of_protocol = format!("{own}-{}", protocol(&port).to_lowercase());
+        let counted = (2..).map(|count| format!("{own}-{count}"));
+        let mut instead = [own.clone(), of_protocol].into_iter().chain(counted);
+        if port["name"].as_str().is_some_and(taken)
+            && let Some(name) = instead.find(|name| !taken(name))
+        {
+            port["name"] = json!(name);
+        }
+        all.push(port);
+    }
+    all
+}
+
+pub fn protocol(port: &Value) -> &str {
+    port["protocol"].as_str().unwrap_or("TCP")
 }
 
 /// Whether one of `named` leads to the live port `old`, and would lead nowhere without it.
@@ -77,7 +103,7 @@ pub fn with_kept(desired: &[Value], live: &[Value], keep: impl Fn(&Value) -> Kee
         }
         ports.push(old);
     }
-    ports
+    apart(ports)
 }
 
 /// A port that is kept leads where the first of the wanted ones does, once the pods have nothing any more that it
@@ -273,6 +299,7 @@ mod tests {
                 index: 0,
                 name: Some((*name).to_owned()),
                 port: *port,
+                protocol: "TCP".to_owned(),
                 beside: false,
             };
             names.iter().map(of).collect()

@@ -4,9 +4,9 @@
 //!  desired ─┬─ its hash is not that of what was written last ─┐
 //!  live    ─┴─ or the live object lost something of it ───────┴─► replacement: one PUT, else nothing
 //! ```
-//! The annotation on the object keeps the hash, and the labels and annotations that were ours. So what is taken
+//! The annotation on the object keeps the hash, and the labels, annotations and fields that were ours. So what is taken
 //! out of a source is a difference, and it goes whoever the API server has as the manager of the field: Flagger
-//! after a takeover, or an older version of us. What others wrote beside ours stays.
+//! after a takeover, or an older version of us. What others wrote beside ours stays, whatever field of a Service it is.
 
 use std::collections::BTreeSet;
 
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::target::covers;
+use crate::target::generated::{has_canary, is_marked};
 
 /// What was written last.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -24,29 +25,31 @@ struct Applied {
     hash: String,
     labels: BTreeSet<String>,
     annotations: BTreeSet<String>,
+    /// Fields of a Service's spec. An older version did not note them, and set these beside what we set always.
+    #[serde(
+        default = "of_an_older_version",
+        skip_serializing_if = "BTreeSet::is_empty"
+    )]
+    spec: BTreeSet<String>,
 }
 
-/// Of a Service, what the API server allots, and what others set and we say nothing of.
-const KEPT_OF_SERVICE: [&str; 14] = [
-    "type",
-    "clusterIP",
-    "clusterIPs",
-    "ipFamilies",
-    "ipFamilyPolicy",
-    "internalTrafficPolicy",
-    "externalTrafficPolicy",
-    "healthCheckNodePort",
-    "sessionAffinity",
-    "sessionAffinityConfig",
-    "allocateLoadBalancerNodePorts",
-    "loadBalancerClass",
-    "loadBalancerIP",
-    "loadBalancerSourceRanges",
-];
+/// Labels and annotations of an object that are ours.
+#[derive(Debug, Default)]
+pub struct Ours {
+    pub labels: BTreeSet<String>,
+    pub annotations: BTreeSet<String>,
+}
 
 /// These count at creation only: a Service cannot become headless afterwards, and another type is somebody's
 /// wish.
 const OF_NEW_SERVICE: [&str; 2] = ["type", "clusterIP"];
+
+/// With it pods that are not ready get requests: a Service that somebody hands over leaves it behind.
+const NOT_HANDED_OVER: &str = "publishNotReadyAddresses";
+
+fn of_an_older_version() -> BTreeSet<String> {
+    BTreeSet::from(["trafficDistribution".to_owned()])
+}
 
 /// The object as it is to be created.
 pub fn noted(mut desired: Value) -> Value {
@@ -54,6 +57,7 @@ pub fn noted(mut desired: Value) -> Value {
         hash: hash(&desired),
         labels: keys(&desired, "labels"),
         annotations: keys(&desired, "annotations"),
+        spec: fields_of_service(&desired),
     };
     let note = serde_json::to_string(&applied).unwrap_or_default();
     let mut annotations = map(&desired["metadata"]["annotations"]);
@@ -92,7 +96,11 @@ pub fn replacement(live: &Value, desired: &Value) -> Value {
         object["status"] = status.clone();
     }
     if desired["kind"] == "Service" {
-        keep_of_service(&mut object["spec"], &live["spec"]);
+        let mut dropped = before.spec;
+        if !is_marked(live) && !has_canary(live) {
+            dropped.insert(NOT_HANDED_OVER.to_owned());
+        }
+        keep_of_service(&mut object["spec"], &live["spec"], &dropped);
     }
     object
 }
@@ -115,9 +123,22 @@ pub fn fingerprint(live: &Value, desired: &Value) -> String {
     revision::checksum(&Value::Object(seen))
 }
 
+/// What of an object's metadata is ours.
+pub fn metadata_of_ours(live: &Value) -> Ours {
+    let Applied {
+        labels,
+        annotations,
+        ..
+    } = applied(live);
+    Ours {
+        labels,
+        annotations,
+    }
+}
+
 fn applied(live: &Value) -> Applied {
     let annotations = &live["metadata"]["annotations"];
-    let note = annotations[APPLIED].as_str().unwrap_or_default();
+    let note = annotations[APPLIED].as_str().unwrap_or("{}");
     serde_json::from_str(note).unwrap_or_default()
 }
 
@@ -172,17 +193,17 @@ fn forget_of_service(spec: &mut Value) {
     }
 }
 
-fn keep_of_service(spec: &mut Value, live: &Value) {
+/// Of what we say nothing, what is there stays: the API server allotted it, or somebody set it. What was ours, and is
+/// not any more, goes.
+fn keep_of_service(spec: &mut Value, live: &Value, dropped: &BTreeSet<String>) {
     // It has no address that could be kept.
     if live["type"] == "ExternalName" {
         return;
     }
     forget_of_service(spec);
-    for field in KEPT_OF_SERVICE {
-        if let Some(value) = live.get(field)
-            && spec.get(field).is_none()
-        {
-            spec[field] = value.clone();
+    for (field, value) in map(live) {
+        if spec.get(&field).is_none() && !dropped.contains(&field) {
+            spec[field] = value;
         }
     }
     let same = |a: &Value, b: &Value| a["port"] == b["port"] && a["protocol"] == b["protocol"];
@@ -209,6 +230,15 @@ fn owners(live: &Value, desired: &Value) -> Value {
         }
     }
     json!(owners)
+}
+
+fn fields_of_service(desired: &Value) -> BTreeSet<String> {
+    if desired["kind"] != "Service" {
+        return BTreeSet::new();
+    }
+    let mut spec = desired["spec"].clone();
+    forget_of_service(&mut spec);
+    map(&spec).into_iter().map(|(field, _)| field).collect()
 }
 
 fn map(value: &Value) -> Map<String, Value> {

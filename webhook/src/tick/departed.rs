@@ -16,7 +16,7 @@ use canary_core::selector::{self, Labels};
 use tracing::{info, warn};
 
 use crate::api::{ApiError, Kind};
-use crate::target::service;
+use crate::target::taken;
 use crate::target::view::strings;
 use crate::tick::{Context, marks};
 
@@ -68,10 +68,10 @@ impl Context {
             let Some(live) = self.caches.service(namespace, &key.name) else {
                 continue;
             };
-            let Some(patch) = service::restore_patch(&live) else {
+            let Some(patch) = taken::restore_patch(&live) else {
                 continue;
             };
-            let original = service::original_selector(&live);
+            let original = taken::original_selector(&live);
             if canaries
                 .iter()
                 .any(|it| self.uses(it, &key.name, &original))

@@ -7,16 +7,16 @@ use std::fmt;
 use canary_core::release::{Problem, Routes};
 use canary_core::status::Phase;
 use canary_core::{names, selector};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::api::{ApiError, Kind};
 use crate::target::autoscaler;
 use crate::target::config::ConfigRef;
 use crate::target::generated::{is_of, may_take};
 use crate::target::service::{self, Side};
-use crate::target::view::{Deployment, strings};
+use crate::target::view::Deployment;
 use crate::tick::owned::Put;
-use crate::tick::{Context, TickError, phase, ports};
+use crate::tick::{Context, TickError, apex, phase, ports};
 use crate::world::{World, problem};
 
 /// What was written, for people. If it is anything, look again: what was decided on has changed.
@@ -102,7 +102,7 @@ impl Context {
     async fn ensure_serving(&self, world: &World, all: &mut Written) -> Result<(), EnsureError> {
         let canary = &world.canary;
         let written = self.ensure_service(world, Side::Apex).await?;
-        if written && pointed_elsewhere(world) {
+        if written && apex::was_pointed_elsewhere(world) {
             self.repairs.repaired(&world.key(), self.clock.now());
         }
         all.note(written, || format!("Service {}", canary.apex()));
@@ -131,7 +131,7 @@ impl Context {
         if let Some(apex) = &world.apex
             && !is_of(apex, canary)
         {
-            check_apex(apex, world)?;
+            self.check_apex(apex, world)?;
         }
         if let Some(primary) = &world.primary
             && !may_take(&primary.ownership, canary)
@@ -203,11 +203,10 @@ impl Context {
         let live = self
             .caches
             .service(&world.namespace, &side.name(&world.canary));
-        if let Some(live) = &live
-            && side == Side::Apex
-            && !is_of(live, &world.canary)
+        if side == Side::Apex
+            && let Some(written) = self.ensure_own_apex(world, live.as_deref()).await?
         {
-            return self.adopt_apex(world, live, &world.service(side)).await;
+            return Ok(written);
         }
         // Of one that was handed over nothing is in use.
         let ours = live.as_deref().filter(|live| is_of(live, &world.canary));
@@ -215,23 +214,6 @@ impl Context {
         let desired = self.with_ports_in_use(world, ours, desired);
         let written = self.own(Kind::Service, live.as_deref(), &desired).await?;
         Ok(written)
-    }
-
-    async fn adopt_apex(
-        &self,
-        world: &World,
-        live: &Value,
-        desired: &Value,
-    ) -> Result<bool, EnsureError> {
-        let Some(patch) = service::takeover_patch(live, desired) else {
-            return Ok(false);
-        };
-        check_apex(live, world)?;
-        let patched = self
-            .cluster
-            .merge(Kind::Service, &world.namespace, world.canary.apex(), &patch)
-            .await?;
-        Ok(self.took(Kind::Service, Some(live), patched))
     }
 
     async fn ensure_autoscaler(&self, world: &World) -> Result<bool, EnsureError> {
@@ -301,53 +283,6 @@ impl Context {
         }
         Ok(Some(self.put(router.kind(), live, &desired).await?))
     }
-
-    /// Keeps what a write was answered with. True if it changed anything: what the API server drops
-    /// or fills in by itself must not be written for ever.
-    fn took(&self, kind: Kind, before: Option<&Value>, after: Value) -> bool {
-        let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
-        let changed = before.is_none_or(|before| version(before) != version(&after));
-        self.caches.written(kind, after);
-        changed
-    }
-}
-
-/// Does the user's Service select the target's pods?
-fn selects(live: &Value, world: &World) -> bool {
-    let selector = strings(live.pointer("/spec/selector"));
-    selector::selects(&selector, &world.target.pod_labels)
-}
-
-/// A Service of the user's can be pointed at the primary if it leads to pods, and to the target's.
-fn check_apex(apex: &Value, world: &World) -> Result<(), EnsureError> {
-    let name = apex["spec"]["externalName"].as_str();
-    if apex["spec"]["type"] == "ExternalName" {
-        let text = format!(
-            "Service {}.{} is of type ExternalName and leads to {}, not to pods: make it a ClusterIP Service that selects the pods of deployment {}, or name another one in spec.service.name",
-            world.canary.apex(),
-            world.namespace,
-            name.unwrap_or("a name"),
-            world.canary.target_name(),
-        );
-        return Err(EnsureError::Taken(problem("ServiceNotOurs", text)));
-    }
-    if selects_others(apex, world) {
-        return Err(foreign_apex(world));
-    }
-    Ok(())
-}
-
-/// An apex Service that was never ours, and serves something else.
-fn selects_others(apex: &Value, world: &World) -> bool {
-    let adopted = apex
-        .pointer("/metadata/annotations")
-        .is_some_and(|all| all.get(names::ORIGINAL_SERVICE).is_some());
-    !adopted && !selects(apex, world) && !service::leads_to_primary(apex, &world.selector)
-}
-
-fn pointed_elsewhere(world: &World) -> bool {
-    let apex = world.apex.as_deref();
-    apex.is_some_and(|apex| service::was_pointed_elsewhere(apex, &world.selector, &world.canary))
 }
 
 /// Its selector cannot be changed: a Deployment that was handed over must select by the label that tells the
@@ -369,16 +304,6 @@ fn other_selector(world: &World) -> EnsureError {
         selector::shown(world.selector.primary()),
     );
     EnsureError::Taken(problem("SelectorDiffers", text))
-}
-
-fn foreign_apex(world: &World) -> EnsureError {
-    let text = format!(
-        "Service {}.{} selects other pods than deployment {}: name another one in spec.service.name",
-        world.canary.apex(),
-        world.namespace,
-        world.canary.target_name(),
-    );
-    EnsureError::Taken(problem("ServiceNotOurs", text))
 }
 
 fn route_taken(world: &World) -> EnsureError {

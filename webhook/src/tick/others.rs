@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::api::{ApiError, Kind};
 use crate::others::{self, OtherServices, Sides};
-use crate::target::service;
+use crate::target::taken;
 use crate::tick::Context;
 use crate::tick::ensure::EnsureError;
 use crate::world::{World, problem};
@@ -51,7 +51,7 @@ impl Context {
         let mut wrote = false;
         for live in sides(world).followers(&self.caches) {
             let selector = world.selector.serving();
-            let Some(patch) = service::follow_patch(&live, selector) else {
+            let Some(patch) = taken::follow_patch(&live, selector) else {
                 continue;
             };
             self.patch_service(world, &live, &patch).await?;
@@ -64,7 +64,7 @@ impl Context {
     pub(super) async fn give_back_followers(&self, world: &World) -> Result<(), ApiError> {
         let pods = &world.target.pod_labels;
         for live in sides(world).followed(&self.caches) {
-            let patch = service::give_back_patch(&live, &world.selector, pods);
+            let patch = taken::give_back_patch(&live, &world.selector, pods);
             if let Some(patch) = patch {
                 self.patch_service(world, &live, &patch).await?;
             }

@@ -149,7 +149,13 @@ impl Waits {
         self.lock().remove(canary);
     }
 
-    fn passed(&self, canary: &Key, what: String, now: Timestamp, long: SignedDuration) -> bool {
+    pub(super) fn passed(
+        &self,
+        canary: &Key,
+        what: String,
+        now: Timestamp,
+        long: SignedDuration,
+    ) -> bool {
         let mut all = self.lock();
         let wait = all.entry(canary.clone()).or_default();
         let since = *wait.since.entry(what).or_insert(now);
@@ -160,7 +166,7 @@ impl Waits {
         due <= now
     }
 
-    fn forget_one(&self, canary: &Key, what: &str) {
+    pub(super) fn forget_one(&self, canary: &Key, what: &str) {
         self.keep(canary, |it| it != what);
     }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Around, Behind, by_name, match_labels, named, pod_labels, replicas, strings};
 use crate::doctor::Check;
+use crate::service::{has_port, shown as shown_port};
 
 /// More are not named one by one.
 const NAMED: usize = 3;
@@ -175,7 +176,9 @@ fn ports(canary: &Canary, around: &Around) -> Vec<Check> {
             let Some(live) = by_name(&around.services, service) else {
                 continue;
             };
-            if ours.iter().any(|name| name == service) && !has_port(live, &backend["servicePort"]) {
+            let asked = &backend["servicePort"];
+            let lacks = !asked.is_null() && !has_port(live, asked);
+            if lacks && ours.iter().any(|name| name == service) {
                 checks.push(missing(canary, route, live, &backend["servicePort"]));
             }
         }
@@ -184,20 +187,12 @@ fn ports(canary: &Canary, around: &Around) -> Vec<Check> {
     checks
 }
 
-fn has_port(service: &Value, asked: &Value) -> bool {
-    let all = service["spec"]["ports"].as_array().into_iter().flatten();
-    asked.is_null()
-        || all
-            .into_iter()
-            .any(|it| it["port"] == *asked || it["name"] == *asked)
-}
-
 fn missing(canary: &Canary, route: &Value, service: &Value, asked: &Value) -> Check {
     let all = service["spec"]["ports"].as_array().into_iter().flatten();
     let there: Vec<String> = all
         .map(|it| match it["name"].as_str() {
-            Some(name) => format!("{} ({name})", it["port"]),
-            None => it["port"].to_string(),
+            Some(name) => format!("{} ({name})", shown_port(it)),
+            None => shown_port(it),
         })
         .collect();
     let asked = asked

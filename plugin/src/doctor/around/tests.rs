@@ -345,6 +345,14 @@ fn other_services_of_the_target_s_pods_have_no_endpoints() {
     });
     assert_eq!(check.outcome, Outcome::Warn);
     let mut around = fitting();
+    // Made for the Canary under a name that waits to be followed, or was.
+    around.services.push(marked(service("other-canary", "web")));
+    assert!(
+        checks(&canary(), &around)
+            .iter()
+            .all(|it| it.name != "services")
+    );
+    let mut around = fitting();
     let mut ignored = grpc();
     ignored["metadata"]["annotations"] = json!({"kubectl-canary.dev/follow": "ignore"});
     around.services.push(ignored);

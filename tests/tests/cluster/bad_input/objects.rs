@@ -1,7 +1,7 @@
 //! The target, and objects of the names that are generated.
 
 use anyhow::Result;
-use canary_tests::cluster::{deployment, route};
+use canary_tests::cluster::{ALICE, Namespace, deployment, route};
 use serde_json::{Value, json};
 
 use super::{spec, told};
@@ -155,5 +155,88 @@ async fn an_apex_service_that_leads_to_a_name_is_told_and_left_as_it_is() -> Res
     }});
     test.patch("services/podinfo", &mended).await?;
     test.phase("Initialized").await?;
+    Ok(())
+}
+
+/// Whether the API server would take it, and what it says if not.
+async fn would_take(test: &Namespace<'_>, object: &Value) -> Result<Result<(), String>> {
+    let create = ["create", "--dry-run=server", "-f", "-"];
+    let input = object.to_string();
+    let output = test.kubectl_with(ALICE, &create, &input).await?;
+    Ok((output.code == Some(0)).then_some(()).ok_or(output.stderr))
+}
+
+/// A Service, and a Canary whose Services would be like it.
+fn with(test: &Namespace<'_>, what: &str, value: &str) -> (Value, Value) {
+    let mut service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "podinfo"},
+        "spec": {"selector": {"app": "podinfo"}, "ports": [{"name": "http", "port": 80, "targetPort": 9898}]},
+    });
+    let mut canary = test.canary();
+    let of_canary = &mut canary["spec"]["service"];
+    match what {
+        "label" => {
+            service["metadata"]["labels"] = json!({"a": value});
+            of_canary["primary"] = json!({"labels": {"a": value}});
+        }
+        "key" => {
+            service["metadata"]["annotations"] = json!({value: "a"});
+            of_canary["canary"] = json!({"annotations": {value: "a"}});
+        }
+        _ => {
+            let field = if what == "portName" { "name" } else { what };
+            service["spec"]["ports"][0][field] = json!(value);
+            of_canary[what] = json!(value);
+        }
+    }
+    (service, canary)
+}
+
+#[tokio::test]
+async fn a_canary_is_refused_for_what_the_api_server_would_refuse_in_its_services() -> Result<()> {
+    let test = namespace("service-rules").await?;
+    let [name, label, key, protocol] = ["portName", "label", "key", "appProtocol"];
+    let port = "targetPort";
+    let (long, longer) = ("a".repeat(63), "a".repeat(64));
+    for (what, text) in [
+        (name, "http"),
+        (name, "1-a"),
+        (name, "UPPER_case"),
+        (name, "a-"),
+        (name, &long),
+        (name, &longer),
+        (label, ""),
+        (label, "A.b_c"),
+        (label, "not valid!"),
+        (label, "a-"),
+        (label, &longer),
+        (key, "example.com/Team"),
+        (key, "Example.com/a"),
+        (key, "a/b/c"),
+        (key, "no key"),
+        (key, &longer),
+        (protocol, "kubernetes.io/h2c"),
+        (protocol, "bad proto!"),
+        (protocol, &longer),
+        (port, "http"),
+        (port, "9898"),
+        (port, "a--b"),
+        (port, "a-name-of-16-chr"),
+        (port, "HTTP"),
+    ] {
+        let (service, canary) = with(&test, what, text);
+        let (service, canary) = (
+            would_take(&test, &service).await?,
+            would_take(&test, &canary).await?,
+        );
+        assert_eq!(
+            service.is_ok(),
+            canary.is_ok(),
+            "{what} {text:?}: {service:?} {canary:?}"
+        );
+        if let Err(said) = canary {
+            assert!(said.contains("spec.service."), "{said}");
+        }
+    }
     Ok(())
 }

@@ -15,6 +15,7 @@ fn declares(ports: Declared<'_>) -> Vec<Port> {
             index,
             name: (!name.is_empty()).then(|| (*name).to_owned()),
             port: *port,
+            protocol: "TCP".to_owned(),
             beside: false,
         })
         .collect()

@@ -1,7 +1,17 @@
+use std::collections::BTreeSet;
+
+use canary_core::release::readiness::Counts;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
 use super::*;
+use crate::target::followed::{self, Wanted};
+use crate::target::view::Deployment;
 use crate::target::whole;
 
-fn canary(service: &Value) -> Canary {
+pub fn canary(service: &Value) -> Canary {
     serde_json::from_value(json!({
         "metadata": { "name": "podinfo", "namespace": "test", "uid": "u1" },
         "spec": {
@@ -12,21 +22,21 @@ fn canary(service: &Value) -> Canary {
     .unwrap()
 }
 
-fn plain() -> Canary {
+pub fn plain() -> Canary {
     canary(&json!({ "port": 80, "targetPort": 9898 }))
 }
 
-fn labels<const N: usize>(all: [(&str, &str); N]) -> Labels {
+pub fn labels<const N: usize>(all: [(&str, &str); N]) -> Labels {
     all.map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into()
 }
 
 /// Of a target with these labels, before there is a primary.
-fn selector<const N: usize>(target: [(&str, &str); N]) -> Selector {
+pub fn selector<const N: usize>(target: [(&str, &str); N]) -> Selector {
     Selector::of(&labels(target), None, &["app".to_owned()]).unwrap()
 }
 
-fn by_app() -> Selector {
+pub fn by_app() -> Selector {
     selector([("app", "podinfo")])
 }
 
@@ -36,6 +46,7 @@ fn port(container: &str, index: usize, name: Option<&str>, port: i64) -> Port {
         index,
         name: name.map(str::to_owned),
         port,
+        protocol: "TCP".to_owned(),
         beside: false,
     }
 }
@@ -82,67 +93,6 @@ fn ports_of_the_application_are_discovered_and_those_of_sidecars_are_not() {
         .map(|port| port["name"].clone())
         .collect();
     assert_eq!(names, ["http", "grpc", "tcp-podinfod-2"]);
-}
-
-fn users_own() -> Value {
-    json!({
-        "metadata": { "name": "podinfo", "resourceVersion": "12" },
-        "spec": {
-            "type": "LoadBalancer",
-            "selector": { "app": "podinfo", "tier": "front" },
-            "ports": [{ "port": 443, "targetPort": 8443, "protocol": "TCP" }],
-        },
-    })
-}
-
-#[test]
-fn a_users_service_keeps_its_ports_gets_the_missing_one_and_remembers_what_it_was() {
-    let wanted = desired(Side::Apex, &plain(), &by_app(), &[]);
-    let patch = takeover_patch(&users_own(), &wanted).unwrap();
-    assert_eq!(
-        patch["spec"]["selector"],
-        json!({ "app": "podinfo-primary", "tier": null })
-    );
-    let ports = patch["spec"]["ports"].as_array().unwrap();
-    assert_eq!(
-        (ports.len(), &ports[0]["name"], &ports[1]["port"]),
-        (2, &json!("port-0"), &json!(80))
-    );
-    assert_eq!(patch["metadata"]["resourceVersion"], "12");
-    let original = patch["metadata"]["annotations"][names::ORIGINAL_SERVICE]
-        .as_str()
-        .unwrap();
-    assert!(original.contains("\"tier\":\"front\""));
-}
-
-#[test]
-fn a_service_that_is_taken_over_needs_no_second_patch() {
-    let wanted = desired(Side::Apex, &plain(), &by_app(), &[]);
-    let mut live = users_own();
-    live["spec"]["selector"] = wanted["spec"]["selector"].clone();
-    live["spec"]["ports"] = wanted["spec"]["ports"].clone();
-    assert_eq!(takeover_patch(&live, &wanted), None);
-}
-
-#[test]
-fn a_users_service_is_put_back_exactly_as_it_was() {
-    let wanted = desired(Side::Apex, &plain(), &by_app(), &[]);
-    let patch = takeover_patch(&users_own(), &wanted).unwrap();
-    let mut live = users_own();
-    json_patch::merge(&mut live, &patch);
-    let back = release_patch(
-        &live,
-        &plain(),
-        &by_app(),
-        &labels([("app", "podinfo"), ("tier", "front")]),
-    )
-    .unwrap();
-    json_patch::merge(&mut live, &back);
-    assert_eq!(live["spec"], users_own()["spec"]);
-    assert_eq!(live["metadata"]["annotations"], json!({}));
-    let pods = labels([("app", "podinfo"), ("tier", "front")]);
-    let again = release_patch(&live, &plain(), &by_app(), &pods);
-    assert_eq!(again, None, "a second try keeps its whole selector");
 }
 
 #[test]
@@ -210,22 +160,6 @@ fn the_services_of_a_target_with_several_labels_select_by_all_of_them() {
 }
 
 #[test]
-fn a_users_service_is_not_put_back_onto_labels_that_the_target_has_no_more() {
-    let wanted = desired(Side::Apex, &plain(), &by_app(), &[]);
-    let patch = takeover_patch(&users_own(), &wanted).unwrap();
-    let mut live = users_own();
-    json_patch::merge(&mut live, &patch);
-    let pods = labels([("app", "storefront"), ("tier", "front")]);
-    let now = labels([("app", "storefront")]);
-    let primary = labels([("app", "podinfo-primary")]);
-    let renamed = Selector::of(&now, Some(&primary), &[]).unwrap();
-    let back = release_patch(&live, &plain(), &renamed, &pods).unwrap();
-    json_patch::merge(&mut live, &back);
-    assert_eq!(live["spec"]["selector"], json!({ "app": "storefront" }));
-    assert_eq!(live["spec"]["ports"], users_own()["spec"]["ports"]);
-}
-
-#[test]
 fn of_a_service_that_was_handed_over_nothing_stays_but_the_service() {
     let wanted = desired(Side::Canary, &plain(), &by_app(), &[]);
     let live = json!({
@@ -251,68 +185,117 @@ fn of_a_service_that_was_handed_over_nothing_stays_but_the_service() {
     );
 }
 
-#[test]
-fn flux_and_helm_leave_a_service_alone_for_as_long_as_it_is_taken_over() {
-    let wanted = desired(Side::Apex, &plain(), &by_app(), &[]);
-    let pods = labels([("app", "podinfo"), ("tier", "front")]);
-    let (reconcile, drift) = (names::FLUX_RECONCILE, names::FLUX_DRIFT_DETECTION);
-    let mut own = users_own();
-    own["metadata"]["annotations"] = json!({ reconcile.0: "ssa", "team": "web" });
-    for before in [users_own(), own] {
-        for follows in [false, true] {
-            let mut live = before.clone();
-            let patch = if follows {
-                follow_patch(&live, by_app().serving())
-            } else {
-                takeover_patch(&live, &wanted)
-            };
-            json_patch::merge(&mut live, &patch.unwrap());
-            for (key, value) in [reconcile, drift] {
-                assert_eq!(live["metadata"]["annotations"][key], value, "{key}");
-            }
-            let back = give_back_patch(&live, &by_app(), &pods).unwrap();
-            json_patch::merge(&mut live, &back);
-            let annotations = &before["metadata"]["annotations"];
-            let kept = annotations.as_object().cloned().unwrap_or_default();
-            assert_eq!(live["metadata"]["annotations"], json!(kept));
-            assert_eq!(live["spec"], before["spec"]);
+/// What the API server says of the ports of a Service.
+fn refusal(ports: &[Value]) -> Option<String> {
+    let (mut names, mut keys) = (BTreeSet::new(), BTreeSet::new());
+    for port in ports {
+        let name = port["name"].as_str().unwrap_or_default();
+        let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let valid = (1..=63).contains(&name.len())
+            && name.chars().all(|c| alphanumeric(c) || c == '-')
+            && name.starts_with(alphanumeric)
+            && name.ends_with(alphanumeric);
+        if !valid {
+            return Some(format!("invalid name: {port}"));
+        }
+        if !names.insert(name) {
+            return Some(format!("duplicate name: {port}"));
+        }
+        if !keys.insert((port["port"].as_i64(), port["protocol"].as_str())) {
+            return Some(format!("duplicate port: {port}"));
+        }
+    }
+    ports.is_empty().then(|| "no port".to_owned())
+}
+
+/// Ports of a template as the API server takes them.
+fn template() -> impl Strategy<Value = Vec<Port>> {
+    let long = "a-container-with-a-name-that-is-as-long-as-a-dns-label-may-be-ok";
+    let container = select(vec!["app", "web", &long[..63], "istio-proxy"]);
+    let names = [
+        "http",
+        "web",
+        "port-53",
+        "port-80",
+        "port-53-udp",
+        "tcp-app-0",
+    ];
+    let name = option::of(select(names.to_vec()));
+    let number = select(vec![53_i64, 80, 8080, 9898]);
+    let protocol = select(vec!["TCP", "UDP", "SCTP"]);
+    let one = (container, name, number, protocol, any::<bool>());
+    vec(one, 0..8).prop_map(|all| {
+        let all = all.into_iter().enumerate();
+        all.map(|(index, (container, name, port, protocol, beside))| Port {
+            container: container.to_owned(),
+            index,
+            name: name.map(str::to_owned),
+            port,
+            protocol: protocol.to_owned(),
+            beside,
+        })
+        .collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_ports_a_template_has_its_services_are_what_the_api_server_takes(
+        target in template(), primary in template(), before in template(),
+        number in select(vec![80, 8080, 53]), target_port in select(vec![json!("http"), json!(9898), json!("web")]),
+    ) {
+        let canary = canary(&json!({ "port": number, "targetPort": target_port, "portDiscovery": true }));
+        let of = |ports: &[Port]| super::ports(&desired(Side::Primary, &canary, &by_app(), ports)).to_vec();
+        let (wanted, live) = (of(&target), of(&before));
+        prop_assert_eq!(refusal(&wanted), None);
+        let primary = Deployment { ports: primary, counts: Counts::default(), ..Deployment::default() };
+        let by_primary = of(&primary.ports);
+        let all = Wanted { ports: &wanted, by_primary: &by_primary, declared: &target, discovers: true };
+        let now = followed::followed(all, &live, &primary);
+        prop_assert_eq!(refusal(&now), None);
+        for keep in [ports::Keep::Gone, ports::Keep::Held, ports::Keep::First, ports::Keep::Beside] {
+            let kept = ports::with_kept(&now, &live, |_| keep);
+            prop_assert_eq!(refusal(&kept), None, "{:?}", keep);
         }
     }
 }
 
 #[test]
-fn a_service_that_follows_keeps_its_ports_whatever_becomes_of_them() {
-    let mut live = users_own();
-    let patch = follow_patch(&live, by_app().serving()).unwrap();
-    json_patch::merge(&mut live, &patch);
-    assert_eq!(
-        live["spec"]["selector"],
-        json!({ "app": "podinfo-primary" })
-    );
-    assert_eq!(live["spec"]["ports"], users_own()["spec"]["ports"]);
-    assert_eq!(follow_patch(&live, by_app().serving()), None);
-
-    live["spec"]["ports"] = json!([{ "port": 9000 }]);
-    let pods = labels([("app", "podinfo"), ("tier", "front")]);
-    let back = give_back_patch(&live, &by_app(), &pods).unwrap();
-    json_patch::merge(&mut live, &back);
-    assert_eq!(live["spec"]["ports"], json!([{ "port": 9000 }]));
-    assert_eq!(live["spec"]["selector"], users_own()["spec"]["selector"]);
-    assert_eq!(give_back_patch(&live, &by_app(), &pods), None);
-}
-
-#[test]
-fn a_service_that_an_older_version_took_over_keeps_its_annotations() {
-    let mut live = users_own();
-    let original = json!({ "selector": { "app": "podinfo" }, "ports": [{ "port": 443 }] });
-    live["metadata"]["annotations"] = json!({
-        names::ORIGINAL_SERVICE: original.to_string(), names::FLUX_RECONCILE.0: "disabled",
+fn ports_of_both_protocols_and_of_one_name_are_discovered_each_by_a_name_of_its_own() {
+    let canary = canary(&json!({ "port": 80, "targetPort": 9898, "portDiscovery": true }));
+    let mut all = [
+        port("app", 0, Some("http"), 8080),
+        port("dns", 0, Some("dns"), 53),
+        port("dns", 1, Some("dns"), 53),
+        port("dns", 2, None, 54),
+        port("again", 0, Some("web"), 8080),
+        port(&"a".repeat(63), 1, None, 9000),
+    ];
+    for udp in [2, 3] {
+        all[udp].protocol = "UDP".to_owned();
+    }
+    let service = desired(Side::Apex, &canary, &by_app(), &all);
+    let shown = super::ports(&service).iter().map(|port| {
+        let name = port["name"].as_str().unwrap();
+        format!(
+            "{name} {}/{}",
+            port["port"],
+            port["protocol"].as_str().unwrap()
+        )
     });
-    let pods = labels([("app", "podinfo")]);
-    let back = give_back_patch(&live, &by_app(), &pods).unwrap();
-    json_patch::merge(&mut live, &back);
+    let shown: Vec<String> = shown.collect();
     assert_eq!(
-        live["metadata"]["annotations"],
-        json!({ names::FLUX_RECONCILE.0: "disabled" })
+        shown[..5],
+        [
+            "http 80/TCP",
+            "port-8080 8080/TCP",
+            "dns 53/TCP",
+            "port-53 53/UDP",
+            "udp-dns-2 54/UDP"
+        ]
+    );
+    assert!(
+        shown[5].starts_with("tcp-aaa") && shown.len() == 6,
+        "{shown:?}"
     );
 }

@@ -130,6 +130,38 @@ fn what_the_api_server_allotted_and_what_others_set_is_kept() {
 }
 
 #[test]
+fn whatever_field_of_a_service_somebody_set_stays_and_what_was_ours_goes() {
+    let mut before = plain();
+    before["spec"]["trafficDistribution"] = json!("PreferClose");
+    let mut live = stored(before);
+    let theirs = [
+        ("externalIPs", json!(["192.0.2.7"])),
+        ("publishNotReadyAddresses", json!(true)),
+        ("aFieldOfTomorrow", json!("a")),
+    ];
+    for (field, value) in &theirs {
+        live["spec"][field] = value.clone();
+    }
+    let check = |live: &Value| {
+        let after = replacement(live, &plain());
+        for (field, value) in &theirs {
+            assert_eq!(after["spec"][field], *value, "{field}");
+        }
+        assert!(after["spec"].get("trafficDistribution").is_none());
+        assert!(is_so(&after, &plain()));
+    };
+    check(&live);
+    // As an older version noted it, and as Flagger left it.
+    let mut note: Value =
+        serde_json::from_str(live["metadata"]["annotations"][APPLIED].as_str().unwrap()).unwrap();
+    note.as_object_mut().unwrap().remove("spec");
+    live["metadata"]["annotations"][APPLIED] = json!(note.to_string());
+    check(&live);
+    live["metadata"]["annotations"] = json!({});
+    check(&live);
+}
+
+#[test]
 fn a_service_that_was_a_name_elsewhere_gets_an_address() {
     let live = service(&json!({ "type": "ExternalName", "externalName": "a.example" }));
     let after = replacement(&live, &plain());
