@@ -3,6 +3,7 @@
 //! ```text
 //!  a deletion that waits ────────┐
 //!  a rollback not carried out ───┤
+//!  a request not answered ───────┤
 //!  a primary without pods ───────┼─► Attention {type, reason, message, hint} ─► status, doctor, explain,
 //!  conditions that are not well ─┤                                              can-i, wait, JSON, dashboard
 //!  pods that do not come ────────┤
@@ -20,7 +21,7 @@ use canary_core::names;
 use canary_core::release::conditions::{PAUSED, PROMOTED, READY};
 use canary_core::status::{CanaryCondition, CanaryStatus, Phase};
 
-use super::{Attention, CanaryReport, Extra, Observed, Traffic};
+use super::{Attention, CanaryReport, Extra, Observed, Traffic, waiting};
 
 /// Type of what is said of pods that do not come.
 pub const PODS: &str = "Pods";
@@ -54,6 +55,7 @@ pub(super) fn of(
     deletion::of(canary)
         .into_iter()
         .chain(pending::of(observed, status, traffic.canary))
+        .chain(waiting::attention(observed))
         .chain(outage::of(observed, status, traffic, workloads))
         .chain(conditions)
         .chain(not_adopted(canary).map(in_force))
@@ -171,6 +173,13 @@ impl CanaryReport {
         let release = self.release.as_ref().filter(|_| self.running);
         let forward = release.is_some_and(|release| release.outcome.is_none());
         forward && self.obstacle().is_some_and(|it| !it.closes_the_way_back())
+    }
+
+    /// What helps first: a verb that ends without success names the same as `status` does. That nobody answers
+    /// it, it says itself.
+    pub fn remedy(&self) -> Option<String> {
+        let troubles = self.troubles().filter(|it| it.type_ != waiting::REQUEST);
+        troubles.into_iter().find_map(|it| it.hint.clone())
     }
 
     /// A pause is no trouble: somebody wanted it.

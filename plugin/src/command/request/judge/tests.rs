@@ -3,6 +3,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::report::tests::{canary, progressing, report, status};
 
+/// By the Canary alone.
+fn judge(request: &Request, before: Option<i64>, canary: &Canary) -> Result<Step, Error> {
+    super::judge(request, before, &Observed::alone(canary.clone()))
+}
+
 fn at(phase: &str) -> CanaryReport {
     report(&status(phase, 0, 0, &json!({})))
 }
