@@ -10,7 +10,7 @@
 //!  objects missing or unread ────┘
 //! ```
 
-mod deletion;
+pub mod deletion;
 mod hint;
 mod outage;
 mod pending;
@@ -32,8 +32,13 @@ pub const IN_FORCE: &str = "InForce";
 /// Type of a deletion that is asked for and waits.
 pub const DELETING: &str = "Deleting";
 
-/// Of [`PODS`]: nobody is served by the primary, or nothing is changed any more.
-pub const OUTAGES: [&str; 3] = [outage::SCALED_TO_ZERO, outage::NO_READY_POD, pods::PAUSED];
+/// Of [`PODS`]: people are served by nobody, or nothing is changed any more.
+pub const OUTAGES: [&str; 4] = [
+    outage::SCALED_TO_ZERO,
+    outage::NO_READY_POD,
+    pods::PAUSED,
+    pods::PRIMARY_DELETED,
+];
 
 /// Nothing at all is done for a Canary with one of these reasons, not even to go back.
 const UNTOUCHED: [&str; 2] = ["Contested", "DefinitionOutdated"];
