@@ -2,6 +2,7 @@
 
 use canary_core::canary::Canary;
 use canary_core::names;
+use canary_core::release::GOING_BACK;
 use canary_core::request::{Request, Verb, Waiting};
 use canary_core::status::{Phase, RequestOutcome};
 
@@ -362,8 +363,9 @@ fn happened(
             Ok(Step::Happened(outcome::promoted(report, before)))
         }
         (Verb::Rollback, Fate::Failed(_)) if drained => Ok(Step::Happened(format!(
-            "{}rolled back, all traffic goes to the primary",
-            release(before)
+            "{}rolled back, all traffic goes to the primary{}",
+            release(before),
+            said.strip_prefix(GOING_BACK).unwrap_or_default()
         ))),
         (Verb::PromoteFull, Fate::Failed(why)) => Err(Error::ReleaseFailed {
             message: format!("{}of {} {why}", release(before), report.id()),

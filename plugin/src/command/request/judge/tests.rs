@@ -255,3 +255,16 @@ fn a_rollback_has_happened_when_the_canary_is_scaled_down() {
         Ok(Step::Happened(_))
     ));
 }
+
+#[test]
+fn a_rollback_that_a_newer_template_follows_says_so() {
+    let then = "; then the newer template of the target is released";
+    let mut failed = status("Failed", 0, 0, &json!({"outcome": "RolledBack"}));
+    failed["lastRequest"] = json!({
+        "id": "mine", "verb": "rollback", "at": "2026-03-01T12:00:00Z", "outcome": "Done",
+        "message": format!("{GOING_BACK}{then}"),
+    });
+    let step = judge(&request(Verb::Rollback), Some(2), &canary(&failed)).unwrap();
+    let said = format!("release 2 rolled back, all traffic goes to the primary{then}");
+    assert_eq!(step, Step::Happened(said));
+}
