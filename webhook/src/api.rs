@@ -14,6 +14,7 @@ use tracing::warn;
 
 use crate::lease::Fence;
 use crate::target::generated::{self, Generated};
+use crate::text::said;
 
 /// Field manager of everything that we write.
 pub const MANAGER: &str = canary_core::names::FIELD_MANAGER;
@@ -74,11 +75,11 @@ pub enum ApiError {
     /// Written, and stored as something else: another admission webhook changed it on the way.
     #[error("another admission webhook changes {what} while it is written: {message}")]
     Rewritten { what: String, message: String },
-    #[error("{verb} {what}: {source}")]
+    #[error("{verb} {what} failed: {message}")]
     Failed {
         verb: &'static str,
         what: String,
-        source: Box<Error>,
+        message: String,
     },
 }
 
@@ -183,7 +184,7 @@ impl ApiError {
             error => Self::Failed {
                 verb,
                 what,
-                source: Box::new(error),
+                message: said(&error),
             },
         }
     }
@@ -218,7 +219,7 @@ impl ApiError {
             _ => Self::Failed {
                 verb,
                 what,
-                source: Box::new(Error::Api(Box::new(status))),
+                message: said(&Error::Api(Box::new(status))),
             },
         }
     }
