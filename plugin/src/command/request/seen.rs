@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use canary_core::canary::Canary;
 
-use super::Asked;
 use super::judge::{Step, judge, silence};
+use super::{Asked, SILENCE};
 use crate::client::{self, Cluster};
 use crate::exit::{Error, seconds};
 use crate::follow::with_pods;
@@ -57,8 +57,15 @@ impl Seen {
 
     /// By all that `status` looks at: the Canary alone does not know why nobody can be sent back.
     async fn look_around(&self, asked: &Asked, cluster: &Cluster) -> Result<Step, Error> {
+        step(asked, &self.around(asked, cluster).await)
+    }
+
+    /// An API server that takes its time must not keep anybody from the end of the command.
+    async fn around(&self, asked: &Asked, cluster: &Cluster) -> Observed {
         let canary = self.canary.as_ref().unwrap_or(&asked.canary);
-        step(asked, &Box::pin(with_pods(cluster, canary.clone())).await)
+        let read = Box::pin(with_pods(cluster, canary.clone()));
+        let read = tokio::time::timeout(SILENCE, read).await;
+        read.unwrap_or_else(|_| Observed::alone(canary.clone()))
     }
 
     /// The same is not told twice.
@@ -88,8 +95,7 @@ impl Seen {
                 hint: self.why_silent(asked),
             };
         }
-        let canary = self.canary.as_ref().unwrap_or(&asked.canary);
-        let observed = Box::pin(with_pods(cluster, canary.clone())).await;
+        let observed = self.around(asked, cluster).await;
         let report = observed.report();
         let follow = format!("follow it: {} --watch", command("status", &report));
         let first = |text: String| format!("{text}. Then {follow}");
