@@ -63,6 +63,7 @@ pub use gates::is_gate_passed;
 pub use hindrance::{undone, untouched};
 pub use pauses::FOR as PAUSE_FOR;
 pub use plan::{Action, Ended, Plan};
+pub use requests::GOING_BACK;
 pub use terminate::{Leaving, terminate};
 pub use weights::Routes;
 pub use worst::worst;

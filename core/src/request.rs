@@ -9,12 +9,16 @@
 //! granted. The id makes each wish one of its own, and stands before its reason too, which is another
 //! annotation: an edit of the one leaves the other as it was.
 
+mod waiting;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
 use regex_lite::Regex;
+
+pub use self::waiting::Waiting;
 
 /// The form of a request. It is RE2 as well, and the `ValidatingAdmissionPolicy` that guards the
 /// annotation has the same text: what one refuses, the other never sees. RE2 counts nested

@@ -14,6 +14,7 @@ use canary_core::status::Outcome;
 
 use self::below::Found;
 use crate::client::{self, Cluster, Guarded};
+use crate::env::now;
 use crate::exit::Error;
 use crate::report::{self, CanaryReport, Extra, Observed, Role};
 
@@ -244,7 +245,7 @@ pub async fn with_pods(cluster: &Cluster, canary: Canary) -> Observed {
 /// The Canary, and its objects as they are now.
 pub async fn with_extras(cluster: &Cluster, canary: Canary) -> Observed {
     let namespace = canary.namespace_name().to_owned();
-    let mut observed = Observed::alone(canary);
+    let mut observed = Observed::alone(canary).by(now);
     let parts = parts(&observed.canary);
     let reads = parts.into_iter().map(|(part, name, resource)| {
         let namespace = &namespace;

@@ -15,6 +15,7 @@ mod progress;
 pub mod schema;
 mod traffic;
 pub mod trouble;
+pub mod waiting;
 pub(crate) mod workloads;
 
 use canary_core::canary::Canary;
@@ -29,6 +30,7 @@ use serde::Serialize;
 pub use policy::PolicyReport;
 pub use progress::{Check, Progress};
 pub use traffic::{Source, Traffic, route_name};
+pub use waiting::Unanswered;
 pub use workloads::{
     Below, Children, Health, Listed, PodReport, ReplicaSetReport, Role, State, Unread, Workload,
 };
@@ -46,7 +48,11 @@ pub struct Observed {
     pub primary: Extra,
     pub target: Extra,
     pub below: Below,
+    /// By which something is old; none where nobody asks.
+    pub clock: Option<Clock>,
 }
+
+pub type Clock = fn() -> Timestamp;
 
 /// An object that only adds to the picture.
 #[derive(Clone, Debug, Default)]
@@ -104,6 +110,9 @@ pub struct CanaryReport {
     pub workloads: Vec<Workload>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_request: Option<RequestRecord>,
+    /// What nobody has answered yet; `attention` says so, once it takes too long.
+    #[serde(skip)]
+    pub unanswered: Option<Unanswered>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<ReleaseRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,7 +199,15 @@ impl Observed {
             primary: Extra::Unasked,
             target: Extra::Unasked,
             below: Below::default(),
+            clock: None,
         }
+    }
+
+    /// The same, for somebody who wants to know how long something lasts.
+    #[must_use]
+    pub fn by(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
     }
 
     pub fn report(&self) -> CanaryReport {
@@ -240,6 +257,7 @@ impl Observed {
             traffic,
             workloads,
             last_request: status.last_request,
+            unanswered: Unanswered::on(self),
             history: status.history,
             last_transition_time: status.last_transition_time,
         }

@@ -15,6 +15,7 @@ use tracing::warn;
 
 use crate::lease::Fence;
 use crate::target::generated::{self, Generated};
+use crate::text::said;
 
 /// Field manager of everything that we write.
 pub const MANAGER: &str = canary_core::names::FIELD_MANAGER;
@@ -77,11 +78,11 @@ pub enum ApiError {
     Rewritten { what: String, message: String },
     #[error("the API server has not answered for {} s while {what}", .after.as_secs())]
     Late { what: String, after: Duration },
-    #[error("{verb} {what}: {source}")]
+    #[error("{verb} {what} failed: {message}")]
     Failed {
         verb: &'static str,
         what: String,
-        source: Box<Error>,
+        message: String,
     },
 }
 
@@ -186,7 +187,7 @@ impl ApiError {
             error => Self::Failed {
                 verb,
                 what,
-                source: Box::new(error),
+                message: said(&error),
             },
         }
     }
@@ -221,7 +222,7 @@ impl ApiError {
             _ => Self::Failed {
                 verb,
                 what,
-                source: Box::new(Error::Api(Box::new(status))),
+                message: said(&Error::Api(Box::new(status))),
             },
         }
     }

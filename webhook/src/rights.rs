@@ -12,6 +12,7 @@ use kube::api::{Api, PostParams};
 use tracing::{info, warn};
 
 use crate::admission::{Request, Right, Rights};
+use crate::text::said;
 
 const POLICIES: (&str, &str) = (
     "admissionregistration.k8s.io/v1",
@@ -42,7 +43,10 @@ impl ApiRights {
         let resources = loop {
             match self.client.list_api_group_resources(version).await {
                 Ok(found) => break found.resources,
-                Err(error) => warn!(%error, "cannot find out whether there are policies"),
+                Err(error) => warn!(
+                    error = said(&error),
+                    "cannot find out whether there are policies"
+                ),
             }
             tokio::time::sleep(ASK_AGAIN).await;
         };
@@ -70,7 +74,7 @@ impl Rights for ApiRights {
             let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
             let question = question(request, &right);
             let answer = reviews.create(&PostParams::default(), &question).await;
-            let status = answer.map_err(|error| error.to_string())?.status;
+            let status = answer.map_err(|error| said(&error))?.status;
             Ok(status.is_some_and(|status| status.allowed))
         })
     }

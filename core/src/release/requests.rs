@@ -9,6 +9,9 @@ use crate::release::{begin, holds, pauses, promotion, put_back, strategy, suspen
 use crate::request::{Request, Verb};
 use crate::status::{Outcome, Phase, RequestOutcome, RequestRecord};
 
+/// What a rollback comes to. What follows it stands behind.
+pub const GOING_BACK: &str = "rolling back: all traffic goes to the primary";
+
 /// What a wish comes to: the sentence that `kubectl canary` prints, or why not.
 type Answer = Result<String, (RequestOutcome, String)>;
 
@@ -264,6 +267,7 @@ fn roll_back(d: &mut Draft<'_>, by: &str, reason: String) -> Answer {
         by: by.to_owned(),
         reason,
     };
+    let then = follows(d);
     if d.phase() == Phase::Promoting {
         promotion::withdraw(d, why);
     } else {
@@ -274,7 +278,18 @@ fn roll_back(d: &mut Draft<'_>, by: &str, reason: String) -> Answer {
         d.status.tracked_configs = Some(d.facts.configs.clone());
         promotion::roll_back(d, why, Outcome::RolledBack);
     }
-    Ok("rolling back: all traffic goes to the primary".to_owned())
+    Ok(format!("{GOING_BACK}{then}"))
+}
+
+/// What follows by itself: a template that came since is a release of its own.
+fn follows(d: &Draft<'_>) -> &'static str {
+    let target = &d.target().revision;
+    let newer = *target != d.released_revision() && target != d.promoted();
+    if newer && !d.is_hindered() {
+        "; then the newer template of the target is released"
+    } else {
+        ""
+    }
 }
 
 fn pause(d: &mut Draft<'_>, request: &Request, wish: &Wish, by: &str) -> Answer {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use canary_core::policy::CanaryPolicy;
 use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
+    SubjectAccessReviewSpec,
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -94,6 +95,34 @@ impl Cluster {
                 ..SelfSubjectAccessReviewSpec::default()
             },
             ..SelfSubjectAccessReview::default()
+        };
+        let answer = self
+            .call(Access::Read, api.create(&PostParams::default(), &review))
+            .await?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
+    }
+
+    /// Whether a ServiceAccount holds a right. To ask this is a right of its own.
+    pub async fn may_account(
+        &self,
+        (namespace, name): (&str, &str),
+        right: ResourceAttributes,
+    ) -> Result<bool, Error> {
+        let api: Api<SubjectAccessReview> = Api::all(self.client.clone());
+        let all = "system:serviceaccounts";
+        let groups = [
+            all.to_owned(),
+            format!("{all}:{namespace}"),
+            "system:authenticated".to_owned(),
+        ];
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some(format!("system:serviceaccount:{namespace}:{name}")),
+                groups: Some(groups.to_vec()),
+                resource_attributes: Some(right),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
         };
         let answer = self
             .call(Access::Read, api.create(&PostParams::default(), &review))

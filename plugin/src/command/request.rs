@@ -29,11 +29,12 @@ use serde_json::{Value, json};
 pub use self::judge::expected;
 use self::judge::{Considered, consider};
 use self::rehearse::rehearse;
-use self::seen::{Seen, timed_out};
+use self::seen::Seen;
 use self::withdraw::{is_withdrawn, stays, withdraw, withdrawn};
 use crate::args::RequestArgs;
 use crate::args::verbs::DryRun;
 use crate::client::{self, Cluster, PatchError};
+use crate::env::now;
 use crate::exit::{Error, code};
 use crate::output::{Output, interrupted};
 use crate::owner;
@@ -201,7 +202,7 @@ async fn ask(wish: &Wish<'_>, cluster: &Cluster) -> Result<Result<Asked, String>
     for attempt in 0..ATTEMPTS {
         pause(attempt).await;
         let canary = cluster.canary(wish.namespace, wish.name).await?;
-        let revision = match considered(wish, &Observed::alone(canary.clone()).report())? {
+        let revision = match considered(wish, &Observed::alone(canary.clone()).by(now).report())? {
             Considered::Revision(revision) => revision,
             Considered::Already(said) => return Ok(Err(said)),
             Considered::Nothing(error) => {
@@ -215,12 +216,32 @@ async fn ask(wish: &Wish<'_>, cluster: &Cluster) -> Result<Result<Asked, String>
         let request = request(wish.ask, revision.clone(), &canary)?;
         let annotations = annotations(&request, wish.reason);
         match cluster.annotate(&canary, annotations).await {
-            Ok(canary) => return Ok(Ok(Asked { request, canary })),
+            Ok(canary) => {
+                stored(&request, &canary)?;
+                return Ok(Ok(Asked { request, canary }));
+            }
             Err(PatchError::Conflict) => first = first.or(Some(revision)),
             Err(PatchError::Other(error)) => return Err(error),
         }
     }
     Err(Error::Conflict(format!("{}.{}", wish.name, wish.namespace)))
+}
+
+/// The answer to the write shows what was stored. What is not there is acted on by nobody.
+fn stored(request: &Request, canary: &Canary) -> Result<(), Error> {
+    let annotations = canary.metadata.annotations.as_ref();
+    let written = annotations.and_then(|all| all.get(names::REQUEST));
+    if written == Some(&request.to_string()) {
+        return Ok(());
+    }
+    Err(Error::Denied {
+        message: format!(
+            "nothing was asked of {}: the API server took the write and did not keep annotation {}",
+            canary.id(),
+            names::REQUEST
+        ),
+        hint: "a webhook or a policy of this cluster takes it out: let it leave annotations of Canaries alone. Which may: kubectl get mutatingwebhookconfigurations; kubectl get mutatingadmissionpolicies".to_owned(),
+    })
 }
 
 fn request(ask: Ask, revision: String, canary: &Canary) -> Result<Request, Error> {
@@ -300,10 +321,11 @@ async fn wait(
         tokio::select! {
             change = changes.next() => match change {
                 Some(change) => {
-                    if let Some(said) = seen.take_in(asked, change?)? {
+                    let said = seen.take_in(asked, change?, cluster).await?;
+                    *answered |= seen.answered;
+                    if let Some(said) = said {
                         return Ok(said);
                     }
-                    *answered |= seen.answered;
                 }
                 None => return Err(Error::Deleted(asked.canary.id())),
             },
@@ -319,7 +341,9 @@ async fn wait(
                     anstream::eprintln!("no answer from the controller yet: {why} ({end})");
                 }
             }
-            () = &mut deadline => return Err(timed_out(asked, limit.unwrap_or_default(), &seen)),
+            () = &mut deadline => {
+                return Err(seen.timed_out(asked, limit.unwrap_or_default(), cluster).await);
+            }
             () = &mut stop => return Err(Error::Interrupted),
         }
     }

@@ -219,7 +219,7 @@ fn take_in(
         Event::Apply(canary) | Event::InitApply(canary) => {
             match canary.0 {
                 Ok(canary) => {
-                    let report = Observed::alone(canary).report();
+                    let report = Observed::alone(canary).by(now).report();
                     reports.insert(report.metadata.clone(), report);
                 }
                 // What was seen of it last stays.
@@ -239,7 +239,7 @@ fn scope<'a>(args: &StatusArgs, cluster: &'a Cluster) -> Option<&'a str> {
 fn reports(canaries: Vec<Canary>) -> Vec<CanaryReport> {
     let reports = canaries.into_iter();
     let mut reports: Vec<_> = reports
-        .map(|canary| Observed::alone(canary).report())
+        .map(|canary| Observed::alone(canary).by(now).report())
         .collect();
     reports.sort_by(|left, right| left.metadata.cmp(&right.metadata));
     reports

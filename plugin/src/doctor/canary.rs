@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Check;
 use crate::beside::Sides;
 use crate::report::trouble::{DELETING, IN_FORCE, OUTAGES, PENDING, PODS};
+use crate::report::waiting::{REQUEST, ROLLBACK};
 use crate::report::{Attention, CanaryReport};
 use crate::service::{has_port, shown};
 
@@ -45,6 +46,7 @@ fn trouble(trouble: &Attention) -> Check {
         PENDING | DELETING => Check::fail("canary", message),
         PODS if OUTAGES.contains(&reason.as_str()) => Check::fail("pods", message),
         PODS => Check::warn("pods", message),
+        REQUEST => return unanswered(trouble),
         // Flagger's sentence begins with the word.
         conditions::HALTED => Check::warn("canary", message),
         type_ => Check::warn("canary", format!("{type_}: {reason}: {message}")),
@@ -53,6 +55,17 @@ fn trouble(trouble: &Attention) -> Check {
         Some(hint) => check.hint(hint),
         None => check,
     }
+}
+
+/// Whoever reads this has found what its hint leads to elsewhere.
+fn unanswered(trouble: &Attention) -> Check {
+    let (name, message) = ("request", &trouble.message);
+    let check = if trouble.reason == ROLLBACK {
+        Check::fail(name, message)
+    } else {
+        Check::warn(name, message)
+    };
+    check.hint("see the lines `server`, `controller` and `its rights`")
 }
 
 /// The primary, once there should be one.

@@ -254,14 +254,31 @@ pub fn policies(wanted: &[String], live: &[String]) -> Check {
     }
 }
 
+/// What the server's ServiceAccount may do in the namespace.
+pub fn its_rights(account: &str, namespace: &str, rights: &[(&'static str, bool)]) -> Check {
+    let name = "its rights";
+    let lacking = lacking(rights);
+    if lacking.is_empty() {
+        let said = format!("ServiceAccount {account} may run releases in namespace {namespace}");
+        return Check::ok(name, said);
+    }
+    let said = format!("ServiceAccount {account} may not {lacking} in namespace {namespace}");
+    Check::fail(name, said)
+        .hint("no release goes on or back without it; `kubectl canary install` renews all rights")
+}
+
+fn lacking(rights: &[(&'static str, bool)]) -> String {
+    let lacking = rights.iter().filter(|(_, held)| !held);
+    lacking
+        .map(|(right, _)| *right)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
 /// What this user may do in the namespace.
 pub fn rights(namespace: &str, rights: &[(&'static str, bool)]) -> Check {
     let name = "your rights";
-    let lacking: Vec<&str> = rights
-        .iter()
-        .filter(|(_, held)| !held)
-        .map(|(right, _)| *right)
-        .collect();
+    let lacking = lacking(rights);
     if lacking.is_empty() {
         return Check::ok(
             name,
@@ -270,10 +287,7 @@ pub fn rights(namespace: &str, rights: &[(&'static str, bool)]) -> Check {
     }
     Check::warn(
         name,
-        format!(
-            "you may not {} in namespace {namespace}",
-            lacking.join(", ")
-        ),
+        format!("you may not {lacking} in namespace {namespace}"),
     )
     .hint("ClusterRoles canary-viewer, canary-editor and canary-operator hold these rights")
 }

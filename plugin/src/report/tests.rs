@@ -116,6 +116,7 @@ pub fn observed(status: &Value) -> Observed {
         primary: deployment(2, 2, serves),
         target: deployment(pods, pods, "stefanprodan/podinfo:6.0.1"),
         below: Below::default(),
+        clock: None,
     }
 }
 

@@ -3,13 +3,14 @@
 //! ```text
 //!  a deletion that waits ────────┐
 //!  a rollback not carried out ───┤
+//!  a request not answered ───────┤
 //!  a primary without pods ───────┼─► Attention {type, reason, message, hint} ─► status, doctor, explain,
 //!  conditions that are not well ─┤                                              can-i, wait, JSON, dashboard
 //!  pods that do not come ────────┤
 //!  objects missing or unread ────┘
 //! ```
 
-mod deletion;
+pub mod deletion;
 mod hint;
 mod outage;
 mod pending;
@@ -20,7 +21,7 @@ use canary_core::names;
 use canary_core::release::conditions::{PAUSED, PROMOTED, READY};
 use canary_core::status::{CanaryCondition, CanaryStatus, Phase};
 
-use super::{Attention, CanaryReport, Extra, Observed, Traffic};
+use super::{Attention, CanaryReport, Extra, Observed, Traffic, waiting};
 
 /// Type of what is said of pods that do not come.
 pub const PODS: &str = "Pods";
@@ -31,8 +32,13 @@ pub const IN_FORCE: &str = "InForce";
 /// Type of a deletion that is asked for and waits.
 pub const DELETING: &str = "Deleting";
 
-/// Of [`PODS`]: nobody is served by the primary, or nothing is changed any more.
-pub const OUTAGES: [&str; 3] = [outage::SCALED_TO_ZERO, outage::NO_READY_POD, pods::PAUSED];
+/// Of [`PODS`]: people are served by nobody, or nothing is changed any more.
+pub const OUTAGES: [&str; 4] = [
+    outage::SCALED_TO_ZERO,
+    outage::NO_READY_POD,
+    pods::PAUSED,
+    pods::PRIMARY_DELETED,
+];
 
 /// Nothing at all is done for a Canary with one of these reasons, not even to go back.
 const UNTOUCHED: [&str; 2] = ["Contested", "DefinitionOutdated"];
@@ -54,6 +60,7 @@ pub(super) fn of(
     deletion::of(canary)
         .into_iter()
         .chain(pending::of(observed, status, traffic.canary))
+        .chain(waiting::attention(observed))
         .chain(outage::of(observed, status, traffic, workloads))
         .chain(conditions)
         .chain(not_adopted(canary).map(in_force))
@@ -171,6 +178,13 @@ impl CanaryReport {
         let release = self.release.as_ref().filter(|_| self.running);
         let forward = release.is_some_and(|release| release.outcome.is_none());
         forward && self.obstacle().is_some_and(|it| !it.closes_the_way_back())
+    }
+
+    /// What helps first: a verb that ends without success names the same as `status` does. That nobody answers
+    /// it, it says itself.
+    pub fn remedy(&self) -> Option<String> {
+        let troubles = self.troubles().filter(|it| it.type_ != waiting::REQUEST);
+        troubles.into_iter().find_map(|it| it.hint.clone())
     }
 
     /// A pause is no trouble: somebody wanted it.

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 use crate::doctor::open;
-use crate::fake::{Call, FakeApi, FakeState, canary, not_found, progressing, status};
+use crate::fake::{Call, FakeApi, FakeState, Reaction, canary, not_found, progressing, status};
 use crate::world::{pod, running};
 
 /// The user's Canary `podinfo` in a release at weight 20, with what belongs to it.
@@ -101,9 +101,14 @@ impl Around {
     }
 
     pub fn serve(&self) -> FakeApi {
+        self.reacting(Vec::new())
+    }
+
+    /// With a controller that answers a request in this way.
+    pub fn reacting(&self, reactions: Vec<Reaction>) -> FakeApi {
         let around = self.clone();
         let script = move |call: &Call, state: &FakeState| around.answer(call, state);
-        FakeApi::scripted(self.canary.clone(), Box::new(script), Vec::new())
+        FakeApi::scripted(self.canary.clone(), Box::new(script), reactions)
     }
 
     fn answer(&self, call: &Call, state: &FakeState) -> Option<Response> {

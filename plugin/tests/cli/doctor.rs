@@ -101,8 +101,55 @@ fn nothing_is_written_but_a_dry_run() {
             .iter()
             .any(|verb| url.starts_with(verb));
         assert!(
-            !writes || url.contains("dryRun=All") || url.contains("selfsubjectaccessreviews"),
+            !writes || url.contains("dryRun=All") || url.contains("subjectaccessreviews"),
             "{url}"
         );
     }
+}
+
+/// With a server that is installed, whose rights are asked for.
+fn installed(allowed: fn(&Value) -> Option<bool>) -> FakeApi {
+    FakeApi::answering(move |call, state| {
+        if call.path.ends_with("/subjectaccessreviews") {
+            let review = state.sent();
+            let user = "system:serviceaccount:canary-system:canary-webhook";
+            assert_eq!(review["spec"]["user"], user);
+            let Some(allowed) = allowed(&review["spec"]["resourceAttributes"]) else {
+                return closed(call, state);
+            };
+            let mut answer = review.clone();
+            answer["status"] = json!({"allowed": allowed});
+            return Some(axum::Json(answer).into_response());
+        }
+        if call.path.ends_with("/deployments") && call.query.contains("canary-webhook") {
+            let server = json!({
+                "metadata": {"name": "canary-webhook", "namespace": "canary-system"},
+                "spec": {"template": {"spec": {"serviceAccountName": "canary-webhook"}}},
+            });
+            let list = json!({"apiVersion": "apps/v1", "kind": "DeploymentList", "metadata": {}, "items": [server]});
+            return Some(axum::Json(list).into_response());
+        }
+        open(call, state)
+    })
+}
+
+#[test]
+fn a_right_that_the_server_lacks_is_named_by_doctor_to_whoever_may_ask() {
+    let line = |allowed| {
+        let said = on(&installed(allowed), &["doctor"]).stdout;
+        let line = said.lines().find(|line| line.contains("its rights"));
+        line.unwrap_or(&said).to_owned()
+    };
+    let all = line(|_| Some(true));
+    assert!(all.contains("ok   its rights"), "{all}");
+    let routes = line(|right| Some(right["resource"] != "apisixroutes"));
+    assert!(
+        routes.contains("fail its rights")
+            && routes.contains(
+                "ServiceAccount canary-system/canary-webhook may not write ApisixRoutes in namespace test"
+            ),
+        "{routes}"
+    );
+    let unseen = line(|_| None);
+    assert!(unseen.contains("skip its rights"), "{unseen}");
 }

@@ -155,6 +155,16 @@ impl FakeState {
         self.canary.send_replace(None);
     }
 
+    /// Until a watch has told more than this, so that each state is seen. Who does not watch has time to begin.
+    async fn until_told_more(&self, than: usize) {
+        for _ in 0..40 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if self.told.load(Ordering::Acquire) > than {
+                break;
+            }
+        }
+    }
+
     /// Until so many events of watches were sent; the first is the Canary as the watch finds it.
     pub fn until_told(&self, events: usize) {
         wait_until(|| self.told.load(Ordering::Acquire) >= events);
@@ -256,6 +266,7 @@ fn patched(state: &Arc<FakeState>, patch: &Value) -> Response {
         .as_object_mut()
         .unwrap()
         .remove("resourceVersion");
+    let mut told = state.told.load(Ordering::Acquire);
     state.merge(&patch);
     let request = patch["metadata"]["annotations"]["kubectl-canary.dev/request"]
         .as_str()
@@ -264,7 +275,8 @@ fn patched(state: &Arc<FakeState>, patch: &Value) -> Response {
         let state = state.clone();
         tokio::spawn(async move {
             for reaction in &state.reactions {
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                state.until_told_more(told).await;
+                told = state.told.load(Ordering::Acquire);
                 state.merge(&json!({"status": reaction(&id)}));
             }
         });

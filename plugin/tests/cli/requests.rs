@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use axum::http::Method;
+use axum::response::IntoResponse as _;
 use serde_json::{Value, json};
 
 use crate::fake::{FakeApi, answer_to, canary, conflict, ended, progressing, status};
@@ -320,4 +321,68 @@ fn silence_is_explained_while_it_lasts() {
         ran.stderr
     );
     ran.failed(3, "did not answer");
+}
+
+/// A Canary on which bob's wish waits for its answer.
+pub fn waiting(verb: &str) -> Value {
+    let mut canary = canary(&progressing());
+    canary["metadata"]["annotations"] = json!({
+        REQUEST: format!("{verb} v1-bbbbbbbbbbbb uid-1 42"),
+        "kubectl-canary.dev/request-reason": "42 errors", "kubectl-canary.dev/requested-by": "bob",
+    });
+    canary
+}
+
+#[test]
+fn a_rollback_that_waits_is_never_replaced_by_what_goes_forward() {
+    let api = FakeApi::new(waiting("rollback"));
+    let said = "nothing was asked of podinfo.test: bob asked to roll back (errors), and is not answered yet";
+    for words in [
+        ["promote", "podinfo"].as_slice(),
+        &["promote", "podinfo", "--full"],
+        &["pause", "podinfo"],
+        &["resume", "podinfo"],
+        &["promote", "podinfo", "--dry-run=server"],
+    ] {
+        let ran = on(&api, words);
+        ran.failed(1, said);
+        assert!(
+            ran.stderr.contains("kubectl canary doctor podinfo -n test"),
+            "{}",
+            ran.stderr
+        );
+        assert!(
+            ran.stderr.contains(
+                "kubectl annotate canary podinfo kubectl-canary.dev/request= --overwrite -n test"
+            ),
+            "{}",
+            ran.stderr
+        );
+    }
+    on(&api, &["promote", "podinfo", "other"]).failed(1, "takes a terminal to ask");
+    assert!(api.patches().is_empty());
+    // A pause that waits holds as well; only the way back is always open.
+    let api = FakeApi::new(waiting("pause"));
+    on(&api, &["resume", "podinfo"]).failed(1, "bob asked to pause (errors)");
+    assert!(api.patches().is_empty());
+    on(&api, &["rollback", "podinfo", "--timeout", "1s"]).failed(3, "the request stays");
+    let written = api.annotations()[REQUEST].as_str().unwrap().to_owned();
+    assert!(written.starts_with("rollback "), "{written}");
+}
+
+#[test]
+fn a_request_that_the_cluster_does_not_keep_is_said_to_be_lost() {
+    let api = FakeApi::answering(|call, _| {
+        // As a policy does that takes annotations out.
+        let bare = canary(&progressing());
+        (call.method == Method::PATCH).then(|| axum::Json(bare).into_response())
+    });
+    for words in [
+        ["rollback", "podinfo"].as_slice(),
+        &["promote", "podinfo", "--dry-run=server"],
+    ] {
+        let ran = on(&api, words);
+        ran.failed(5, "did not keep annotation kubectl-canary.dev/request");
+        assert!(!ran.stderr.contains("stays"), "{}", ran.stderr);
+    }
 }

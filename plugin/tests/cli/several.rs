@@ -71,9 +71,15 @@ fn a_dry_run_of_the_client_writes_nothing() {
 
 /// Answers a dry run as an API server does: the object as it would be, and nothing stored.
 fn dry(code: u16, message: &'static str) -> FakeApi {
-    FakeApi::answering(move |call, _| {
+    FakeApi::answering(move |call, state| {
         (call.method == Method::PATCH).then(|| match code {
-            200 => axum::Json(canary(&progressing())).into_response(),
+            200 => {
+                let mut patched = canary(&progressing());
+                let request = "kubectl-canary.dev/request";
+                let sent = &state.sent()["metadata"]["annotations"][request];
+                patched["metadata"]["annotations"] = json!({ request: sent });
+                axum::Json(patched).into_response()
+            }
             code => status(code, "Forbidden", message, "podinfo"),
         })
     })

@@ -15,13 +15,14 @@ use crate::run::on;
 use rows::{EDIT, HINDERED, REFUSED, ROLLBACK, WAITING, rows};
 
 /// Lines of doctor that are not about the Canary.
-const INSTALLATION: [&str; 9] = [
+const INSTALLATION: [&str; 10] = [
     "crds",
     "controller",
     "server",
     "webhook",
     "certificate",
     "policies",
+    "its",
     "your",
     "kubernetes",
     "metrics",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use canary_core::canary::Canary;
 use canary_core::names;
 use canary_core::policy::{CanaryPolicy, labels};
+use canary_core::request::{Verb, Waiting};
 use canary_core::revision::revision;
 use kube::ResourceExt as _;
 use kube::core::DynamicObject;
@@ -90,6 +91,11 @@ fn sign(request: &Request) -> Answer {
         return Answer::allow();
     }
     let old = request.old_object.as_ref();
+    if let Some(old) = old
+        && let Some(kept) = kept(request, old, new)
+    {
+        return kept;
+    }
     let wish = annotation(new, names::REQUEST);
     let by = if wish == old.and_then(|old| annotation(old, names::REQUEST)) {
         old.and_then(|old| annotation(old, names::REQUESTED_BY))
@@ -97,6 +103,27 @@ fn sign(request: &Request) -> Answer {
         wish.and(request.user_info.username.as_deref())
     };
     Answer::patch(patch::annotations(new, &[(names::REQUESTED_BY, by)]))
+}
+
+const ASKED: [&str; 3] = [names::REQUEST, names::REQUEST_REASON, names::REQUESTED_BY];
+
+/// A rollback that nobody has answered stays where a manifest that knows nothing of it leaves it out, as
+/// `kubectl replace` does. Who means to take it back writes an empty one.
+fn kept(request: &Request, old: &DynamicObject, new: &DynamicObject) -> Option<Answer> {
+    if annotation(new, names::REQUEST).is_some() {
+        return None;
+    }
+    let canary = old.clone().try_parse::<Canary>().ok()?;
+    let waiting = Waiting::on(&canary).filter(|it| it.request.verb == Verb::Rollback)?;
+    let annotations = ASKED.map(|key| (key, annotation(old, key)));
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let warning = format!(
+        "{}. The request stays, though this leaves it out; to take it back: {}",
+        waiting.told(None),
+        Waiting::taken_back(&request.name, namespace)
+    );
+    let answer = Answer::patch(patch::annotations(new, &annotations));
+    Some(answer.warn([sentence::fit(&warning)]))
 }
 
 /// Labels a policy with what it is about.

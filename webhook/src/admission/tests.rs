@@ -6,6 +6,7 @@ mod http;
 mod manifests;
 mod mutate;
 mod policy;
+mod requests;
 mod sentence;
 mod templates;
 mod validate;

@@ -3,6 +3,7 @@
 
 use canary_core::canary::Canary;
 use canary_core::names::ALLOW_RECREATE;
+use canary_core::request::Waiting;
 use canary_core::template::MetricTemplate;
 use canary_core::validate::Violation;
 use canary_core::{names, request};
@@ -10,6 +11,7 @@ use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use kube::core::admission::Operation;
 
+use super::answer::Refusal;
 use super::{Answer, Config, Request, Subject, View, policy, sentence};
 
 /// Deletes what is left in a namespace that is deleted; there is nobody to warn.
@@ -22,7 +24,8 @@ const PROVIDER_TYPE: &str = "spec.provider.type";
 pub fn validate(request: &Request, view: &dyn View, config: &Config) -> Answer {
     match Subject::of(request, config) {
         Some(Subject::Canary) => {
-            on_canary(request, view, config).and(policy::on_canary(request, view))
+            let answer = on_canary(request, view, config).and(on_request(request));
+            answer.and(policy::on_canary(request, view))
         }
         Some(Subject::MetricTemplate) => on_template(request),
         Some(Subject::Deployment) => policy::on_deployment(request, view),
@@ -37,6 +40,32 @@ fn on_canary(request: &Request, view: &dyn View, config: &Config) -> Answer {
     }
     refuse_new(request, |object| violations(object, request, view, config))
         .warn(other_services(request, view))
+}
+
+/// One that waits and goes back is not replaced by one that goes forward. The policy `canary-decisions` says the
+/// same, where the API server has policies.
+fn on_request(request: &Request) -> Answer {
+    let parsed = |object: &Option<DynamicObject>| object.clone()?.try_parse::<Canary>().ok();
+    let waiting = parsed(&request.old_object).and_then(|old| Waiting::on(&old));
+    let (Some(waiting), Some(new)) = (waiting, parsed(&request.object)) else {
+        return Answer::allow();
+    };
+    let later = new.annotations().get(names::REQUEST);
+    let Some(later) = later.and_then(|later| request::parse(later).ok()) else {
+        return Answer::allow();
+    };
+    if later == waiting.request || waiting.request.verb.gives_way_to(later.verb) {
+        return Answer::allow();
+    }
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let message = format!(
+        "{}: {} does not take its place; to take it back: {}",
+        waiting.told(None),
+        later.verb,
+        Waiting::taken_back(&request.name, namespace)
+    );
+    let by = "request";
+    Answer::forbidden(vec![Refusal { by, message }])
 }
 
 /// Its adoption waits for them, or takes their pods away.

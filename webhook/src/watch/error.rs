@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube::core::Status;
+use crate::text::said;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
@@ -41,15 +41,5 @@ impl WatchError {
             Self::Api(kube::Error::Api(status)) => Some(status.code),
             _ => None,
         }
-    }
-}
-
-fn said(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => {
-            let Status { code, message, .. } = &**status;
-            format!("{code}: {message}")
-        }
-        error => error.to_string(),
     }
 }

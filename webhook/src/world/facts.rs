@@ -194,7 +194,9 @@ fn went_back(target: &Deployment) -> Option<WentBack> {
 
 fn wish(canary: &Canary) -> Option<Wish> {
     let annotations = canary.metadata.annotations.as_ref()?;
-    let raw = annotations.get(names::REQUEST)?;
+    // Empty, it was taken back: see `admission::mutate`.
+    let raw = annotations.get(names::REQUEST);
+    let raw = raw.filter(|raw| !raw.is_empty())?;
     let parsed = request::parse(raw);
     let reason = annotations.get(names::REQUEST_REASON);
     let reason = reason.and_then(|reason| parsed.as_ref().ok()?.reason(reason));
@@ -212,18 +214,25 @@ mod tests {
 
     use super::*;
 
+    fn asked(annotations: &serde_json::Value) -> Option<Wish> {
+        let canary = json!({
+            "metadata": { "name": "podinfo", "annotations": annotations },
+            "spec": { "targetRef": { "kind": "Deployment", "name": "podinfo" }, "service": { "port": 80 } },
+        });
+        wish(&serde_json::from_value(canary).unwrap())
+    }
+
+    #[test]
+    fn a_request_that_was_taken_back_is_none() {
+        assert!(asked(&json!({ names::REQUEST: "" })).is_none());
+        assert!(asked(&json!({ names::REQUEST: "pause" })).is_some());
+    }
+
     #[test]
     fn the_reason_of_an_earlier_request_is_not_taken_for_that_of_this_one() {
         let reason = |annotation: &str, request: &str| {
-            let canary = json!({
-                "metadata": { "name": "podinfo", "annotations": {
-                    names::REQUEST: request, names::REQUEST_REASON: annotation,
-                } },
-                "spec": { "targetRef": { "kind": "Deployment", "name": "podinfo" }, "service": { "port": 80 } },
-            });
-            wish(&serde_json::from_value(canary).unwrap())
-                .unwrap()
-                .reason
+            let annotations = json!({ names::REQUEST: request, names::REQUEST_REASON: annotation });
+            asked(&annotations).unwrap().reason
         };
         let request = "promote v1-1 uid 2";
         assert_eq!(reason("2 lunch", request).as_deref(), Some("lunch"));

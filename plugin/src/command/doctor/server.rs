@@ -53,6 +53,9 @@ pub async fn look(cluster: &Cluster, kubernetes: &str) -> Found {
     }
     checks.push(webhook(cluster, namespace).await);
     checks.push(policies(cluster, namespace).await);
+    if let Some(live) = &live {
+        checks.push(its_rights(cluster, live).await);
+    }
     checks.push(rights(cluster).await);
     let flag = |name: &str| live.as_ref().and_then(|live| flag(live, name));
     Found {
@@ -222,17 +225,66 @@ async fn rights(cluster: &Cluster) -> Check {
     ];
     let mut held = Vec::new();
     for (what, verb, group, resource) in table {
-        let right = ResourceAttributes {
-            verb: Some(verb.into()),
-            group: Some(group.into()),
-            resource: Some(resource.into()),
-            namespace: Some(cluster.namespace.clone()),
-            ..ResourceAttributes::default()
-        };
-        match cluster.may(right).await {
+        match cluster.may(right(cluster, verb, group, resource)).await {
             Ok(may) => held.push((what, may)),
             Err(error) => return Check::unread("your rights", &error),
         }
     }
     judge::rights(&cluster.namespace, &held)
+}
+
+/// A resource, or `resource/subresource`.
+fn right(cluster: &Cluster, verb: &str, group: &str, resource: &str) -> ResourceAttributes {
+    let (resource, below) = resource.split_once('/').unwrap_or((resource, ""));
+    ResourceAttributes {
+        verb: Some(verb.into()),
+        group: Some(group.into()),
+        resource: Some(resource.into()),
+        subresource: Some(below.to_owned()).filter(|below| !below.is_empty()),
+        namespace: Some(cluster.namespace.clone()),
+        ..ResourceAttributes::default()
+    }
+}
+
+/// Without these nothing is released, routed or given back. All that it is given is in manifests/base/rbac.yaml.
+const ITS_RIGHTS: [(&str, &str, &str, &str); 8] = [
+    ("watch Canaries", "watch", "flagger.app", "canaries"),
+    (
+        "write the status of Canaries",
+        "patch",
+        "flagger.app",
+        "canaries/status",
+    ),
+    ("change Deployments", "patch", "apps", "deployments"),
+    ("write primaries", "update", "apps", "deployments"),
+    (
+        "keep ControllerRevisions",
+        "create",
+        "apps",
+        "controllerrevisions",
+    ),
+    ("write Services", "update", "", "services"),
+    (
+        "write ApisixRoutes",
+        "update",
+        "apisix.apache.org",
+        "apisixroutes",
+    ),
+    ("write Events", "create", "", "events"),
+];
+
+/// Of the server that is installed. Not everybody may ask for the rights of others.
+async fn its_rights(cluster: &Cluster, live: &Value) -> Check {
+    let text = |pointer: &str| live.pointer(pointer).and_then(Value::as_str);
+    let namespace = text("/metadata/namespace").unwrap_or_default();
+    let account = text("/spec/template/spec/serviceAccountName").unwrap_or("default");
+    let answers = ITS_RIGHTS.map(|(what, verb, group, resource)| async move {
+        let right = right(cluster, verb, group, resource);
+        let may = cluster.may_account((namespace, account), right).await?;
+        Ok::<_, Error>((what, may))
+    });
+    match futures::future::try_join_all(answers).await {
+        Ok(held) => judge::its_rights(&format!("{namespace}/{account}"), &cluster.namespace, &held),
+        Err(error) => Check::unread("its rights", &error),
+    }
 }

@@ -2,7 +2,8 @@
 
 use canary_core::canary::Canary;
 use canary_core::names;
-use canary_core::request::{Request, Verb};
+use canary_core::release::GOING_BACK;
+use canary_core::request::{Request, Verb, Waiting};
 use canary_core::status::{Phase, RequestOutcome};
 
 use super::Ask;
@@ -10,7 +11,7 @@ use crate::exit::{Error, seconds};
 use crate::follow::{Fate, fate};
 use crate::render::detail::command;
 use crate::render::{bracketed, outcome};
-use crate::report::{CanaryReport, Observed};
+use crate::report::{CanaryReport, Meta, Observed, Unanswered};
 
 /// What there is to do about a wish.
 #[derive(Debug)]
@@ -29,8 +30,11 @@ pub enum Step {
     Unanswered,
     /// The controller acts on it.
     Accepted(String),
-    /// It is decided, and a write that it takes is refused: why.
-    Pending(String),
+    /// It is decided, and cannot be carried out: why, and what helps.
+    Pending {
+        said: String,
+        remedy: Option<String>,
+    },
     Happened(String),
 }
 
@@ -50,7 +54,30 @@ pub fn consider(verb: Verb, report: &CanaryReport) -> Considered {
             Some("set spec.suspend to false first".to_owned()),
         );
     }
+    if let Some(unanswered) = &report.unanswered
+        && !unanswered.waiting.request.verb.gives_way_to(verb)
+    {
+        return promised(unanswered, report);
+    }
     of_release(verb, report)
+}
+
+/// What goes back or holds is not replaced before it is answered.
+fn promised(unanswered: &Unanswered, report: &CanaryReport) -> Considered {
+    let Meta { namespace, name } = &report.metadata;
+    let hint = format!(
+        "why nobody answers: {}. To take that request back: {}",
+        command("doctor", report),
+        Waiting::taken_back(name, namespace)
+    );
+    nothing(
+        format!(
+            "nothing was asked of {}: {}",
+            report.id(),
+            unanswered.told()
+        ),
+        Some(hint),
+    )
 }
 
 /// By the release that runs, or the last one.
@@ -78,7 +105,7 @@ fn of_release(verb: Verb, report: &CanaryReport) -> Considered {
         (Some(release), _) if is_rolled_back_now(report) => nothing(
             format!(
                 "nothing to {}: release {} of {id} is being rolled back already",
-                word(verb),
+                verb.in_words(),
                 release.number
             ),
             Some(follow(report)),
@@ -119,7 +146,7 @@ fn is_rolled_back_now(report: &CanaryReport) -> bool {
 /// A release of a Canary that is being deleted goes back at most, and without a release nobody hears a wish.
 fn being_deleted(verb: Verb, report: &CanaryReport) -> Option<Error> {
     let deleting = report.deleting()?;
-    let (what, why) = (word(verb), &deleting.message);
+    let (what, why) = (verb.in_words(), &deleting.message);
     if deleting.closes_the_way_back() {
         return Some(Error::NothingToDo {
             message: format!("nothing to {what}: {why}. No request is acted on any more"),
@@ -166,20 +193,9 @@ fn follow(report: &CanaryReport) -> String {
     format!("follow it: {} --watch", command("status", report))
 }
 
-/// The verb as it stands in a sentence.
-pub fn word(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Promote | Verb::PromoteFull => "promote",
-        Verb::Rollback => "roll back",
-        Verb::Pause => "pause",
-        Verb::Resume => "resume",
-        Verb::Retry => "retry",
-    }
-}
-
 /// What a dry run has to say.
 pub fn would(ask: Ask, report: &CanaryReport) -> String {
-    let (id, what) = (report.id(), word(ask.verb));
+    let (id, what) = (report.id(), ask.verb.in_words());
     let Some(release) = &report.release else {
         return format!("{id}: would {what}");
     };
@@ -200,7 +216,7 @@ pub fn would(ask: Ask, report: &CanaryReport) -> String {
 }
 
 fn at_rest(verb: Verb, report: &CanaryReport) -> String {
-    let what = word(verb);
+    let what = verb.in_words();
     let why = match report.phase {
         Phase::Failed => "its last release failed",
         Phase::Initializing => "it is being initialized",
@@ -226,9 +242,9 @@ fn hint_at_rest(verb: Verb, report: &CanaryReport) -> Option<String> {
 
 /// Looks at the Canary after the request was written. `before` is the number of the release that
 /// it was about.
-pub fn judge(request: &Request, before: Option<i64>, canary: &Canary) -> Result<Step, Error> {
-    let report = Observed::alone(canary.clone()).report();
-    let step = judged(request, before, canary, &report)?;
+pub fn judge(request: &Request, before: Option<i64>, observed: &Observed) -> Result<Step, Error> {
+    let report = observed.report();
+    let step = judged(request, before, &observed.canary, &report)?;
     match being_deleted(request.verb, &report) {
         // What has not happened by now does not happen any more.
         Some(gone) if !matches!(step, Step::Happened(_)) => Err(gone),
@@ -252,9 +268,10 @@ fn judged(
     let back = request.verb == Verb::Rollback && report.running && report.pending().is_some();
     match record.outcome {
         // Never said to be done: a write is tried again, or the primary has no ready pod.
-        RequestOutcome::Done if record.pending || back => {
-            Ok(Step::Pending(not_yet(report, &record.message)))
-        }
+        RequestOutcome::Done if record.pending || back => Ok(Step::Pending {
+            said: not_yet(report, &record.message),
+            remedy: report.remedy(),
+        }),
         RequestOutcome::Done => happened(request.verb, before, report, canary, &record.message),
         // It was paused while the request was on its way.
         RequestOutcome::Refused if request.verb == Verb::Promote && report.paused().is_some() => {
@@ -346,8 +363,9 @@ fn happened(
             Ok(Step::Happened(outcome::promoted(report, before)))
         }
         (Verb::Rollback, Fate::Failed(_)) if drained => Ok(Step::Happened(format!(
-            "{}rolled back, all traffic goes to the primary",
-            release(before)
+            "{}rolled back, all traffic goes to the primary{}",
+            release(before),
+            said.strip_prefix(GOING_BACK).unwrap_or_default()
         ))),
         (Verb::PromoteFull, Fate::Failed(why)) => Err(Error::ReleaseFailed {
             message: format!("{}of {} {why}", release(before), report.id()),

@@ -12,12 +12,13 @@ use std::io::{BufRead as _, IsTerminal as _};
 use canary_core::request::Verb;
 use futures::StreamExt;
 
-use super::judge::{Considered, consider, word};
+use super::judge::{Considered, consider};
 use super::rehearse::rehearse;
 use super::{Ask, Wish, perform};
 use crate::args::RequestArgs;
 use crate::args::verbs::DryRun;
 use crate::client::{self, Cluster};
+use crate::env::now;
 use crate::exit::{Error, code, one_line};
 use crate::output::Output;
 use crate::render::several;
@@ -106,7 +107,9 @@ async fn named(args: &RequestArgs, cluster: &Cluster) -> Picked {
     let mut picked = Picked::default();
     for (name, canary) in found {
         match canary {
-            Ok(canary) => picked.reports.push(Observed::alone(canary).report()),
+            Ok(canary) => picked
+                .reports
+                .push(Observed::alone(canary).by(now).report()),
             Err(error) => {
                 let name = format!("{name}.{}", cluster.namespace);
                 picked.failed.push((name, error));
@@ -128,7 +131,7 @@ async fn selected(verb: Verb, args: &RequestArgs, cluster: &Cluster) -> Result<P
     for canary in found {
         match client::read(canary) {
             Ok(canary) => {
-                let report = Observed::alone(canary).report();
+                let report = Observed::alone(canary).by(now).report();
                 if matches!(consider(verb, &report), Considered::Revision(_)) {
                     picked.reports.push(report);
                 }
@@ -149,7 +152,7 @@ fn nothing(verb: Verb, args: &RequestArgs, count: usize) -> Error {
         Some(labels) => format!(" with labels {labels}"),
         None => String::new(),
     };
-    let what = word(verb);
+    let what = verb.in_words();
     let message = match count {
         0 => format!("nothing to {what}: there are no Canaries{which}"),
         1 => format!("nothing to {what}: the one Canary{which} has no release to {what}"),
@@ -172,13 +175,13 @@ async fn agree(
         return Err(Error::NothingToDo {
             message: format!(
                 "nothing was asked: to {} a selection of Canaries takes a terminal to ask, or --yes",
-                word(verb)
+                verb.in_words()
             ),
             hint: Some("--dry-run=client lists them".to_owned()),
         });
     }
     let theme = output.theme();
-    let lines = several::lines(word(verb), cluster.server(), reports, &theme);
+    let lines = several::lines(verb.in_words(), cluster.server(), reports, &theme);
     anstream::eprint!("{}go on? [y/N] ", theme.paint(&lines));
     // In a thread of its own, so that Ctrl-C ends it.
     let read = tokio::task::spawn_blocking(|| {

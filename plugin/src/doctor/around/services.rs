@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Around, Behind, by_name, match_labels, named, pod_labels, replicas, strings};
 use crate::doctor::Check;
+use crate::report::trouble::deletion;
 use crate::service::{has_port, shown as shown_port};
 
 /// More are not named one by one.
@@ -23,6 +24,7 @@ pub(super) fn checks(canary: &Canary, around: &Around) -> Vec<Check> {
     let mut checks = Vec::new();
     for (name, (deployment, deployment_name)) in sides {
         let live = by_name(&around.services, &name);
+        checks.extend(live.and_then(|live| leaving(canary, &name, live)));
         if let (Some(live), Some(deployment)) = (live, deployment) {
             let side = Side {
                 canary,
@@ -37,6 +39,21 @@ pub(super) fn checks(canary: &Canary, around: &Around) -> Vec<Check> {
     }
     checks.extend(ports(canary, around));
     checks
+}
+
+/// It serves until its last finalizer goes.
+fn leaving(canary: &Canary, name: &str, live: &Value) -> Option<Check> {
+    live["metadata"]["deletionTimestamp"].as_str()?;
+    let finalizers = live["metadata"]["finalizers"].as_array();
+    let finalizers = finalizers.into_iter().flatten();
+    let finalizers: Vec<String> = finalizers
+        .filter_map(|it| it.as_str().map(str::to_owned))
+        .collect();
+    let namespace = canary.namespace_name();
+    let edit = format!("kubectl edit service {name} -n {namespace}");
+    let waits = deletion::waits_for(&finalizers);
+    let said = format!("Service {name} is being deleted{waits}. It leads to pods until then");
+    Some(Check::fail("service", said).hint(deletion::taken_off(&finalizers, &edit)))
 }
 
 /// A Service, and the Deployment whose pods it should find.

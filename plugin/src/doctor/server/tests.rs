@@ -156,3 +156,16 @@ fn what_is_missing_is_named() {
     );
     assert_eq!(rights("test", &[("read", true)]).outcome, Outcome::Ok);
 }
+
+#[test]
+fn a_right_that_the_server_lacks_is_a_failure_and_names_what_it_is_for() {
+    let account = "canary-system/canary-webhook";
+    let held = [("write ApisixRoutes", true), ("scale Deployments", true)];
+    assert_eq!(its_rights(account, "test", &held).outcome, Outcome::Ok);
+    let check = its_rights(account, "test", &[("write ApisixRoutes", false), held[1]]);
+    assert_eq!(check.outcome, Outcome::Fail);
+    assert_eq!(
+        check.message,
+        "ServiceAccount canary-system/canary-webhook may not write ApisixRoutes in namespace test"
+    );
+}

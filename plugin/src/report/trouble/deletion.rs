@@ -20,11 +20,7 @@ pub(super) fn of(canary: &Canary) -> Option<Attention> {
     canary.metadata.deletion_timestamp.as_ref()?;
     let name = canary.metadata.name.as_deref().unwrap_or_default();
     let finalizers = canary.metadata.finalizers.as_deref().unwrap_or_default();
-    let waits = match finalizers {
-        [] => String::new(),
-        [one] => format!(": it waits for finalizer {one}"),
-        several => format!(": it waits for finalizers {}", several.join(", ")),
-    };
+    let waits = waits_for(finalizers);
     let reason = if goes_back(canary, finalizers) {
         GOES_BACK
     } else {
@@ -36,6 +32,25 @@ pub(super) fn of(canary: &Canary) -> Option<Attention> {
         message: format!("Canary {name} is being deleted{waits}"),
         hint: hint(canary, name, finalizers),
     })
+}
+
+/// As it follows what is being deleted.
+pub fn waits_for(finalizers: &[String]) -> String {
+    match finalizers {
+        [] => String::new(),
+        [one] => format!(": it waits for finalizer {one}"),
+        several => format!(": it waits for finalizers {}", several.join(", ")),
+    }
+}
+
+/// What helps an object of ours that waits for a finalizer; `edit` is the command that changes it.
+pub fn taken_off(finalizers: &[String], edit: &str) -> String {
+    match finalizers.iter().find(|it| names::is_foreign_finalizer(it)) {
+        Some(other) => format!(
+            "whoever set {other} has to take it off. If its owner is gone, take it out of metadata.finalizers: {edit}"
+        ),
+        None => "the garbage collector ends it: nothing has to be done".to_owned(),
+    }
 }
 
 /// Reason of `Ready` by which the server says the same.

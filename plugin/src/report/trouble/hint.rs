@@ -122,6 +122,10 @@ impl<'a> Of<'a> {
             "OtherServices" => self.follow(),
             "Forbidden" => "give the server this right: `kubectl canary install` renews all of them; it tries again by itself".to_owned(),
             "Rejected" | "WriteFailed" => "mend what refuses the write; it is tried again by itself. Webhooks that may: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations".to_owned(),
+            "Suspended" => format!(
+                "let it go on: kubectl patch canary {} --type=merge -p '{{\"spec\":{{\"suspend\":false}}}}' -n {namespace}",
+                self.name
+            ),
             "Contended" => format!(
                 "find out who writes it all the time, and stop that: kubectl get events -n {namespace}, and --show-managed-fields of what the message names"
             ),

@@ -3,10 +3,12 @@
 use kube::api::DynamicObject;
 
 use super::super::{Attention, Extra, Observed, PodReport, Role, Workload};
-use super::{PODS, hint};
+use super::{PODS, deletion, hint};
 
 /// Reason of a Deployment that somebody paused.
 pub const PAUSED: &str = "DeploymentPaused";
+/// Reason of a primary that somebody deletes.
+pub const PRIMARY_DELETED: &str = "PrimaryDeleted";
 /// Reason of a pod that no node takes.
 const UNSCHEDULABLE: &str = "Unschedulable";
 
@@ -21,12 +23,33 @@ pub(super) fn lacking(observed: &Observed, workloads: &[Workload]) -> Vec<Attent
     for workload in workloads {
         let deployment = live.iter().find(|(role, _)| *role == workload.role);
         if let Some((_, Extra::Found(deployment))) = deployment {
+            found.extend(leaving(deployment, workload, namespace));
             found.extend(paused(deployment, workload, namespace));
             found.extend(refused(deployment, workload, namespace));
         }
         found.extend(unplaced(workload, namespace));
     }
     found
+}
+
+/// Its controller changes nothing of it any more, and with the last finalizer its pods go.
+fn leaving(live: &DynamicObject, workload: &Workload, namespace: &str) -> Option<Attention> {
+    live.metadata.deletion_timestamp.as_ref()?;
+    let name = &workload.name;
+    let finalizers = live.metadata.finalizers.as_deref().unwrap_or_default();
+    let waits = deletion::waits_for(finalizers);
+    let reason = match workload.role {
+        Role::Primary => PRIMARY_DELETED,
+        Role::Canary => "TargetDeleted",
+    };
+    let edit = format!("kubectl edit deployment {name} -n {namespace}");
+    Some(attention(
+        reason,
+        &format!(
+            "Deployment {name} is being deleted{waits}. Its pods are not changed any more, and go with it"
+        ),
+        deletion::taken_off(finalizers, &edit),
+    ))
 }
 
 /// Neither a release nor a promotion gets on: what is written into it stays without effect.

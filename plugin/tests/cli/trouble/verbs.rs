@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::flat;
-use super::rows::REFUSED;
+use super::rows::{REFUSED, rows};
+use crate::around::Around;
 use crate::fake::{FakeApi, answer_to, canary, ended, progressing};
 use crate::run::on;
 
@@ -259,4 +260,37 @@ fn explain_says_what_a_deletion_would_put_in_charge() {
     );
     assert!(!explained("v1-aaaaaaaaaaaa", true).contains("in charge"));
     assert!(!explained("v1-bbbbbbbbbbbb", false).contains("in charge"));
+}
+
+#[test]
+fn a_rollback_that_no_pod_can_take_names_the_command_that_status_names() {
+    let mut around = Around::new();
+    let row = rows()
+        .into_iter()
+        .find(|row| row.name.starts_with("F2 the primary is scaled"));
+    (row.unwrap().happens)(&mut around);
+    let scale = "kubectl scale deployment/podinfo-primary --replicas=3 -n test";
+    let api = around.reacting(vec![Box::new(|id| {
+        let mut status = answer_to(id, "Done", "rolling back: all traffic goes to the primary");
+        status["release"] = json!({"outcome": "RolledBack", "message": "on request of alice"});
+        status
+    })]);
+    let ran = on(&api, &["rollback", "podinfo", "--timeout", "2s"]);
+    ran.failed(
+        1,
+        "not routed yet: Deployment podinfo-primary has no ready pod",
+    );
+    assert!(
+        ran.stderr
+            .contains(&format!("hint: {scale}. Then follow it: ")),
+        "{}",
+        ran.stderr
+    );
+    // Not only when time is up.
+    assert_eq!(ran.stderr.matches(scale).count(), 2, "{}", ran.stderr);
+    assert!(
+        !ran.stderr.contains("tried again by itself"),
+        "{}",
+        ran.stderr
+    );
 }

@@ -256,3 +256,66 @@ async fn the_server_may_write_its_canaries() {
     let free = json!({"metadata": {"finalizers": []}});
     assert_allowed(&namespace.patch(SERVER, "canary", free).await);
 }
+
+/// As the server writes it.
+async fn write_status(namespace: &Namespace, over: serde_json::Value) {
+    let client = namespace.test.plane.client_for(SERVER, &[]).await.unwrap();
+    let canaries: Api<Canary> = Api::namespaced(client, &namespace.test.name);
+    let mut status = json!({"phase": "Progressing", "canaryWeight": 20});
+    status["lastRequest"] = over;
+    let status = Patch::Merge(json!({ "status": status }));
+    let params = PatchParams::default();
+    let written = canaries.patch_status("podinfo", &params, &status).await;
+    written.unwrap();
+}
+
+#[tokio::test]
+async fn a_rollback_that_nobody_has_answered_is_not_replaced_by_what_goes_forward() {
+    let namespace = Namespace::new().await;
+    write_status(&namespace, json!(null)).await;
+    let ask = async |user: &str, verb: &str, id: &str| {
+        let wish = namespace.wish(verb, id);
+        namespace.request(user, &wish, json!(null)).await
+    };
+    assert_allowed(&ask(BOB, "pause", "1").await);
+    assert_denied(
+        &ask(CAROL, "resume", "2").await,
+        "asked to pause, and is not answered yet: resume does not take its place",
+    );
+    assert_allowed(&ask(BOB, "rollback", "3").await);
+    for verb in ["promote", "promote-full", "pause", "resume", "retry"] {
+        let why =
+            format!("asked to roll back, and is not answered yet: {verb} does not take its place");
+        assert_denied(&ask(CAROL, verb, "4").await, &why);
+    }
+    assert_allowed(&ask(CAROL, "rollback", "5").await);
+    // By the command that the refusal names.
+    let empty = format!("{REQUEST}=");
+    let back = ["annotate", "canary", "podinfo", &empty, "--overwrite"];
+    assert_allowed(&namespace.kubectl(CAROL, &back).await);
+    assert_allowed(&ask(CAROL, "promote", "6").await);
+
+    assert_allowed(&ask(BOB, "rollback", "7").await);
+    let record = json!({"id": "7", "verb": "rollback", "at": "2026-03-01T12:00:00Z", "outcome": "Done", "message": ""});
+    write_status(&namespace, record).await;
+    assert_allowed(&ask(CAROL, "resume", "8").await);
+}
+
+#[tokio::test]
+async fn who_leaves_a_rollback_out_of_a_replaced_manifest_is_told() {
+    let namespace = Namespace::new().await;
+    write_status(&namespace, json!(null)).await;
+    let rollback = namespace.wish("rollback", "1");
+    assert_allowed(&namespace.request(BOB, &rollback, json!("bob")).await);
+    let folder = namespace.test.plane.lab().folder();
+    let file = folder.join(format!("{}-left-out.yaml", namespace.test.name));
+    std::fs::write(&file, users_canary(&namespace.test.name)).unwrap();
+    let replace = ["replace", "-f", file.to_str().unwrap()];
+    let answer = namespace.kubectl(ALICE, &replace).await;
+    assert_allowed(&answer);
+    let warning = "bob asked to roll back podinfo, and was not answered: the request is gone now";
+    assert!(answer.stderr.contains(warning), "{answer:?}");
+    // Nothing is lost any more.
+    let again = namespace.kubectl(ALICE, &replace).await;
+    assert!(!again.stderr.contains("asked to roll back"), "{again:?}");
+}

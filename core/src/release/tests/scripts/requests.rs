@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::story::{SECOND, THIRD, expect, two_steps, with_hooks, with_metric};
 use crate::hook::HookKind;
+use crate::release::GOING_BACK;
 use crate::release::tests::sim::Health;
 use crate::release::tests::world::{FIRST, World};
 use crate::request::Verb;
@@ -227,6 +228,21 @@ fn a_promotion_that_a_person_rolls_back_sends_nobody_to_the_canary() {
         (world.phase(), world.primary_revision()),
         (Phase::Failed, FIRST)
     );
+}
+
+#[test]
+fn a_rollback_says_that_a_newer_template_is_released_next() {
+    let next = format!("{GOING_BACK}; then the newer template of the target is released");
+    for (newer, answer) in [(THIRD, next.as_str()), (FIRST, GOING_BACK)] {
+        let mut world = World::at_weight(&two_steps(), 40);
+        world.fresh = Health::Rolling;
+        world.run(10);
+        assert_eq!(world.phase(), Phase::Promoting);
+        world.set_revision(newer);
+        world.ask(Verb::Rollback, "r1");
+        world.settle();
+        assert_eq!(world.status().last_request.unwrap().message, answer);
+    }
 }
 
 #[test]

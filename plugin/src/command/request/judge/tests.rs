@@ -3,6 +3,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::report::tests::{canary, progressing, report, status};
 
+/// By the Canary alone.
+fn judge(request: &Request, before: Option<i64>, canary: &Canary) -> Result<Step, Error> {
+    super::judge(request, before, &Observed::alone(canary.clone()))
+}
+
 fn at(phase: &str) -> CanaryReport {
     report(&status(phase, 0, 0, &json!({})))
 }
@@ -249,4 +254,17 @@ fn a_rollback_has_happened_when_the_canary_is_scaled_down() {
         judge(status("Failed", 0, 0, &outcome)),
         Ok(Step::Happened(_))
     ));
+}
+
+#[test]
+fn a_rollback_that_a_newer_template_follows_says_so() {
+    let then = "; then the newer template of the target is released";
+    let mut failed = status("Failed", 0, 0, &json!({"outcome": "RolledBack"}));
+    failed["lastRequest"] = json!({
+        "id": "mine", "verb": "rollback", "at": "2026-03-01T12:00:00Z", "outcome": "Done",
+        "message": format!("{GOING_BACK}{then}"),
+    });
+    let step = judge(&request(Verb::Rollback), Some(2), &canary(&failed)).unwrap();
+    let said = format!("release 2 rolled back, all traffic goes to the primary{then}");
+    assert_eq!(step, Step::Happened(said));
 }

@@ -1,9 +1,10 @@
 //! What people did by hand, in good faith.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{EDIT, Row};
 use crate::around::{Around, marked, scaler};
+use crate::world::days_ago;
 
 const SCALED: &str = "kubectl scale deployment/podinfo-primary --replicas=3 -n test";
 
@@ -131,10 +132,88 @@ pub const ROWS: &[Row] = &[
             EDIT,
         ],
     },
+    Row {
+        name: "F8 the target is scaled to 0 in a release, and the server is away",
+        happens: |it| has(it, "podinfo", 0, 0),
+        both: &[
+            "Deployment podinfo is scaled to 0: 20 % of the traffic goes nowhere",
+            "send everybody back: kubectl canary rollback podinfo -n test",
+        ],
+        doctor: &[],
+    },
+    Row {
+        name: "F8 somebody leads everybody to the canary at rest",
+        happens: |it| {
+            it.canary["status"]["phase"] = json!("Succeeded");
+            let backends = &mut it.get("apisixroutes", "podinfo-podinfo-canary")["spec"]["http"][0]
+                ["backends"];
+            backends[0]["weight"] = json!(0);
+            backends[1]["weight"] = json!(100);
+            has(it, "podinfo", 0, 0);
+        },
+        both: &[
+            "Deployment podinfo is scaled to 0: 100 % of the traffic goes nowhere",
+            "the server sends everybody to the primary. Whether it runs: kubectl canary doctor podinfo -n test",
+        ],
+        doctor: &[],
+    },
+    Row {
+        name: "F9 a rollback that nobody answers",
+        happens: |it| {
+            it.canary["metadata"]["annotations"] = json!({
+                "kubectl-canary.dev/request": "rollback v1-bbbbbbbbbbbb uid-1 42",
+                "kubectl-canary.dev/requested-by": "bob",
+            });
+            it.canary["metadata"]["managedFields"] = json!([{
+                "manager": "kubectl-canary-cli", "operation": "Update", "time": days_ago(3),
+                "fieldsV1": {"f:metadata": {"f:annotations": {"f:kubectl-canary.dev/request": {}}}},
+            }]);
+        },
+        both: &["bob asked to roll back 3d ago, and is not answered yet"],
+        doctor: &["see the lines `server`, `controller` and `its rights`"],
+    },
+    Row {
+        name: "F10 somebody's finalizer holds the primary, which is being deleted",
+        happens: |it| leave(it.get("deployments", "podinfo-primary")),
+        both: &[
+            "Deployment podinfo-primary is being deleted: it waits for finalizer acme.io/cleanup. Its pods are not changed any more, and go with it",
+            "kubectl edit deployment podinfo-primary -n test",
+        ],
+        doctor: &[],
+    },
+    Row {
+        name: "F10 somebody's finalizer holds a Service, which is being deleted",
+        happens: |it| leave(it.get("services", "podinfo-primary")),
+        both: &[],
+        doctor: &[
+            "Service podinfo-primary is being deleted: it waits for finalizer acme.io/cleanup. It leads to pods until then",
+            "kubectl edit service podinfo-primary -n test",
+        ],
+    },
+    Row {
+        name: "F11 a person suspended it",
+        happens: |it| {
+            it.canary["spec"]["suspend"] = json!(true);
+            it.condition("Ready", "Suspended", "Canary podinfo.test is suspended");
+        },
+        both: &[
+            "kubectl patch canary podinfo --type=merge -p '{\"spec\":{\"suspend\":false}}' -n test",
+        ],
+        doctor: &[],
+    },
 ];
 
+fn leave(object: &mut Value) {
+    object["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z");
+    object["metadata"]["finalizers"] = json!(["acme.io/cleanup"]);
+}
+
 fn primary_has(it: &mut Around, wanted: i64, ready: i64) {
-    let primary = it.get("deployments", "podinfo-primary");
+    has(it, "podinfo-primary", wanted, ready);
+}
+
+fn has(it: &mut Around, name: &str, wanted: i64, ready: i64) {
+    let primary = it.get("deployments", name);
     primary["spec"]["replicas"] = json!(wanted);
     primary["status"]["readyReplicas"] = json!(ready);
 }
