@@ -38,6 +38,7 @@ mod sweep;
 mod takeover;
 mod trouble;
 mod unsaved;
+mod untrack;
 
 use std::collections::HashSet;
 use std::sync::Arc;

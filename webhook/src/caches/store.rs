@@ -10,6 +10,7 @@ use tracing::warn;
 use super::{Autoscaler, Caches, ConfigMeta, Disruption, Route, Service, Slice, key_of, text};
 use crate::api::Kind;
 use crate::cache::{Cache, Key};
+use crate::target::tracking::Tracked;
 use crate::target::view::{Deployment, strings};
 
 // === impl Caches ===
@@ -213,6 +214,7 @@ fn config_meta(object: &Value) -> ConfigMeta {
             .pointer("/metadata/labels")
             .and_then(|all| all.get(names::GENERATED)?.as_str())
             .map(str::to_owned),
+        tracked: Tracked::of(object),
         canaries: object["metadata"]["ownerReferences"]
             .as_array()
             .into_iter()

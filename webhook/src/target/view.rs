@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::target::config::{ConfigRef, references};
 use crate::target::declared::{Port, declared};
+use crate::target::tracking::Tracked;
 
 #[derive(Clone, Debug, Default)]
 pub struct Deployment {
@@ -47,6 +48,8 @@ pub struct Deployment {
     pub counts: Counts,
     /// `metadata.ownerReferences`, the mark and the adoption annotation: whose it is.
     pub ownership: Value,
+    /// Of one that was generated: labels and annotations by which a tool would find it, and delete it.
+    pub tracked: Tracked,
     pub deleting: bool,
 }
 
@@ -102,6 +105,7 @@ impl Deployment {
             ports: declared(template),
             counts: counts(object),
             ownership: ownership(object),
+            tracked: Tracked::of(object),
             deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
         }
     }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::target::covers;
+use crate::target::tracking::is_mark;
 
 /// What was written last.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -71,6 +72,8 @@ pub fn is_so(live: &Value, desired: &Value) -> bool {
 /// labels, annotations, finalizers and owners are as they were.
 pub fn replacement(live: &Value, desired: &Value) -> Value {
     let before = applied(live);
+    // Nobody wrote down what was copied. What tools find objects by was, and would be their end.
+    let unnoted = before.hash.is_empty();
     let mut object = noted(desired.clone());
     let ours = object["metadata"].take();
     let mut metadata = live["metadata"].clone();
@@ -79,7 +82,7 @@ pub fn replacement(live: &Value, desired: &Value) -> Value {
         ("annotations", &before.annotations),
     ] {
         let mut all = map(&metadata[field]);
-        all.retain(|key, _| !dropped.contains(key));
+        all.retain(|key, _| !dropped.contains(key) && !(unnoted && is_mark(key)));
         all.extend(map(&ours[field]));
         metadata[field] = Value::Object(all);
     }
