@@ -137,13 +137,20 @@ pub enum TickError {
     /// What was decided on is not so any more.
     #[error("{0}")]
     Stale(String),
+    /// It is we who do not write it.
+    #[error("{0}")]
+    NotOurs(String),
 }
 
 // === impl TickError ===
 
 impl TickError {
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Api(error) if error.is_refusal())
+        match self {
+            Self::Api(error) => error.is_refusal(),
+            Self::Stale(_) => false,
+            Self::NotOurs(_) => true,
+        }
     }
 
     /// Deciding again is all that is needed.
@@ -151,6 +158,7 @@ impl TickError {
         match self {
             Self::Api(error) => error.is_stale(),
             Self::Stale(_) => true,
+            Self::NotOurs(_) => false,
         }
     }
 }

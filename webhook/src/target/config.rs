@@ -121,7 +121,7 @@ pub fn references(template: &Value) -> Vec<ConfigRef> {
     found.into_iter().collect()
 }
 
-/// Name of a copy where another Canary has one under the usual name, which is written by that one alone.
+/// Name of a copy where the usual one is somebody else's.
 pub fn own_copy(canary: &Canary, name: &str) -> String {
     let canary = canary.metadata.name.as_deref().unwrap_or_default();
     names::primary_of(&format!("{name}-{canary}"))

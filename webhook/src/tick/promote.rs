@@ -182,7 +182,7 @@ impl Context {
         configs: &BTreeMap<ConfigRef, String>,
     ) -> BTreeMap<ConfigRef, String> {
         let copy = |reference: ConfigRef| {
-            let name = self.copy_name(&world.canary, &reference);
+            let name = self.copy_name(world, &reference);
             let copies = self.caches.configs(reference.kind());
             let has_copy = copies.get(&world.namespace, &name).is_some();
             (configs.contains_key(&reference) || has_copy).then_some((reference, name))

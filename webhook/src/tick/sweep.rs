@@ -246,7 +246,7 @@ impl Context {
             .map(|config| (config.kind(), config.name.clone()))
             .collect();
         for config in &world.target.configs {
-            used.insert((config.kind(), self.copy_name(canary, config)));
+            used.insert((config.kind(), self.copy_name(world, config)));
             used.insert((config.kind(), kept::name(canary, config)));
         }
         let mut wrote = false;
