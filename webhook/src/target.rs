@@ -12,6 +12,7 @@
 //!  recorded   a template as a ControllerRevision keeps it: what was analysed is what is promoted
 //!  primary    recorded ─► `<target>-primary`
 //!  config     references to ConfigMaps and Secrets, and their `-primary` copies
+//!  copies     which of them a primary refers to, as it notes it
 //!  placement  affinity and spread rules that speak of the target's own pods
 //!  kept       what a promotion replaces of these copies, until it has ended
 //!  service    apex, `-primary` and `-canary` Services
@@ -21,6 +22,7 @@
 
 pub mod autoscaler;
 pub mod config;
+pub mod copies;
 pub mod declared;
 pub mod disruption;
 pub mod followed;

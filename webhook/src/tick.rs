@@ -10,6 +10,7 @@ mod ask;
 mod carry_out;
 mod configs;
 mod contest;
+mod copies;
 mod departed;
 mod disruption;
 mod ensure;
@@ -102,6 +103,8 @@ pub struct Context {
     pub answered: Answered,
     pub waits: Waits,
     pub refused: Refused,
+    /// Copies of configuration that cannot be had again, said of each Canary.
+    pub lost: Refused,
     pub places: Places,
     pub sweeps: Sweeps,
     pub unsaved: Unsaved,
@@ -140,6 +143,9 @@ pub enum TickError {
     /// It is we who do not write it.
     #[error("{0}")]
     NotOurs(String),
+    /// What a template needs is not there.
+    #[error("{0}")]
+    Missing(String),
 }
 
 // === impl TickError ===
@@ -149,7 +155,7 @@ impl TickError {
         match self {
             Self::Api(error) => error.is_refusal(),
             Self::Stale(_) => false,
-            Self::NotOurs(_) => true,
+            Self::NotOurs(_) | Self::Missing(_) => true,
         }
     }
 
@@ -158,7 +164,7 @@ impl TickError {
         match self {
             Self::Api(error) => error.is_stale(),
             Self::Stale(_) => true,
-            Self::NotOurs(_) => false,
+            Self::NotOurs(_) | Self::Missing(_) => false,
         }
     }
 }
@@ -229,6 +235,7 @@ impl Context {
     /// What wakes it: the names that are in force, and those of the spec.
     fn interests(canary: &Canary, world: &World) -> HashSet<(Kind, Key)> {
         let mut all = interests(&world.canary, Some(&world.target));
+        all.extend(copies::interests(world));
         if !world.pending.is_empty() {
             all.extend(interests(canary, None));
         }
@@ -267,6 +274,7 @@ impl Context {
         self.note_selector(&world, prepared.warnings, &mut plan);
         self.note_others(&world, &mut plan);
         self.note_disruption(&world, &mut plan);
+        self.note_copies(&world, &mut plan);
         self.note_autoscalers(&world, &mut plan);
         self.note_names(&world, &mut plan);
         self.note_reroutes(&world, &mut plan);

@@ -115,7 +115,11 @@ impl Context {
             None if named => return Whose::Ours,
             None => meta.canaries.first(),
         };
-        let handed_over = || meta.annotations.get(names::ADOPT).is_some_and(|it| it == "true");
+        let handed_over = || {
+            meta.annotations
+                .get(names::ADOPT)
+                .is_some_and(|it| it == "true")
+        };
         match owner {
             Some(owner) if owner == uid => Whose::Ours,
             Some(owner) if self.is_of_another(canary, owner) => Whose::Others,
@@ -176,7 +180,8 @@ impl Context {
         };
         let mut copy = config::copy(data, None, canary, &self.options.label_prefixes);
         copy["metadata"]["name"] = json!(name);
-        self.write_copy(world, kind, &copy, None).await
+        self.write_copy(world, kind, &copy, None).await?;
+        Ok(())
     }
 
     async fn copy_config(
@@ -209,7 +214,8 @@ impl Context {
         let mut copy = config::copy(source, Some(live), canary, &self.options.label_prefixes);
         copy["metadata"]["name"] = json!(name);
         self.write_copy(world, reference.kind(), &copy, Some(live))
-            .await
+            .await?;
+        Ok(())
     }
 }
 
@@ -240,17 +246,31 @@ impl Checksums {
             if config::opted_out(&meta.annotations) {
                 continue;
             }
-            let slot = (reference.clone(), world.namespace.clone());
-            let version = format!("{}/{}", meta.uid, meta.resource_version);
-            let read = match self.remembered(&slot, &version) {
-                Some(read) => read,
-                None => self.read(context, slot, version).await?,
-            };
-            if let Some(checksum) = read.checksum {
+            if let Some(checksum) = self.of_one(context, &world.namespace, reference).await? {
                 checksums.insert(reference.clone(), checksum);
             }
         }
         Ok(checksums)
+    }
+
+    /// Of one that is there and may be tracked. It is read only if it changed since.
+    pub(super) async fn of_one(
+        &self,
+        context: &Context,
+        namespace: &str,
+        reference: &ConfigRef,
+    ) -> Result<Option<String>, TickError> {
+        let known = context.caches.configs(reference.kind());
+        let Some(meta) = known.get(namespace, &reference.name) else {
+            return Ok(None);
+        };
+        let slot = (reference.clone(), namespace.to_owned());
+        let version = format!("{}/{}", meta.uid, meta.resource_version);
+        let read = match self.remembered(&slot, &version) {
+            Some(read) => read,
+            None => self.read(context, slot, version).await?,
+        };
+        Ok(read.checksum)
     }
 
     fn remembered(&self, slot: &Slot, version: &str) -> Option<Read> {

@@ -16,14 +16,14 @@ use crate::tick::others::sides;
 use crate::tick::{Context, TickError};
 use crate::world::World;
 
-/// Why the last write for a Canary was refused.
+/// What is said of a Canary from one look to the next: why the last write for it was refused.
 #[derive(Debug, Default)]
 pub struct Refused(Mutex<HashMap<Key, String>>);
 
 // === impl Refused ===
 
 impl Refused {
-    fn set(&self, key: Key, why: Option<String>) {
+    pub(super) fn set(&self, key: Key, why: Option<String>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match why {
             Some(why) => all.insert(key, why),
@@ -31,7 +31,7 @@ impl Refused {
         };
     }
 
-    fn get(&self, key: &Key) -> Option<String> {
+    pub(super) fn get(&self, key: &Key) -> Option<String> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(key).cloned()
     }

@@ -90,6 +90,10 @@ impl Context {
         all.note(written, || {
             "labels by which other tools find what was generated".to_owned()
         });
+        let written = self.restore_copies(world).await?;
+        all.note(written, || {
+            "the primary's copies of configuration".to_owned()
+        });
         let written = self.ensure_autoscaler(world).await?;
         all.note(written, || {
             "the primary's HorizontalPodAutoscaler".to_owned()

@@ -110,23 +110,22 @@ impl Context {
     }
 
     /// Writes a `-primary` copy, or makes it anew where it cannot be changed. Pods that run keep what they have
-    /// mounted; one that starts in between waits for it.
+    /// mounted; one that starts in between waits for it. True if that changed anything.
     pub(super) async fn write_copy(
         &self,
         world: &World,
         kind: Kind,
         copy: &Value,
         live: Option<&Value>,
-    ) -> Result<(), TickError> {
+    ) -> Result<bool, TickError> {
         let Some(fixed) = live.filter(|live| config::is_fixed(live, copy)) else {
-            self.own(kind, live, copy).await?;
-            return Ok(());
+            return Ok(self.own(kind, live, copy).await?);
         };
         let taken = self.taken_copy(world, kind, copy, fixed).await?;
         let gone = taken.as_ref().unwrap_or(fixed);
         self.delete_generated(&world.canary, kind, gone).await?;
         match self.own(kind, None, copy).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             // It is deleted, and held by somebody: that is no coincidence which another try mends.
             Err(ApiError::Exists { what }) => {
                 let message =

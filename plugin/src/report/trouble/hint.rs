@@ -3,8 +3,8 @@
 use canary_core::canary::Canary;
 use canary_core::names::{self, FOLLOW, FOLLOW_IGNORE, FOLLOW_PRIMARY};
 use canary_core::release::conditions::{
-    BASELINE_FAILED, BASELINE_REPLACED, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED, PRIMARY_PORT,
-    READY, REROUTED, REVERTING, SELECTOR, SPEC_PENDING, UNANSWERED,
+    BASELINE_FAILED, BASELINE_REPLACED, CONFIG_LOST, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED,
+    PRIMARY_PORT, READY, REROUTED, REVERTING, SELECTOR, SPEC_PENDING, UNANSWERED,
 };
 use canary_core::status::{CanaryCondition, Phase};
 
@@ -99,6 +99,10 @@ impl<'a> Of<'a> {
                 "let both name one port: {edit}, or kubectl edit apisixroute {} -n {namespace}",
                 self.canary.route().map_or("", |route| &route.name)
             ),
+            "ConfigNotFound" => format!(
+                "make it again, or mark the reference in Deployment {target} as optional; going back works: {}",
+                self.verb("rollback")
+            ),
             "Invalid" => format!("correct the Canary: {edit}"),
             "TargetTaken" => format!("name another Deployment in spec.targetRef: {edit}"),
             "NameTaken" => self.taken(message),
@@ -170,6 +174,10 @@ impl<'a> Of<'a> {
                 self.annotate(names::ALLOW_SHARED_SELECTOR)
             ),
             DRIFT => format!("see who writes it, line `owners`: {}", self.verb("doctor")),
+            CONFIG_LOST => format!(
+                "let its source say again what was promoted, and the copy is made again; or promote what the source says now. Until then restart no pods of {}: kubectl get configmaps,secrets -n {namespace}",
+                self.canary.primary_name()
+            ),
             REROUTED => format!(
                 "see who writes it: kubectl get apisixroutes -n {namespace} --show-managed-fields -o yaml. Then stop it: nothing that is routed lasts until then"
             ),

@@ -64,6 +64,7 @@ fn primary_of(target: &Value) -> Value {
         revision: "v1-1",
         selector: &selector(),
         configs: &std::collections::BTreeMap::new(),
+        copies: &crate::target::copies::History::default(),
         id: &Id {
             now: "a".to_owned(),
             before: None,
