@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use canary_core::canary::Canary;
-use canary_core::{names, revision};
+use canary_core::{names, references, revision};
 use serde_json::{Map, Value, json};
 
 use crate::api::Kind;
@@ -68,63 +68,13 @@ impl ConfigRef {
     }
 }
 
-/// Where a template names configuration: the pointer of the name relative to its holder.
-const VOLUME: [(&str, bool); 2] = [("/configMap/name", false), ("/secret/secretName", true)];
-const PROJECTED: [(&str, bool); 2] = [("/configMap/name", false), ("/secret/name", true)];
-const ENV: [(&str, bool); 2] = [
-    ("/valueFrom/configMapKeyRef/name", false),
-    ("/valueFrom/secretKeyRef/name", true),
-];
-const ENV_FROM: [(&str, bool); 2] = [("/configMapRef/name", false), ("/secretRef/name", true)];
-
-/// Calls `visit` with each name in the template that refers to configuration.
-fn visit_names(template: &mut Value, mut visit: impl FnMut(&mut String, bool)) {
-    visit_uses(template, |name, secret, _| visit(name, secret));
-}
-
-/// The same, and whether a pod starts without it.
-fn visit_uses(template: &mut Value, mut visit: impl FnMut(&mut String, bool, bool)) {
-    let mut each = |holders: Option<&mut Value>, names: &[(&str, bool)]| {
-        let holders = holders.and_then(Value::as_array_mut);
-        for holder in holders.into_iter().flatten() {
-            for (pointer, secret) in names {
-                let beside = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
-                let optional = holder
-                    .pointer(beside)
-                    .is_some_and(|it| it["optional"] == true);
-                if let Some(Value::String(name)) = holder.pointer_mut(pointer) {
-                    visit(name, *secret, optional);
-                }
-            }
-        }
-    };
-    each(template.pointer_mut("/spec/volumes"), &VOLUME);
-    if let Some(volumes) = template
-        .pointer_mut("/spec/volumes")
-        .and_then(Value::as_array_mut)
-    {
-        for volume in volumes {
-            each(volume.pointer_mut("/projected/sources"), &PROJECTED);
-        }
-    }
-    for containers in ["/spec/containers", "/spec/initContainers"] {
-        let containers = template
-            .pointer_mut(containers)
-            .and_then(Value::as_array_mut);
-        for container in containers.into_iter().flatten() {
-            each(container.get_mut("env"), &ENV);
-            each(container.get_mut("envFrom"), &ENV_FROM);
-        }
-    }
-}
-
 /// All references of a template, each once.
 pub fn references(template: &Value) -> Vec<ConfigRef> {
     let mut found = BTreeSet::new();
-    visit_names(&mut template.clone(), |name, secret| {
+    references::visit(&mut template.clone(), |it| {
         found.insert(ConfigRef {
-            secret,
-            name: name.clone(),
+            secret: it.secret,
+            name: it.name.clone(),
         });
     });
     found.into_iter().collect()
@@ -132,16 +82,9 @@ pub fn references(template: &Value) -> Vec<ConfigRef> {
 
 /// Those without which no pod of the template starts.
 pub fn mandatory(template: &Value) -> BTreeSet<ConfigRef> {
-    let mut found = BTreeSet::new();
-    visit_uses(&mut template.clone(), |name, secret, optional| {
-        if !optional {
-            found.insert(ConfigRef {
-                secret,
-                name: name.clone(),
-            });
-        }
-    });
-    found
+    let all = references::mandatory(template).into_iter();
+    all.map(|(secret, name)| ConfigRef { secret, name })
+        .collect()
 }
 
 /// Name of a copy where the usual one is somebody else's.
@@ -152,28 +95,28 @@ pub fn own_copy(canary: &Canary, name: &str) -> String {
 
 /// Lets the template refer to the copies of what is tracked, by their names.
 pub fn rename(template: &mut Value, tracked: &BTreeMap<ConfigRef, String>) {
-    visit_names(template, |name, secret| {
+    references::visit(template, |it| {
         if let Some(copy) = tracked.get(&ConfigRef {
-            secret,
-            name: name.clone(),
+            secret: it.secret,
+            name: it.name.clone(),
         }) {
-            name.clone_from(copy);
+            it.name.clone_from(copy);
         }
     });
 }
 
 /// The other way round, also for a primary that Flagger made.
 pub fn rename_back(template: &mut Value, canary: &Canary, tracked: &BTreeSet<ConfigRef>) {
-    visit_names(template, |name, secret| {
+    references::visit(template, |it| {
         let is_copy_of = |original: &&ConfigRef| {
             let copies = [
                 names::primary_of(&original.name),
                 own_copy(canary, &original.name),
             ];
-            original.secret == secret && copies.contains(name)
+            original.secret == it.secret && copies.contains(it.name)
         };
         if let Some(original) = tracked.iter().find(is_copy_of) {
-            name.clone_from(&original.name);
+            it.name.clone_from(&original.name);
         }
     });
 }

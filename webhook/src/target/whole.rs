@@ -152,7 +152,7 @@ fn has_all(live: &Value, desired: &Value) -> bool {
             .all(|ours| owners.iter().any(|owner| covers(owner, ours)))
         && exact("/data")
         && exact("/binaryData")
-        && (desired["kind"] != "Service" || exact("/spec/selector"))
+        && exact_in(desired).iter().all(|pointer| exact(pointer))
         && content(desired).all(|(field, value)| {
             let mut value = value.clone();
             if desired["kind"] == "Service" {
@@ -160,6 +160,16 @@ fn has_all(live: &Value, desired: &Value) -> bool {
             }
             covers(&live[field], &value)
         })
+}
+
+/// Where nobody adds anything: what the API server fills in it has filled in in the source that the copy is of.
+fn exact_in(desired: &Value) -> &'static [&'static str] {
+    match desired["kind"].as_str() {
+        Some("Service") => &["/spec/selector"],
+        Some("ApisixRoute") => &["/spec/http"],
+        Some("HorizontalPodAutoscaler" | "PodDisruptionBudget") => &["/spec"],
+        _ => &[],
+    }
 }
 
 /// All of an object but what it is called and how it is.

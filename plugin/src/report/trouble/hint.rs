@@ -184,8 +184,7 @@ impl<'a> Of<'a> {
             "AutoscalerAmbiguous" => format!("name one in spec.autoscalerRef: {}", self.edit()),
             "OtherServices" => self.follow(),
             "PrimaryUncovered" => format!(
-                "write one for the primary's pods: kubectl create poddisruptionbudget {} --selector=LABELS --max-unavailable=1 -n {namespace}",
-                self.canary.primary_name()
+                "write one for the primary's pods: kubectl create poddisruptionbudget NAME --selector=LABELS --max-unavailable=1 -n {namespace}"
             ),
             _ => return None,
         })

@@ -130,23 +130,3 @@ fn a_copy_carries_all_data_and_immutability() {
     );
     assert_eq!(copy["metadata"]["labels"], json!({ names::GENERATED: "" }));
 }
-
-#[test]
-fn a_reference_is_mandatory_if_one_of_its_uses_is() {
-    let mut template = template();
-    assert_eq!(mandatory(&template).len(), 8);
-    template["spec"]["volumes"][0]["configMap"]["optional"] = json!(true);
-    template["spec"]["volumes"][1]["secret"]["optional"] = json!(true);
-    template["spec"]["volumes"][2]["projected"]["sources"][0]["configMap"]["optional"] =
-        json!(true);
-    let container = &mut template["spec"]["containers"][0];
-    container["env"][0]["valueFrom"]["configMapKeyRef"]["optional"] = json!(true);
-    container["envFrom"][0]["secretRef"]["optional"] = json!(true);
-    // Another use of the same, which needs it.
-    container["env"][1]["valueFrom"]["secretKeyRef"]["name"] = json!("keys");
-    let left: Vec<ConfigRef> = mandatory(&template).into_iter().collect();
-    assert_eq!(
-        ids(&left),
-        ["configmap/start", "secret/certs", "secret/keys"]
-    );
-}
