@@ -86,6 +86,7 @@ impl History {
     }
 
     /// After a promotion. One that is written again is the same one.
+    #[must_use]
     pub fn promoted(self, note: Note) -> Self {
         let again = self.now.as_ref().map(|now| now.release) == Some(note.release);
         Self {
@@ -95,6 +96,7 @@ impl History {
     }
 
     /// After it was put back, whether or not it had been given what this release has.
+    #[must_use]
     pub fn put_back(self, release: i64) -> Self {
         let given = self.now.as_ref().map(|now| now.release) == Some(release);
         Self {

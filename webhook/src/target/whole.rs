@@ -82,7 +82,7 @@ pub fn replacement(live: &Value, desired: &Value) -> Value {
         ("annotations", &before.annotations),
     ] {
         let mut all = map(&metadata[field]);
-        all.retain(|key, _| !dropped.contains(key) && !(unnoted && is_mark(key)));
+        all.retain(|key, _| !(dropped.contains(key) || unnoted && is_mark(key)));
         all.extend(map(&ours[field]));
         metadata[field] = Value::Object(all);
     }

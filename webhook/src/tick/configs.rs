@@ -91,9 +91,8 @@ impl Context {
         let own = config::own_copy(&world.canary, &reference.name);
         let whose = |name: &str| self.whose(world, reference.kind(), name);
         match (whose(&usual), whose(&own)) {
-            (Whose::Others, _) => own,
-            // It is in use; the usual name is free by now, and may be taken again.
-            (Whose::Nobodys, Whose::Ours) => own,
+            // What is in use stays so, also where the usual name has become free.
+            (Whose::Others, _) | (Whose::Nobodys, Whose::Ours) => own,
             _ => usual,
         }
     }

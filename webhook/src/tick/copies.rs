@@ -39,7 +39,7 @@ pub(super) fn interests(world: &World) -> HashSet<(Kind, Key)> {
 
 fn needed(world: &World, primary: &Deployment) -> Vec<Needed> {
     let is_used = |needed: &Needed| primary.configs.contains(&needed.copy);
-    let named = |source: ConfigRef, name: &str, checksum: &str| Needed {
+    let needed = |source: ConfigRef, name: &str, checksum: &str| Needed {
         copy: ConfigRef {
             secret: source.secret,
             name: name.to_owned(),
@@ -51,7 +51,7 @@ fn needed(world: &World, primary: &Deployment) -> Vec<Needed> {
         let all = note
             .copies
             .iter()
-            .filter_map(|(id, it)| Some(named(ConfigRef::parse(id)?, &it.name, &it.checksum)));
+            .filter_map(|(id, it)| Some(needed(ConfigRef::parse(id)?, &it.name, &it.checksum)));
         return all.filter(is_used).collect();
     }
     // An older version made it. At rest after a promotion what is tracked is what was promoted.
@@ -59,17 +59,17 @@ fn needed(world: &World, primary: &Deployment) -> Vec<Needed> {
     let promoted = matches!(phase(&world.canary), Phase::Initialized | Phase::Succeeded);
     let tracked = status.and_then(|status| status.tracked_configs.as_ref());
     let tracked = tracked.filter(|_| promoted).into_iter().flatten();
-    let both = tracked.flat_map(|(id, checksum)| {
+    let all = tracked.flat_map(|(id, checksum)| {
         let source = ConfigRef::parse(id);
         source.into_iter().flat_map(|source| {
-            let names = [
+            let both = [
                 canary_core::names::primary_of(&source.name),
                 own_copy(&world.canary, &source.name),
             ];
-            names.map(|name| named(source.clone(), &name, checksum))
+            both.map(|name| needed(source.clone(), &name, checksum))
         })
     });
-    both.filter(is_used).collect()
+    all.filter(is_used).collect()
 }
 
 // === impl Context ===

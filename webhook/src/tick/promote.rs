@@ -49,23 +49,9 @@ impl Context {
         plan: &Plan,
         revision: &str,
     ) -> Result<(), TickError> {
-        let back = plan.status.phase == Phase::Failed;
-        let number = plan.status.release.as_ref();
-        let number = number.map_or(0, |release| release.number);
-        if back {
-            self.put_back_configs(world, &plan.status).await?;
-        } else {
-            if world.primary.is_some() && number > 0 {
-                self.check_sources(world, revision).await?;
-            }
-            self.copy_configs(world, configs, copying(&plan.status))
-                .await?;
-        }
-        let way = if back {
-            Way::Back(number)
-        } else {
-            Way::On(number)
-        };
+        let (way, number) = way_of(&plan.status);
+        let back = way == Way::Back(number);
+        self.configure(world, configs, plan, revision).await?;
         let Some(primary) = &world.primary else {
             return self.make_primary(world, configs, revision, way).await;
         };
@@ -112,6 +98,25 @@ impl Context {
         let stored = self.cluster.replace(Kind::Deployment, &object).await?;
         self.caches.written(Kind::Deployment, stored);
         Ok(())
+    }
+
+    /// The copies that the template is to find: as they were, or as they were analysed.
+    async fn configure(
+        &self,
+        world: &World,
+        configs: &BTreeMap<ConfigRef, String>,
+        plan: &Plan,
+        revision: &str,
+    ) -> Result<(), TickError> {
+        let (way, number) = way_of(&plan.status);
+        if way == Way::Back(number) {
+            return self.put_back_configs(world, &plan.status).await;
+        }
+        if world.primary.is_some() && number > 0 {
+            self.check_sources(world, revision).await?;
+        }
+        self.copy_configs(world, configs, copying(&plan.status))
+            .await
     }
 
     /// Creates the primary that is missing, from what was promoted last.
@@ -183,10 +188,10 @@ impl Context {
                 .await?
         };
         let template = &self.template_of(world, &target, revision).await?;
-        let (copied, mut copies) = self.copied(world, template, configs, roll);
+        let (names, mut history) = self.copied(world, template, configs, roll);
         if roll.way == Way::Anew {
-            let said = self.said_by(world, &copied).await?;
-            copies = copies.promoted(Note::new(Note::ANEW, &copied, &said));
+            let said = self.said_by(world, &names).await?;
+            history = history.promoted(Note::new(Note::ANEW, &names, &said));
         }
         Ok(build(&Parts {
             canary,
@@ -194,8 +199,8 @@ impl Context {
             template,
             revision,
             selector: &world.selector,
-            configs: &copied,
-            copies: &copies,
+            configs: &names,
+            copies: &history,
             id: roll.id,
             label_prefixes: &self.options.label_prefixes,
         }))
@@ -334,6 +339,17 @@ impl Context {
             .await?;
         self.caches.written(Kind::Deployment, stored);
         Ok(())
+    }
+}
+
+/// And the number of the release; 0 before the first.
+fn way_of(status: &CanaryStatus) -> (Way, i64) {
+    let number = status.release.as_ref();
+    let number = number.map_or(0, |release| release.number);
+    if status.phase == Phase::Failed {
+        (Way::Back(number), number)
+    } else {
+        (Way::On(number), number)
     }
 }
 
