@@ -18,6 +18,7 @@ pub mod message;
 pub mod names;
 pub mod policy;
 pub mod query;
+pub mod references;
 pub mod release;
 pub mod request;
 pub mod revision;

@@ -13,6 +13,10 @@ pub const GENERATED: &str = "kubectl-canary.dev/generated";
 
 /// On the primary: the revision that it was promoted to.
 pub const REVISION: &str = "kubectl-canary.dev/revision";
+/// On the primary: which copies of configuration it refers to, and what they said when it was promoted.
+pub const COPIES: &str = "kubectl-canary.dev/copies";
+/// On the primary: [`COPIES`] as they were before the last promotion.
+pub const PREVIOUS_COPIES: &str = "kubectl-canary.dev/previous-copies";
 /// On each object that is written whole: what was written last, so that what is taken out of its source is a
 /// difference.
 pub const APPLIED: &str = "kubectl-canary.dev/applied";

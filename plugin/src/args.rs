@@ -154,6 +154,9 @@ pub struct RollbackArgs {
     /// Promote it as soon as its pods are ready, without analysis
     #[arg(long, requires = "to")]
     pub fast: bool,
+    /// Also to a version that needs a ConfigMap or Secret that is not there
+    #[arg(long, requires = "to")]
+    pub force: bool,
     #[command(flatten)]
     pub request: RequestArgs,
 }

@@ -353,6 +353,12 @@ pub fn deployment() -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", "Deployment"))
 }
 
+/// A ConfigMap's kind, or a Secret's.
+pub fn configuration(secret: bool) -> ApiResource {
+    let kind = if secret { "Secret" } else { "ConfigMap" };
+    ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", kind))
+}
+
 /// The route's kind, in the version that the Canary names.
 pub fn apisix_route(api_version: &str) -> ApiResource {
     let (group, version) = api_version

@@ -27,6 +27,7 @@ use tracing::warn;
 
 use crate::api::Kind;
 use crate::cache::{Cache, Key};
+use crate::target::tracking::Tracked;
 use crate::target::view::Deployment;
 
 use condition::Conditions;
@@ -48,6 +49,7 @@ pub struct ConfigMeta {
     pub mark: Option<String>,
     /// Uids of the Canaries that it names as owners.
     pub canaries: Vec<String>,
+    pub tracked: Tracked,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -176,6 +176,7 @@ fn forget(context: &Context, key: &Key) {
     context.farewells.forget(key);
     context.waits.forget(key);
     context.refused.forget(key);
+    context.lost.forget(key);
     context.generating.over(key);
     context.deciding.over(key);
     context.saving.over(key);

@@ -177,6 +177,7 @@ fn context(
         answered: Answered::default(),
         waits: Waits::default(),
         refused: Refused::default(),
+        lost: Refused::default(),
         places: Places::default(),
         sweeps: Sweeps::default(),
         generating: Troubles::default(),

@@ -2,6 +2,7 @@
 //! comes in, what should be goes out.
 //!
 //! ```text
+//!  tracking   by what tools find what they applied: nothing that is generated carries it
 //!  generated  the mark and the owner of what is generated; what may be written, and what may be deleted
 //!  whole      what we would write against what is there and what was written last: the one comparison
 //!  ports      ports of Services and routes while they change
@@ -11,6 +12,7 @@
 //!  recorded   a template as a ControllerRevision keeps it: what was analysed is what is promoted
 //!  primary    recorded ─► `<target>-primary`
 //!  config     references to ConfigMaps and Secrets, and their `-primary` copies
+//!  copies     which of them a primary refers to, as it notes it
 //!  placement  affinity and spread rules that speak of the target's own pods
 //!  kept       what a promotion replaces of these copies, until it has ended
 //!  pods       whose a pod is, by its name
@@ -24,6 +26,7 @@
 pub mod applied;
 pub mod autoscaler;
 pub mod config;
+pub mod copies;
 pub mod declared;
 pub mod disruption;
 pub mod followed;
@@ -36,20 +39,13 @@ pub mod primary;
 pub mod recorded;
 pub mod service;
 pub mod taken;
+pub mod tracking;
 pub mod view;
 pub mod whole;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-/// Keys of GitOps tools: a copy that carried them would be pruned or fought over.
-const TRACKING: [&str; 6] = [
-    "toolkit.fluxcd.io",
-    "argocd.argoproj.io/",
-    "app.kubernetes.io/instance",
-    "meta.helm.sh/",
-    "kubectl.kubernetes.io/",
-    "deployment.kubernetes.io/",
-];
+pub use tracking::{included, untracked};
 
 /// Every field of `desired` is so in `live`; what the API server added does not matter.
 pub fn covers(live: &Value, desired: &Value) -> bool {
@@ -66,26 +62,6 @@ pub fn covers(live: &Value, desired: &Value) -> bool {
         }
         _ => live == desired,
     }
-}
-
-/// Without the marks of GitOps tools and of the API machinery.
-pub fn untracked(map: Option<&Map<String, Value>>) -> Map<String, Value> {
-    let mut map = map.cloned().unwrap_or_default();
-    map.retain(|key, _| {
-        !TRACKING.iter().any(|mark| key.contains(mark)) && !key.starts_with("kubectl-canary.dev/")
-    });
-    map
-}
-
-/// Labels that match one of the prefixes of `--include-label-prefix`; `*` is all of them.
-pub fn included(labels: Option<&Map<String, Value>>, prefixes: &[String]) -> Map<String, Value> {
-    let mut labels = untracked(labels);
-    labels.retain(|key, _| {
-        prefixes
-            .iter()
-            .any(|prefix| prefix == "*" || key.starts_with(prefix.as_str()))
-    });
-    labels
 }
 
 #[cfg(test)]
@@ -111,17 +87,5 @@ mod tests {
             &json!({ "ports": [{ "port": 80 }, { "port": 90 }] })
         ));
         assert!(!covers(&live, &json!({ "ports": [] })));
-    }
-
-    #[test]
-    fn marks_of_gitops_tools_are_not_copied() {
-        let labels = json!({
-            "app": "podinfo",
-            "kustomize.toolkit.fluxcd.io/name": "apps",
-            "argocd.argoproj.io/instance": "apps",
-            "kubectl-canary.dev/managed": "true",
-        });
-        let kept = untracked(labels.as_object());
-        assert_eq!(kept.keys().collect::<Vec<_>>(), ["app"]);
     }
 }

@@ -11,6 +11,7 @@ mod ask;
 mod carry_out;
 mod configs;
 mod contest;
+mod copies;
 mod departed;
 mod disruption;
 mod ensure;
@@ -39,6 +40,7 @@ mod sweep;
 mod takeover;
 mod trouble;
 mod unsaved;
+mod untrack;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -104,6 +106,8 @@ pub struct Context {
     pub answered: Answered,
     pub waits: Waits,
     pub refused: Refused,
+    /// Copies of configuration that cannot be had again, said of each Canary.
+    pub lost: Refused,
     pub places: Places,
     pub sweeps: Sweeps,
     pub unsaved: Unsaved,
@@ -139,13 +143,23 @@ pub enum TickError {
     /// What was decided on is not so any more.
     #[error("{0}")]
     Stale(String),
+    /// It is we who do not write it.
+    #[error("{0}")]
+    NotOurs(String),
+    /// What a template needs is not there.
+    #[error("{0}")]
+    Missing(String),
 }
 
 // === impl TickError ===
 
 impl TickError {
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Api(error) if error.is_refusal())
+        match self {
+            Self::Api(error) => error.is_refusal(),
+            Self::Stale(_) => false,
+            Self::NotOurs(_) | Self::Missing(_) => true,
+        }
     }
 
     /// Deciding again is all that is needed.
@@ -153,6 +167,7 @@ impl TickError {
         match self {
             Self::Api(error) => error.is_stale(),
             Self::Stale(_) => true,
+            Self::NotOurs(_) | Self::Missing(_) => false,
         }
     }
 }
@@ -223,6 +238,7 @@ impl Context {
     /// What wakes it: the names that are in force, and those of the spec.
     fn interests(canary: &Canary, world: &World) -> HashSet<(Kind, Key)> {
         let mut all = interests(&world.canary, Some(&world.target));
+        all.extend(copies::interests(world));
         if !world.pending.is_empty() {
             all.extend(interests(canary, None));
         }
@@ -261,6 +277,7 @@ impl Context {
         self.note_selector(&world, prepared.warnings, &mut plan);
         self.note_others(&world, &mut plan);
         self.note_disruption(&world, &mut plan);
+        self.note_copies(&world, &mut plan);
         self.note_autoscalers(&world, &mut plan);
         self.note_names(&world, &mut plan);
         self.note_reroutes(&world, &mut plan);

@@ -31,6 +31,9 @@ pub const SELECTOR: &str = "SharedSelector";
 pub const OTHERS: &str = "OtherServices";
 /// True while the primary's pods have no disruption budget although the target's have.
 pub const UNCOVERED: &str = "PrimaryUncovered";
+/// True while a copy of configuration that the primary refers to is not there, or is not what was promoted, and
+/// nothing has the data that was.
+pub const CONFIG_LOST: &str = "ConfigLost";
 /// True while somebody keeps changing the weights of the generated route, which are written back each time.
 pub const REROUTED: &str = "Rerouted";
 /// True while a webhook was asked more than a minute ago and has not answered.

@@ -6,6 +6,7 @@
 //! ```
 
 use canary_core::canary::Canary;
+use canary_core::references;
 use canary_core::request::Verb;
 use canary_core::revision::{changed_images, images};
 use canary_core::status::Outcome;
@@ -16,7 +17,7 @@ use super::request::{Wish, expected, perform};
 use super::started;
 use crate::args::RollbackArgs;
 use crate::args::verbs::DryRun;
-use crate::client::{Author, Cluster, PatchError, explained};
+use crate::client::{Author, Cluster, PatchError, configuration, explained};
 use crate::exit::{Error, code};
 use crate::follow::Follower;
 use crate::output::Output;
@@ -57,6 +58,9 @@ pub async fn run(args: &RollbackArgs, cluster: &Cluster, output: &Output) -> Res
             canary.target_name()
         )),
     })?;
+    if !args.force {
+        check_needs(cluster, (&canary, &goal), &kept).await?;
+    }
     // Looked at before the change: the release that it starts has another number than the last one now.
     let mut follower = Follower::start(cluster, &cluster.namespace, &name.0).await?;
     let (said, note) = replace(args, cluster, (&canary, &goal), &kept).await?;
@@ -121,6 +125,36 @@ fn goal(canary: &Canary, report: &CanaryReport, to: i64) -> Result<Goal, Error> 
         return nothing(message, None);
     }
     Ok(goal)
+}
+
+/// Refuses a version whose pods would not start. Whoever may not read what it needs is not kept from it.
+async fn check_needs(
+    cluster: &Cluster,
+    (canary, goal): (&Canary, &Goal),
+    kept: &Value,
+) -> Result<(), Error> {
+    let namespace = Some(cluster.namespace.as_str());
+    let mut missing = Vec::new();
+    for (secret, name) in references::mandatory(kept) {
+        let kind = configuration(secret);
+        match cluster.find(namespace, &name, &kind).await {
+            Ok(None) => missing.push(format!("{} {name}", kind.kind)),
+            Ok(Some(_)) | Err(Error::ReadForbidden(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::NothingToDo {
+        message: format!(
+            "{} of {} needs {}, which is not there: its pods would not start",
+            goal.whose,
+            canary.id(),
+            missing.join(" and "),
+        ),
+        hint: Some("make it again first; --force goes back all the same".to_owned()),
+    })
 }
 
 /// Gives the target the kept template: what is said of it, and what is to be done in Git.

@@ -2,6 +2,9 @@
 
 #![cfg(test)] // so that helpers may unwrap as tests do
 
+#[path = "configs/copies.rs"]
+mod copies;
+
 use anyhow::Result;
 use canary_tests::cluster::{BOB, Namespace, deployment, route};
 use canary_tests::fixtures::hooks::{Hooks, Reply};

@@ -9,6 +9,7 @@ use canary_tests::control_plane::ControlPlane;
 use canary_tests::server::Server;
 use serde_json::{Value, json};
 
+use crate::selectors::{create, phase};
 use crate::setup::{namespace, owner};
 
 const COPY: &str = "poddisruptionbudgets/podinfo-primary";
@@ -305,4 +306,45 @@ async fn without_the_right_a_primary_has_no_budget_and_all_else_goes_on() -> Res
     let mut server = Server::beside(&plane, &QUICK)?;
     server.logged("leading", LIMIT).await?;
     released(&plane, "no-right").await
+}
+
+/// Of the budget that covers these pods.
+async fn of_primary(test: &Namespace<'_>, name: &str) -> Result<(Value, Value)> {
+    let budget = test.get(&format!("poddisruptionbudgets/{name}")).await?;
+    let values = &budget["spec"]["selector"]["matchExpressions"][0]["values"];
+    Ok((values.clone(), json!(owner(&budget))))
+}
+
+#[tokio::test]
+async fn one_budget_of_two_targets_has_a_copy_for_each_primary() -> Result<()> {
+    let test = namespace("two-of-one-budget").await?;
+    let both = json!({"matchExpressions": [
+        {"key": "app", "operator": "In", "values": ["podinfo", "web"]},
+    ]});
+    test.create_as_admin(&budget("pb", &both)).await?;
+    test.create_all().await?;
+    test.phase("Initialized").await?;
+    create(&test, "web", &json!({"app": "web"})).await?;
+    phase(&test, "web", "Initialized").await?;
+
+    let first = (json!(["podinfo-primary"]), json!("Canary/podinfo"));
+    let second = (json!(["web-primary"]), json!("Canary/web"));
+    let own = "poddisruptionbudgets/pb-web-primary";
+    test.until(own, |_| true).await?;
+    assert_eq!(of_primary(&test, "pb-primary").await?, first);
+    assert_eq!(of_primary(&test, "pb-web-primary").await?, second);
+    // It is handed over: it stays whose it is.
+    let adopt = json!({"metadata": {"annotations": {"kubectl-canary.dev/adopt": "true"}}});
+    test.patch_as_admin("poddisruptionbudgets/pb-primary", &adopt)
+        .await?;
+    let image = json!({"spec": {"template": {"metadata": {"annotations": {"a": "b"}}}}});
+    test.patch("deployments/web", &image).await?;
+    phase(&test, "web", "Succeeded").await?;
+    assert_eq!(of_primary(&test, "pb-primary").await?, first);
+    assert_eq!(of_primary(&test, "pb-web-primary").await?, second);
+    for name in ["podinfo", "web"] {
+        let canary = test.get(&format!("canaries/{name}")).await?;
+        assert_eq!(uncovered(&canary), None, "{name}");
+    }
+    Ok(())
 }

@@ -153,3 +153,40 @@ async fn a_changed_apex_selector_is_repaired_at_once() -> Result<()> {
     assert!(took < Duration::from_secs(1), "{took:?}");
     Ok(())
 }
+
+#[tokio::test]
+async fn what_somebody_adds_to_what_is_generated_is_taken_away() -> Result<()> {
+    let test = namespace("added").await?;
+    test.create(&json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "podinfo"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "podinfo"},
+            "minReplicas": 1, "maxReplicas": 2,
+        },
+    }))
+    .await?;
+    test.create_all().await?;
+    test.phase("Initialized").await?;
+    let (route, scaler) = (
+        "apisixroutes/podinfo-podinfo-canary",
+        "horizontalpodautoscalers/podinfo-primary",
+    );
+    let (before, bounds) = (test.get(route).await?, test.get(scaler).await?);
+    let mut rules = before["spec"]["http"].clone();
+    rules[0]["plugins"] = json!([{"name": "fault-injection", "enable": true}]);
+    test.patch_as_admin(route, &json!({"spec": {"http": rules}}))
+        .await?;
+    let behavior = json!({"scaleUp": {"stabilizationWindowSeconds": 3600}});
+    test.patch_as_admin(scaler, &json!({"spec": {"behavior": behavior}}))
+        .await?;
+    let as_before = |before: Value| {
+        move |live: &Value| {
+            let version = |it: &Value| it["metadata"]["resourceVersion"].clone();
+            version(live) != version(&before) && live["spec"] == before["spec"]
+        }
+    };
+    test.until(route, as_before(before)).await?;
+    test.until(scaler, as_before(bounds)).await?;
+    Ok(())
+}

@@ -79,6 +79,43 @@ async fn fast_goes_back_without_analysis() -> Result<()> {
     Ok(())
 }
 
+/// Its ConfigMap has a name of its own for each version, and the one before was pruned.
+#[tokio::test]
+async fn a_version_that_needs_what_was_pruned_is_gone_back_to_by_force_only() -> Result<()> {
+    let test = initialized("undo-pruned").await?;
+    for (name, version) in [("config-a", "6.0.1"), ("config-b", "6.0.2")] {
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "b"},
+        });
+        test.create(&map).await?;
+        let container = json!({
+            "name": "podinfod", "image": format!("stefanprodan/podinfo:{version}"),
+            "envFrom": [{"configMapRef": {"name": name}}],
+        });
+        let spec = json!({"containers": [container]});
+        test.patch(
+            "deployments/podinfo",
+            &json!({"spec": {"template": {"spec": spec}}}),
+        )
+        .await?;
+        test.plugin(ALICE, &["wait", "podinfo"]).await?.ok()?;
+    }
+    test.delete("configmaps/config-a").await?;
+    let back = ["rollback", "podinfo", "--to=1"];
+    let refused = test.plugin(ALICE, &back).await?;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let why = "release 1 of podinfo.undo-pruned needs ConfigMap config-a, which is not there";
+    assert!(refused.stderr.contains(why), "{refused:?}");
+    assert!(refused.stderr.contains("--force"), "{refused:?}");
+    let target = test.get("deployments/podinfo").await?;
+    assert_eq!(image(&target), "stefanprodan/podinfo:6.0.2");
+
+    let rehearsed = [&back[..], &["--force", "--dry-run=server"]].concat();
+    let rehearsed = test.plugin(ALICE, &rehearsed).await?.ok()?;
+    assert!(rehearsed.contains("would release release 1"), "{rehearsed}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn whoever_may_not_change_the_deployment_cannot_go_back() -> Result<()> {
     let test = initialized("undo-denied").await?;

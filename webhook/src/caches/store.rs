@@ -11,6 +11,7 @@ use super::{Autoscaler, Caches, ConfigMeta, Disruption, Route, Service, Slice, k
 use crate::api::Kind;
 use crate::cache::{Cache, Key};
 use crate::target::pods;
+use crate::target::tracking::Tracked;
 use crate::target::view::{Deployment, strings};
 
 // === impl Caches ===
@@ -218,6 +219,7 @@ fn config_meta(object: &Value) -> ConfigMeta {
             .pointer("/metadata/labels")
             .and_then(|all| all.get(names::GENERATED)?.as_str())
             .map(str::to_owned),
+        tracked: Tracked::of(object),
         canaries: object["metadata"]["ownerReferences"]
             .as_array()
             .into_iter()

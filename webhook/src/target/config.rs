@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use canary_core::canary::Canary;
-use canary_core::{names, revision};
+use canary_core::{names, references, revision};
 use serde_json::{Map, Value, json};
 
 use crate::api::Kind;
@@ -68,60 +68,26 @@ impl ConfigRef {
     }
 }
 
-/// Where a template names configuration: the pointer of the name relative to its holder.
-const VOLUME: [(&str, bool); 2] = [("/configMap/name", false), ("/secret/secretName", true)];
-const PROJECTED: [(&str, bool); 2] = [("/configMap/name", false), ("/secret/name", true)];
-const ENV: [(&str, bool); 2] = [
-    ("/valueFrom/configMapKeyRef/name", false),
-    ("/valueFrom/secretKeyRef/name", true),
-];
-const ENV_FROM: [(&str, bool); 2] = [("/configMapRef/name", false), ("/secretRef/name", true)];
-
-/// Calls `visit` with each name in the template that refers to configuration.
-fn visit_names(template: &mut Value, mut visit: impl FnMut(&mut String, bool)) {
-    let mut each = |holders: Option<&mut Value>, names: &[(&str, bool)]| {
-        let holders = holders.and_then(Value::as_array_mut);
-        for holder in holders.into_iter().flatten() {
-            for (pointer, secret) in names {
-                if let Some(Value::String(name)) = holder.pointer_mut(pointer) {
-                    visit(name, *secret);
-                }
-            }
-        }
-    };
-    each(template.pointer_mut("/spec/volumes"), &VOLUME);
-    if let Some(volumes) = template
-        .pointer_mut("/spec/volumes")
-        .and_then(Value::as_array_mut)
-    {
-        for volume in volumes {
-            each(volume.pointer_mut("/projected/sources"), &PROJECTED);
-        }
-    }
-    for containers in ["/spec/containers", "/spec/initContainers"] {
-        let containers = template
-            .pointer_mut(containers)
-            .and_then(Value::as_array_mut);
-        for container in containers.into_iter().flatten() {
-            each(container.get_mut("env"), &ENV);
-            each(container.get_mut("envFrom"), &ENV_FROM);
-        }
-    }
-}
-
 /// All references of a template, each once.
 pub fn references(template: &Value) -> Vec<ConfigRef> {
     let mut found = BTreeSet::new();
-    visit_names(&mut template.clone(), |name, secret| {
+    references::visit(&mut template.clone(), |it| {
         found.insert(ConfigRef {
-            secret,
-            name: name.clone(),
+            secret: it.secret,
+            name: it.name.clone(),
         });
     });
     found.into_iter().collect()
 }
 
-/// Name of a copy where another Canary has one under the usual name, which is written by that one alone.
+/// Those without which no pod of the template starts.
+pub fn mandatory(template: &Value) -> BTreeSet<ConfigRef> {
+    let all = references::mandatory(template).into_iter();
+    all.map(|(secret, name)| ConfigRef { secret, name })
+        .collect()
+}
+
+/// Name of a copy where the usual one is somebody else's.
 pub fn own_copy(canary: &Canary, name: &str) -> String {
     let canary = canary.metadata.name.as_deref().unwrap_or_default();
     names::primary_of(&format!("{name}-{canary}"))
@@ -129,28 +95,28 @@ pub fn own_copy(canary: &Canary, name: &str) -> String {
 
 /// Lets the template refer to the copies of what is tracked, by their names.
 pub fn rename(template: &mut Value, tracked: &BTreeMap<ConfigRef, String>) {
-    visit_names(template, |name, secret| {
+    references::visit(template, |it| {
         if let Some(copy) = tracked.get(&ConfigRef {
-            secret,
-            name: name.clone(),
+            secret: it.secret,
+            name: it.name.clone(),
         }) {
-            name.clone_from(copy);
+            it.name.clone_from(copy);
         }
     });
 }
 
 /// The other way round, also for a primary that Flagger made.
 pub fn rename_back(template: &mut Value, canary: &Canary, tracked: &BTreeSet<ConfigRef>) {
-    visit_names(template, |name, secret| {
+    references::visit(template, |it| {
         let is_copy_of = |original: &&ConfigRef| {
             let copies = [
                 names::primary_of(&original.name),
                 own_copy(canary, &original.name),
             ];
-            original.secret == secret && copies.contains(name)
+            original.secret == it.secret && copies.contains(it.name)
         };
         if let Some(original) = tracked.iter().find(is_copy_of) {
-            name.clone_from(&original.name);
+            it.name.clone_from(&original.name);
         }
     });
 }
@@ -233,137 +199,4 @@ pub fn is_copy_of(live: &Value, canary: &Canary) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn template() -> Value {
-        json!({ "spec": {
-            "volumes": [
-                { "name": "a", "configMap": { "name": "files" } },
-                { "name": "b", "secret": { "secretName": "keys" } },
-                { "name": "c", "projected": { "sources": [
-                    { "configMap": { "name": "more" } }, { "secret": { "name": "certs" } },
-                ] } },
-            ],
-            "initContainers": [{ "name": "init", "envFrom": [{ "configMapRef": { "name": "start" } }] }],
-            "containers": [{
-                "name": "app",
-                "env": [
-                    { "name": "COLOR", "valueFrom": { "configMapKeyRef": { "name": "colors", "key": "c" } } },
-                    { "name": "TOKEN", "valueFrom": { "secretKeyRef": { "name": "token", "key": "t" } } },
-                ],
-                "envFrom": [{ "secretRef": { "name": "env" } }],
-            }],
-        } })
-    }
-
-    fn ids(refs: &[ConfigRef]) -> Vec<String> {
-        refs.iter().map(ConfigRef::id).collect()
-    }
-
-    #[test]
-    fn every_kind_of_reference_is_found() {
-        assert_eq!(
-            ids(&references(&template())),
-            [
-                "configmap/colors",
-                "configmap/files",
-                "configmap/more",
-                "configmap/start",
-                "secret/certs",
-                "secret/env",
-                "secret/keys",
-                "secret/token",
-            ]
-        );
-    }
-
-    #[test]
-    fn renaming_there_and_back_gives_the_same_template() {
-        let original = template();
-        let tracked: BTreeSet<_> = references(&original).into_iter().collect();
-        let canary: Canary = serde_json::from_value(json!({
-            "metadata": { "name": "web" }, "spec": { "targetRef": { "kind": "Deployment", "name": "web" } },
-        }))
-        .unwrap();
-        // One of them is another Canary's under its usual name.
-        let copies = tracked.iter().map(|it| match it.name.as_str() {
-            "colors" => (it.clone(), own_copy(&canary, &it.name)),
-            name => (it.clone(), names::primary_of(name)),
-        });
-        let mut renamed = original.clone();
-        rename(&mut renamed, &copies.collect());
-        assert!(renamed.to_string().contains("\"colors-web-primary\""));
-        assert!(
-            references(&renamed)
-                .iter()
-                .all(|reference| reference.name.ends_with("-primary"))
-        );
-        rename_back(&mut renamed, &canary, &tracked);
-        assert_eq!(renamed, original);
-    }
-
-    #[test]
-    fn what_is_not_tracked_keeps_its_name() {
-        let mut renamed = template();
-        rename(
-            &mut renamed,
-            &BTreeMap::from([(ConfigRef::secret("keys"), "keys-primary".to_owned())]),
-        );
-        assert_eq!(
-            ids(&references(&renamed))
-                .iter()
-                .filter(|id| id.ends_with("-primary"))
-                .count(),
-            1
-        );
-    }
-
-    #[test]
-    fn binary_data_changes_the_checksum() {
-        let text = json!({ "kind": "ConfigMap", "data": { "a": "1" } });
-        let binary =
-            json!({ "kind": "ConfigMap", "data": { "a": "1" }, "binaryData": { "b": "AAE=" } });
-        assert_ne!(checksum(&text), checksum(&binary));
-        assert_eq!(
-            checksum(&text),
-            checksum(&json!({ "data": { "a": "1" }, "metadata": { "labels": { "x": "y" } } }))
-        );
-    }
-
-    #[test]
-    fn service_account_tokens_are_not_tracked() {
-        assert!(!is_trackable(
-            &json!({ "kind": "Secret", "type": "kubernetes.io/service-account-token" })
-        ));
-        assert!(is_trackable(&json!({ "kind": "Secret", "type": "Opaque" })));
-        assert!(is_trackable(&json!({ "kind": "ConfigMap" })));
-    }
-
-    #[test]
-    fn what_is_immutable_and_a_secret_of_another_type_can_only_be_made_anew() {
-        let secret = |type_: Value| json!({ "kind": "Secret", "type": type_ });
-        let (opaque, tls) = (secret(json!("Opaque")), secret(json!("kubernetes.io/tls")));
-        assert!(is_fixed(&opaque, &tls) && is_fixed(&tls, &opaque));
-        assert!(!is_fixed(&opaque, &secret(Value::Null)) && !is_fixed(&tls, &tls));
-        let map = |immutable: bool| json!({ "kind": "ConfigMap", "immutable": immutable });
-        assert!(is_fixed(&map(true), &map(false)));
-        assert!(!is_fixed(&map(false), &map(true)));
-    }
-
-    #[test]
-    fn a_copy_carries_all_data_and_immutability() {
-        let canary = Canary::default();
-        let source = json!({
-            "kind": "ConfigMap", "metadata": { "name": "files", "labels": { "team": "web" }, "annotations": { "a": "b" } },
-            "data": { "a": "1" }, "binaryData": { "b": "AAE=" }, "immutable": true,
-        });
-        let copy = copy(&source, None, &canary, &[]);
-        assert_eq!(copy["metadata"]["name"], "files-primary");
-        assert_eq!(
-            (&copy["data"], &copy["binaryData"], &copy["immutable"]),
-            (&source["data"], &source["binaryData"], &json!(true))
-        );
-        assert_eq!(copy["metadata"]["labels"], json!({ names::GENERATED: "" }));
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ use canary_core::names;
 use canary_core::selector::{Labels, Selector, matches};
 use serde_json::{Value, json};
 
+use crate::target::config::own_copy;
 use crate::target::generated::{is_generated, is_marked, own};
 use crate::target::untracked;
 
@@ -109,6 +110,18 @@ fn copy(
         "spec": spec,
     });
     Wanted::Copy(Box::new(own(object, canary)))
+}
+
+/// The same copy where the usual name is another Canary's. A name that is too long stays as it was, and is refused.
+pub fn with_own_name(canary: &Canary, copy: &Value) -> Value {
+    let mut apart = copy.clone();
+    let usual = name_of(copy).unwrap_or_default();
+    let source = usual.strip_suffix(names::PRIMARY_SUFFIX).unwrap_or(usual);
+    let own = own_copy(canary, source);
+    if own.len() <= LONGEST_NAME {
+        apart["metadata"]["name"] = json!(own);
+    }
+    apart
 }
 
 /// Where the selector asks for the target's value of the label it asks for the primary's.

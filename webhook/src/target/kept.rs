@@ -11,7 +11,7 @@ use canary_core::names;
 use serde_json::{Value, json};
 
 use crate::target::config::{self, ConfigRef};
-use crate::target::generated;
+use crate::target::{generated, untracked};
 
 pub fn name(canary: &Canary, reference: &ConfigRef) -> String {
     let canary = canary.metadata.name.as_deref().unwrap_or_default();
@@ -45,9 +45,9 @@ pub fn keep(live: &Value, canary: &Canary, reference: &ConfigRef, release: i64) 
             "annotations": { names::KEPT: mark(canary, release) },
         },
     });
-    let labels = &live["metadata"]["labels"];
-    if !labels.is_null() {
-        object["metadata"]["labels"] = labels.clone();
+    let labels = live["metadata"]["labels"].as_object();
+    if labels.is_some() {
+        object["metadata"]["labels"] = Value::Object(untracked(labels));
     }
     config::fill(&mut object, live);
     generated::own(object, canary)
@@ -66,7 +66,7 @@ pub fn put_back(
         "metadata": {
             "name": names::primary_of(&reference.name),
             "namespace": canary.metadata.namespace,
-            "labels": kept["metadata"]["labels"].as_object().cloned().unwrap_or_default(),
+            "labels": untracked(kept["metadata"]["labels"].as_object()),
         },
     });
     config::fill(&mut object, kept);

@@ -9,6 +9,7 @@ use canary_core::selector::{self, Labels, Selector};
 use serde_json::{Map, Value, json};
 
 use crate::target::config::{self, ConfigRef};
+use crate::target::copies::History;
 use crate::target::view::strings;
 use crate::target::{generated, included, placement, untracked};
 
@@ -23,6 +24,8 @@ pub struct Parts<'a> {
     pub selector: &'a Selector,
     /// Configuration that has a copy for the primary, by whose name.
     pub configs: &'a BTreeMap<ConfigRef, String>,
+    /// What is noted of these copies.
+    pub copies: &'a History,
     pub id: &'a Id,
     pub label_prefixes: &'a [String],
 }
@@ -129,6 +132,7 @@ fn fill(object: &mut Value, parts: &Parts<'_>) {
     if let Some(before) = &parts.id.before {
         annotations.insert(names::PREVIOUS_ID.to_owned(), json!(before));
     }
+    parts.copies.annotate(&mut annotations);
     object["metadata"]["labels"] = Value::Object(labels);
     object["metadata"]["annotations"] = Value::Object(annotations);
     // What the target lost, the primary loses.

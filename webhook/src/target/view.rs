@@ -9,7 +9,9 @@ use canary_core::{revision, selector};
 use serde_json::Value;
 
 use crate::target::config::{ConfigRef, references};
+use crate::target::copies::{History, Note};
 use crate::target::declared::{Port, declared};
+use crate::target::tracking::Tracked;
 
 #[derive(Clone, Debug, Default)]
 pub struct Deployment {
@@ -43,10 +45,14 @@ pub struct Deployment {
     pub pod_labels: BTreeMap<String, String>,
     pub images: BTreeMap<String, String>,
     pub configs: Vec<ConfigRef>,
+    /// Of a primary: which copies it refers to, as its annotation says.
+    pub copies: Option<Note>,
     pub ports: Vec<Port>,
     pub counts: Counts,
     /// `metadata.ownerReferences`, the mark and the adoption annotation: whose it is.
     pub ownership: Value,
+    /// Of one that was generated: labels and annotations by which a tool would find it, and delete it.
+    pub tracked: Tracked,
     pub deleting: bool,
 }
 
@@ -99,9 +105,11 @@ impl Deployment {
             pod_labels: strings(template.pointer("/metadata/labels")),
             images: revision::images(template),
             configs: references(template),
+            copies: History::of(object).now,
             ports: declared(template),
             counts: counts(object),
             ownership: ownership(object),
+            tracked: Tracked::of(object),
             deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
         }
     }

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::target::covers;
 use crate::target::generated::{has_canary, is_marked};
+use crate::target::tracking::is_mark;
 
 /// What was written last.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -75,6 +76,8 @@ pub fn is_so(live: &Value, desired: &Value) -> bool {
 /// labels, annotations, finalizers and owners are as they were.
 pub fn replacement(live: &Value, desired: &Value) -> Value {
     let before = applied(live);
+    // Nobody wrote down what was copied. What tools find objects by was, and would be their end.
+    let unnoted = before.hash.is_empty();
     let mut object = noted(desired.clone());
     let ours = object["metadata"].take();
     let mut metadata = live["metadata"].clone();
@@ -83,7 +86,7 @@ pub fn replacement(live: &Value, desired: &Value) -> Value {
         ("annotations", &before.annotations),
     ] {
         let mut all = map(&metadata[field]);
-        all.retain(|key, _| !dropped.contains(key));
+        all.retain(|key, _| !(dropped.contains(key) || unnoted && is_mark(key)));
         all.extend(map(&ours[field]));
         metadata[field] = Value::Object(all);
     }
@@ -170,7 +173,7 @@ fn has_all(live: &Value, desired: &Value) -> bool {
             .all(|ours| owners.iter().any(|owner| covers(owner, ours)))
         && exact("/data")
         && exact("/binaryData")
-        && (desired["kind"] != "Service" || exact("/spec/selector"))
+        && exact_in(desired).iter().all(|pointer| exact(pointer))
         && content(desired).all(|(field, value)| {
             let mut value = value.clone();
             if desired["kind"] == "Service" {
@@ -178,6 +181,16 @@ fn has_all(live: &Value, desired: &Value) -> bool {
             }
             covers(&live[field], &value)
         })
+}
+
+/// Where nobody adds anything: what the API server fills in it has filled in in the source that the copy is of.
+fn exact_in(desired: &Value) -> &'static [&'static str] {
+    match desired["kind"].as_str() {
+        Some("Service") => &["/spec/selector"],
+        Some("ApisixRoute") => &["/spec/http"],
+        Some("HorizontalPodAutoscaler" | "PodDisruptionBudget") => &["/spec"],
+        _ => &[],
+    }
 }
 
 /// All of an object but what it is called and how it is.

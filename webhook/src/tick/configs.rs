@@ -34,6 +34,15 @@ pub(super) enum Copying {
 /// A reference, and the namespace that it is made in.
 type Slot = (ConfigRef, String);
 
+/// Whose an object of a copy's name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    /// None is there, or one that may be taken.
+    Nobodys,
+    Others,
+}
+
 /// What was read: of which version, and its checksum; none for what must not be tracked.
 #[derive(Clone, Debug)]
 struct Read {
@@ -63,7 +72,7 @@ impl Context {
                     reference.id()
                 )));
             }
-            let name = self.copy_name(&world.canary, reference);
+            let name = self.copy_name(world, reference);
             let live = self.find_config(world, kind, &name).await?;
             if let Some(live) = &live {
                 self.copy_config(world, reference, &source, live, copying)
@@ -75,29 +84,53 @@ impl Context {
         Ok(())
     }
 
-    /// Name of the copy for the primary. The usual one, unless another Canary that is there has a copy of that
-    /// name: two primaries that read one copy would get what only one of them analysed.
-    pub(super) fn copy_name(&self, canary: &Canary, reference: &ConfigRef) -> String {
-        let (namespace, uid) = (canary.namespace_name(), generated::uid(canary));
+    /// Name of the copy for the primary. The usual one, unless that is somebody else's: another Canary's, for two
+    /// primaries that read one copy would get what only one of them analysed; or a user's, whose data it is.
+    pub(super) fn copy_name(&self, world: &World, reference: &ConfigRef) -> String {
         let usual = names::primary_of(&reference.name);
-        let copies = self.caches.configs(reference.kind());
-        let owner = copies.get(namespace, &usual).and_then(|meta| {
-            let first = || meta.canaries.first().cloned();
-            let named = meta.canaries.iter().any(|it| it == uid);
-            meta.mark
-                .clone()
-                .or_else(|| if named { None } else { first() })
-        });
-        match owner {
-            Some(owner) if self.is_of_another(canary, &owner) => {
-                config::own_copy(canary, &reference.name)
-            }
+        let own = config::own_copy(&world.canary, &reference.name);
+        let whose = |name: &str| self.whose(world, reference.kind(), name);
+        match (whose(&usual), whose(&own)) {
+            // What is in use stays so, also where the usual name has become free.
+            (Whose::Others, _) | (Whose::Nobodys, Whose::Ours) => own,
             _ => usual,
         }
     }
 
+    fn whose(&self, world: &World, kind: Kind, name: &str) -> Whose {
+        let canary = &world.canary;
+        // What the target refers to is a source, whatever it is annotated with.
+        if is_source(world, kind, name) {
+            return Whose::Others;
+        }
+        let found = self.caches.configs(kind).get(&world.namespace, name);
+        let Some(meta) = found else {
+            return Whose::Nobodys;
+        };
+        let uid = generated::uid(canary);
+        let named = meta.canaries.iter().any(|it| it == uid);
+        let owner = match &meta.mark {
+            Some(mark) => Some(mark),
+            None if named => return Whose::Ours,
+            None => meta.canaries.first(),
+        };
+        let handed_over = || {
+            meta.annotations
+                .get(names::ADOPT)
+                .is_some_and(|it| it == "true")
+        };
+        match owner {
+            Some(owner) if owner == uid => Whose::Ours,
+            Some(owner) if self.is_of_another(canary, owner) => Whose::Others,
+            // Of a Canary that is gone.
+            Some(_) => Whose::Nobodys,
+            None if handed_over() => Whose::Nobodys,
+            None => Whose::Others,
+        }
+    }
+
     /// Whether that is the uid of another Canary, which is there.
-    fn is_of_another(&self, canary: &Canary, uid: &str) -> bool {
+    pub(super) fn is_of_another(&self, canary: &Canary, uid: &str) -> bool {
         let all = self.caches.canaries.in_namespace(canary.namespace_name());
         let known = all.iter().any(|it| it.metadata.uid.as_deref() == Some(uid));
         uid != generated::uid(canary) && known
@@ -127,7 +160,7 @@ impl Context {
     ) -> Result<(), TickError> {
         let (canary, kind) = (&world.canary, reference.kind());
         let (name, usual) = (
-            self.copy_name(canary, reference),
+            self.copy_name(world, reference),
             names::primary_of(&reference.name),
         );
         let shared = if name == usual {
@@ -146,7 +179,8 @@ impl Context {
         };
         let mut copy = config::copy(data, None, canary, &self.options.label_prefixes);
         copy["metadata"]["name"] = json!(name);
-        self.write_copy(world, kind, &copy, None).await
+        self.write_copy(world, kind, &copy, None).await?;
+        Ok(())
     }
 
     async fn copy_config(
@@ -157,11 +191,11 @@ impl Context {
         live: &Value,
         copying: Copying,
     ) -> Result<(), TickError> {
-        let canary = &world.canary;
+        let (canary, kind) = (&world.canary, reference.kind());
         let name = live["metadata"]["name"].as_str().unwrap_or_default();
         let owned = config::is_copy_of(live, canary);
-        if !config::may_write_copy(live, canary) {
-            return Err(kept::not_ours(name));
+        if !config::may_write_copy(live, canary) || is_source(world, kind, name) {
+            return Err(kept::not_ours(world, kind, name));
         }
         // It came since this look began: the next one knows of it.
         if generated::mark_of(live).is_some_and(|mark| self.is_of_another(canary, mark)) {
@@ -179,8 +213,15 @@ impl Context {
         let mut copy = config::copy(source, Some(live), canary, &self.options.label_prefixes);
         copy["metadata"]["name"] = json!(name);
         self.write_copy(world, reference.kind(), &copy, Some(live))
-            .await
+            .await?;
+        Ok(())
     }
+}
+
+/// Whether the target refers to it itself.
+fn is_source(world: &World, kind: Kind, name: &str) -> bool {
+    let mut sources = world.target.configs.iter();
+    sources.any(|source| source.kind() == kind && source.name == name)
 }
 
 // === impl Checksums ===
@@ -204,17 +245,31 @@ impl Checksums {
             if config::opted_out(&meta.annotations) {
                 continue;
             }
-            let slot = (reference.clone(), world.namespace.clone());
-            let version = format!("{}/{}", meta.uid, meta.resource_version);
-            let read = match self.remembered(&slot, &version) {
-                Some(read) => read,
-                None => self.read(context, slot, version).await?,
-            };
-            if let Some(checksum) = read.checksum {
+            if let Some(checksum) = self.of_one(context, &world.namespace, reference).await? {
                 checksums.insert(reference.clone(), checksum);
             }
         }
         Ok(checksums)
+    }
+
+    /// Of one that is there and may be tracked. It is read only if it changed since.
+    pub(super) async fn of_one(
+        &self,
+        context: &Context,
+        namespace: &str,
+        reference: &ConfigRef,
+    ) -> Result<Option<String>, TickError> {
+        let known = context.caches.configs(reference.kind());
+        let Some(meta) = known.get(namespace, &reference.name) else {
+            return Ok(None);
+        };
+        let slot = (reference.clone(), namespace.to_owned());
+        let version = format!("{}/{}", meta.uid, meta.resource_version);
+        let read = match self.remembered(&slot, &version) {
+            Some(read) => read,
+            None => self.read(context, slot, version).await?,
+        };
+        Ok(read.checksum)
     }
 
     fn remembered(&self, slot: &Slot, version: &str) -> Option<Read> {

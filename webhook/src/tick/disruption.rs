@@ -11,19 +11,19 @@ use serde_json::Value;
 use crate::api::Kind;
 use crate::cache::Key;
 use crate::target::disruption::{self, Wanted};
-use crate::target::generated::{is_generated, may_take};
+use crate::target::generated::{self, is_generated, may_take};
 use crate::tick::others::sides;
 use crate::tick::{Context, TickError};
 use crate::world::World;
 
-/// Why the last write for a Canary was refused.
+/// What is said of a Canary from one look to the next: why the last write for it was refused.
 #[derive(Debug, Default)]
 pub struct Refused(Mutex<HashMap<Key, String>>);
 
 // === impl Refused ===
 
 impl Refused {
-    fn set(&self, key: Key, why: Option<String>) {
+    pub(super) fn set(&self, key: Key, why: Option<String>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match why {
             Some(why) => all.insert(key, why),
@@ -31,7 +31,7 @@ impl Refused {
         };
     }
 
-    fn get(&self, key: &Key) -> Option<String> {
+    pub(super) fn get(&self, key: &Key) -> Option<String> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(key).cloned()
     }
@@ -104,7 +104,31 @@ impl Context {
         let plain: Vec<&Value> = all.iter().map(AsRef::as_ref).collect();
         let canary = &world.canary;
         let wanted = disruption::wanted(canary, &world.selector, target, &primary, &plain);
+        let wanted = match wanted {
+            Wanted::Copy(copy) => self.named_apart(world, copy),
+            wanted => wanted,
+        };
         (all, wanted)
+    }
+
+    /// One budget may cover the targets of two Canaries. Each primary has a copy then, and the second a name of its own.
+    fn named_apart(&self, world: &World, copy: Box<Value>) -> Wanted {
+        let apart = disruption::with_own_name(&world.canary, &copy);
+        let theirs = self.of_that_name(world, &copy);
+        let theirs = theirs.is_some_and(|live| {
+            let mut owner = generated::canaries(&live).take(1);
+            owner.any(|uid| self.is_of_another(&world.canary, uid))
+        });
+        let in_use = || {
+            let free = self.of_that_name(world, &copy).is_none();
+            let own = self.of_that_name(world, &apart);
+            free && own.is_some_and(|own| is_generated(&own, &world.canary))
+        };
+        if theirs || in_use() {
+            Wanted::Copy(Box::new(apart))
+        } else {
+            Wanted::Copy(copy)
+        }
     }
 
     fn of_that_name(&self, world: &World, desired: &Value) -> Option<Arc<Value>> {

@@ -86,6 +86,14 @@ impl Context {
             Some(primary) => self.take_over(world, primary, configs).await?,
         };
         all.note(written, || format!("Deployment {}", canary.primary_name()));
+        let written = self.untrack(world).await?;
+        all.note(written, || {
+            "labels by which other tools find what was generated".to_owned()
+        });
+        let written = self.restore_copies(world).await?;
+        all.note(written, || {
+            "the primary's copies of configuration".to_owned()
+        });
         let written = self.ensure_autoscaler(world).await?;
         all.note(written, || {
             "the primary's HorizontalPodAutoscaler".to_owned()

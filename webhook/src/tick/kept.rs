@@ -35,7 +35,7 @@ impl Context {
         let name = kept::name(canary, reference);
         let old = self.cluster.get(kind, &world.namespace, &name).await?;
         if !generated::is_generated(&old, canary) {
-            return Err(not_ours(&name));
+            return Err(not_ours(world, kind, &name));
         }
         if kept::mark_of(&old) == kept::mark(canary, release) {
             return Ok(());
@@ -65,7 +65,7 @@ impl Context {
             if !ours || kept::mark_of(&kept) != kept::mark(canary, release) {
                 continue;
             }
-            let name = self.copy_name(canary, &reference);
+            let name = self.copy_name(world, &reference);
             let live = self.find_config(world, kind, &name).await?;
             let mut copy = kept::put_back(&kept, live.as_ref(), canary, &reference);
             copy["metadata"]["name"] = json!(name);
@@ -110,23 +110,22 @@ impl Context {
     }
 
     /// Writes a `-primary` copy, or makes it anew where it cannot be changed. Pods that run keep what they have
-    /// mounted; one that starts in between waits for it.
+    /// mounted; one that starts in between waits for it. True if that changed anything.
     pub(super) async fn write_copy(
         &self,
         world: &World,
         kind: Kind,
         copy: &Value,
         live: Option<&Value>,
-    ) -> Result<(), TickError> {
+    ) -> Result<bool, TickError> {
         let Some(fixed) = live.filter(|live| config::is_fixed(live, copy)) else {
-            self.own(kind, live, copy).await?;
-            return Ok(());
+            return Ok(self.own(kind, live, copy).await?);
         };
         let taken = self.taken_copy(world, kind, copy, fixed).await?;
         let gone = taken.as_ref().unwrap_or(fixed);
         self.delete_generated(&world.canary, kind, gone).await?;
         match self.own(kind, None, copy).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             // It is deleted, and held by somebody: that is no coincidence which another try mends.
             Err(ApiError::Exists { what }) => {
                 let message =
@@ -172,14 +171,11 @@ impl Context {
 }
 
 /// Of a generated name that somebody else uses.
-pub(super) fn not_ours(name: &str) -> TickError {
-    let error = ApiError::Rejected {
-        verb: "write",
-        what: name.to_owned(),
-        message: format!(
-            "it exists and belongs to somebody else: annotate it {}=true, or let its owner rename it",
-            names::ADOPT
-        ),
-    };
-    error.into()
+pub(super) fn not_ours(world: &World, kind: Kind, name: &str) -> TickError {
+    TickError::NotOurs(format!(
+        "{} {name}.{} exists and belongs to somebody else: hand it over with the annotation {}=true, or let its owner rename it",
+        kind.resource().kind,
+        world.namespace,
+        names::ADOPT,
+    ))
 }

@@ -110,6 +110,20 @@ impl Answered {
         }
     }
 
+    /// Remembers, of a patch, what was to go and stayed.
+    pub(super) fn note_left(&self, kind: Kind, key: &Key, left: Option<String>) {
+        let mut answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match left {
+            Some(left) => answered.insert((kind, key.clone()), left),
+            None => answered.remove(&(kind, key.clone())),
+        };
+    }
+
+    pub(super) fn left(&self, kind: Kind, key: &Key) -> Option<String> {
+        let answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.get(&(kind, key.clone())).cloned()
+    }
+
     /// What was answered is no good: it is written again.
     pub(super) fn forget(&self, kind: Kind, stored: &Value) {
         let mut answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::api::Kind;
 use crate::target::config::{self, ConfigRef};
+use crate::target::copies::{History, Note};
 use crate::target::primary::{self, Id, Parts};
 use crate::target::view::Deployment;
 use crate::tick::configs::Copying;
@@ -23,6 +24,18 @@ struct Roll<'a> {
     id: &'a Id,
     /// As it stands; none if it is made.
     live: Option<&'a Value>,
+    way: Way,
+}
+
+/// What a primary is given a template for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// By this release, or as the baseline: what the target refers to now.
+    On(i64),
+    /// What it had before this release.
+    Back(i64),
+    /// It is lost, and made anew: whatever there is a copy of.
+    Anew,
 }
 
 // === impl Context ===
@@ -36,15 +49,11 @@ impl Context {
         plan: &Plan,
         revision: &str,
     ) -> Result<(), TickError> {
-        let back = plan.status.phase == Phase::Failed;
-        if back {
-            self.put_back_configs(world, &plan.status).await?;
-        } else {
-            self.copy_configs(world, configs, copying(&plan.status))
-                .await?;
-        }
+        let (way, number) = way_of(&plan.status);
+        let back = way == Way::Back(number);
+        self.configure(world, configs, plan, revision).await?;
         let Some(primary) = &world.primary else {
-            return self.make_primary(world, configs, revision).await;
+            return self.make_primary(world, configs, revision, way).await;
         };
         let live = self
             .cluster
@@ -60,11 +69,6 @@ impl Context {
                 world.canary.primary_name()
             )));
         }
-        let number = plan
-            .status
-            .release
-            .as_ref()
-            .map_or(0, |release| release.number);
         let id = flagger_id(&[
             world.canary.metadata.uid.as_deref().unwrap_or_default(),
             revision,
@@ -84,6 +88,7 @@ impl Context {
             revision,
             id: &id,
             live: Some(&live),
+            way,
         };
         let object = self
             .built(world, configs, &roll, |parts| {
@@ -93,6 +98,25 @@ impl Context {
         let stored = self.cluster.replace(Kind::Deployment, &object).await?;
         self.caches.written(Kind::Deployment, stored);
         Ok(())
+    }
+
+    /// The copies that the template is to find: as they were, or as they were analysed.
+    async fn configure(
+        &self,
+        world: &World,
+        configs: &BTreeMap<ConfigRef, String>,
+        plan: &Plan,
+        revision: &str,
+    ) -> Result<(), TickError> {
+        let (way, number) = way_of(&plan.status);
+        if way == Way::Back(number) {
+            return self.put_back_configs(world, &plan.status).await;
+        }
+        if world.primary.is_some() && number > 0 {
+            self.check_sources(world, revision).await?;
+        }
+        self.copy_configs(world, configs, copying(&plan.status))
+            .await
     }
 
     /// Creates the primary that is missing, from what was promoted last.
@@ -109,7 +133,8 @@ impl Context {
             return Ok(false);
         }
         self.copy_configs(world, configs, Copying::Missing).await?;
-        self.make_primary(world, configs, &revision).await?;
+        self.make_primary(world, configs, &revision, Way::Anew)
+            .await?;
         Ok(true)
     }
 
@@ -118,6 +143,7 @@ impl Context {
         world: &World,
         configs: &BTreeMap<ConfigRef, String>,
         revision: &str,
+        way: Way,
     ) -> Result<(), TickError> {
         let replicas = world.scale_primary_to();
         let id = flagger_id(&[
@@ -132,6 +158,7 @@ impl Context {
             revision,
             id: &id,
             live: None,
+            way,
         };
         let object = self
             .built(world, configs, &roll, |parts| {
@@ -161,34 +188,119 @@ impl Context {
                 .await?
         };
         let template = &self.template_of(world, &target, revision).await?;
-        let copied = self.copied(world, template, configs);
+        let (names, mut history) = self.copied(world, template, configs, roll);
+        if roll.way == Way::Anew {
+            let said = self.said_by(world, &names).await?;
+            history = history.promoted(Note::new(Note::ANEW, &names, &said));
+        }
         Ok(build(&Parts {
             canary,
             target: &target,
             template,
             revision,
             selector: &world.selector,
-            configs: &copied,
+            configs: &names,
+            copies: &history,
             id: roll.id,
             label_prefixes: &self.options.label_prefixes,
         }))
     }
 
-    /// What a template refers to and has a `-primary` copy of.
+    /// The copies that a template is to refer to, and what is noted of them. What was analysed is what is promoted:
+    /// a source that is gone, or was opted out, has none any more.
     fn copied(
         &self,
         world: &World,
         template: &Value,
         configs: &BTreeMap<ConfigRef, String>,
+        roll: &Roll<'_>,
+    ) -> (BTreeMap<ConfigRef, String>, History) {
+        let noted = roll.live.map(History::of).unwrap_or_default();
+        // What could not be read is not gone.
+        let unknown = world.configs_unknown || world.target_gone;
+        let history = match roll.way {
+            Way::Back(release) => noted.put_back(release),
+            Way::On(_) | Way::Anew => noted,
+        };
+        let names = match (&history.now, roll.way) {
+            (Some(note), Way::Back(_)) => note.names(),
+            (_, Way::On(_)) => self.copies_of(world, template, |it, _| configs.contains_key(it)),
+            _ => self.copies_of(world, template, |it, is_there| {
+                is_there || configs.contains_key(it)
+            }),
+        };
+        let Way::On(release) = roll.way else {
+            return (names, history);
+        };
+        if unknown {
+            let all = |it: &ConfigRef, is_there| is_there || configs.contains_key(it);
+            return (self.copies_of(world, template, all), history);
+        }
+        let note = Note::new(release, &names, configs);
+        (names, history.promoted(note))
+    }
+
+    /// Checksums of copies as they are, by source.
+    async fn said_by(
+        &self,
+        world: &World,
+        names: &BTreeMap<ConfigRef, String>,
+    ) -> Result<BTreeMap<ConfigRef, String>, TickError> {
+        let mut all = BTreeMap::new();
+        for (source, name) in names {
+            let copy = ConfigRef {
+                secret: source.secret,
+                name: name.clone(),
+            };
+            let said = self.checksums.of_one(self, &world.namespace, &copy);
+            all.extend(said.await?.map(|said| (source.clone(), said)));
+        }
+        Ok(all)
+    }
+
+    /// Of what a template refers to, the copies that `wanted` asks for: it is told the source, and whether its copy
+    /// is there.
+    fn copies_of(
+        &self,
+        world: &World,
+        template: &Value,
+        wanted: impl Fn(&ConfigRef, bool) -> bool,
     ) -> BTreeMap<ConfigRef, String> {
         let copy = |reference: ConfigRef| {
-            let name = self.copy_name(&world.canary, &reference);
+            let name = self.copy_name(world, &reference);
             let copies = self.caches.configs(reference.kind());
-            let has_copy = copies.get(&world.namespace, &name).is_some();
-            (configs.contains_key(&reference) || has_copy).then_some((reference, name))
+            let meta = copies.get(&world.namespace, &name);
+            let is_there = meta.is_some_and(|meta| meta.mark.is_some());
+            wanted(&reference, is_there).then_some((reference, name))
         };
         let references = config::references(template).into_iter();
         references.filter_map(copy).collect()
+    }
+
+    /// No pod of a template starts without what it needs: a primary that serves is not given one that lacks it.
+    async fn check_sources(&self, world: &World, revision: &str) -> Result<(), TickError> {
+        let is_there = |it: &ConfigRef| {
+            let all = self.caches.configs(it.kind());
+            all.get(&world.namespace, &it.name).is_some()
+        };
+        let known = !world.target_gone && !world.configs_unknown;
+        if !known || world.target.configs.iter().all(is_there) {
+            return Ok(());
+        }
+        let (kind, name) = (Kind::Deployment, world.canary.target_name());
+        let target = self.cluster.get(kind, &world.namespace, name).await?;
+        let template = self.template_of(world, &target, revision).await?;
+        let needed = config::mandatory(&template).into_iter();
+        match needed.into_iter().find(|it| !is_there(it)) {
+            Some(missing) => Err(TickError::Missing(format!(
+                "{} {}.{}, which Deployment {name} needs, is not there: {} is not given a template whose pods do not start",
+                missing.kind().resource().kind,
+                missing.name,
+                world.namespace,
+                world.canary.primary_name(),
+            ))),
+            None => Ok(()),
+        }
     }
 
     pub(super) async fn rebaseline(
@@ -227,6 +339,17 @@ impl Context {
             .await?;
         self.caches.written(Kind::Deployment, stored);
         Ok(())
+    }
+}
+
+/// And the number of the release; 0 before the first.
+fn way_of(status: &CanaryStatus) -> (Way, i64) {
+    let number = status.release.as_ref();
+    let number = number.map_or(0, |release| release.number);
+    if status.phase == Phase::Failed {
+        (Way::Back(number), number)
+    } else {
+        (Way::On(number), number)
     }
 }
 

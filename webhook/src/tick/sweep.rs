@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 use crate::api::Kind;
 use crate::cache::Key;
 use crate::target::generated::{is_generated, uid};
-use crate::target::kept;
 use crate::target::service::Side;
 use crate::tick::{Context, TickError, marks, phase};
 use crate::world::World;
@@ -234,21 +233,17 @@ impl Context {
         Ok(())
     }
 
-    /// Copies that neither the primary nor the target's next promotion refers to.
+    /// Copies that the primary does not refer to: the next promotion makes those that it needs.
     async fn sweep_configs(&self, world: &World) -> Result<bool, TickError> {
         let canary = &world.canary;
         let Some(primary) = &world.primary else {
             return Ok(false);
         };
-        let mut used: BTreeSet<(Kind, String)> = primary
+        let used: BTreeSet<(Kind, String)> = primary
             .configs
             .iter()
             .map(|config| (config.kind(), config.name.clone()))
             .collect();
-        for config in &world.target.configs {
-            used.insert((config.kind(), self.copy_name(canary, config)));
-            used.insert((config.kind(), kept::name(canary, config)));
-        }
         let mut wrote = false;
         for kind in [Kind::ConfigMap, Kind::Secret] {
             for (name, meta) in self

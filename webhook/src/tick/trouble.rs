@@ -128,6 +128,8 @@ pub fn problem_of(error: &TickError) -> Problem {
     let reason = match error {
         TickError::Api(ApiError::Forbidden { .. }) => "Forbidden",
         TickError::Api(ApiError::Rejected { .. } | ApiError::Rewritten { .. }) => "Rejected",
+        TickError::NotOurs(_) => "NameTaken",
+        TickError::Missing(_) => "ConfigNotFound",
         error if error.is_stale() => "Contended",
         TickError::Api(_) | TickError::Stale(_) => "WriteFailed",
     };

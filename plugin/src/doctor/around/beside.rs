@@ -3,6 +3,7 @@
 
 use canary_core::canary::Canary;
 use canary_core::names::{FOLLOW, FOLLOW_IGNORE, FOLLOW_PRIMARY};
+use serde_json::Value;
 
 use super::{Around, named, replicas};
 use crate::beside::Sides;
@@ -41,6 +42,18 @@ fn services(canary: &Canary, sides: &Sides<'_>, around: &Around, at_rest: bool) 
         .collect()
 }
 
+/// That name, or with a number behind it: of an object that is there nothing can be created.
+fn free_name(wanted: &str, taken: &[Value]) -> String {
+    let is_free = |name: &String| {
+        taken
+            .iter()
+            .all(|it| it["metadata"]["name"] != name.as_str())
+    };
+    let numbered = (2..).map(|n: u32| format!("{wanted}-{n}"));
+    let mut all = std::iter::once(wanted.to_owned()).chain(numbered);
+    all.find(is_free).unwrap_or_default()
+}
+
 fn budgets(canary: &Canary, sides: &Sides<'_>, around: &Around) -> Vec<Check> {
     let primary = canary.primary_name();
     let left = sides.budgets_left_behind(&around.budgets);
@@ -50,8 +63,9 @@ fn budgets(canary: &Canary, sides: &Sides<'_>, around: &Around) -> Vec<Check> {
                 "PodDisruptionBudget {} covers no pod of Deployment {primary}: all of them may be evicted at once",
                 named(it)
             );
+            let free = free_name(&primary, &around.budgets);
             let hint = format!(
-                "kubectl create poddisruptionbudget {primary} --selector={} --max-unavailable=1 -n {}",
+                "kubectl create poddisruptionbudget {free} --selector={} --max-unavailable=1 -n {}",
                 sides.of_primary_alone(),
                 canary.namespace_name()
             );

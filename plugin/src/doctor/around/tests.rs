@@ -315,6 +315,16 @@ fn a_budget_that_covers_no_primary_pod_comes_with_the_one_to_write() {
         hint.contains("kubectl create poddisruptionbudget web-primary --selector=app=web-primary"),
         "{hint}"
     );
+    // Nothing can be created under the name of one that is there.
+    let check = trouble(|it| {
+        let other = json!({"matchLabels": {"app": "other"}});
+        it.budgets[1] = selecting("web-primary", "selector", &other);
+    });
+    let hint = check.hint.unwrap();
+    assert!(
+        hint.contains("create poddisruptionbudget web-primary-2 "),
+        "{hint}"
+    );
     // One that covers both is enough, in the form of an expression too.
     let mut around = fitting();
     let both = json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", "web-primary"]}]});

@@ -3,8 +3,8 @@
 use canary_core::canary::Canary;
 use canary_core::names::{self, FOLLOW, FOLLOW_IGNORE, FOLLOW_PRIMARY};
 use canary_core::release::conditions::{
-    BASELINE_FAILED, BASELINE_REPLACED, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED, PRIMARY_PORT,
-    READY, REROUTED, REVERTING, SELECTOR, SPEC_PENDING, UNANSWERED,
+    BASELINE_FAILED, BASELINE_REPLACED, CONFIG_LOST, DRIFT, HALTED, HELD, NOT_OBSERVED, PAUSED,
+    PRIMARY_PORT, READY, REROUTED, REVERTING, SELECTOR, SPEC_PENDING, UNANSWERED,
 };
 use canary_core::status::{CanaryCondition, Phase};
 
@@ -85,9 +85,9 @@ impl<'a> Of<'a> {
             "AutoscalerNotFound" => {
                 format!("create it, or correct or take out spec.autoscalerRef: {edit}")
             }
-            "TargetNotFound" => format!(
-                "apply Deployment {target} again, or correct spec.targetRef: {edit}"
-            ),
+            "TargetNotFound" => {
+                format!("apply Deployment {target} again, or correct spec.targetRef: {edit}")
+            }
             "RouteInvalid" => match self.canary.route() {
                 Some(route) => format!(
                     "correct the route: kubectl edit apisixroute {} -n {namespace}; or spec.routeRef: {edit}",
@@ -98,6 +98,10 @@ impl<'a> Of<'a> {
             "RoutePort" => format!(
                 "let both name one port: {edit}, or kubectl edit apisixroute {} -n {namespace}",
                 self.canary.route().map_or("", |route| &route.name)
+            ),
+            "ConfigNotFound" => format!(
+                "make it again, or mark the reference in Deployment {target} as optional; going back works: {}",
+                self.verb("rollback")
             ),
             "Invalid" => format!("correct the Canary: {edit}"),
             "TargetTaken" => format!("name another Deployment in spec.targetRef: {edit}"),
@@ -120,22 +124,30 @@ impl<'a> Of<'a> {
                 self.annotate(names::ALLOW_SHARED_SELECTOR)
             ),
             "OtherServices" => self.follow(),
-            "Forbidden" => "give the server this right: `kubectl canary install` renews all of them; it tries again by itself".to_owned(),
-            "Rejected" | "WriteFailed" => "mend what refuses the write; it is tried again by itself. Webhooks that may: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations".to_owned(),
             "Suspended" => format!(
                 "let it go on: kubectl patch canary {} --type=merge -p '{{\"spec\":{{\"suspend\":false}}}}' -n {namespace}",
                 self.name
             ),
-            "Contended" => format!(
-                "find out who writes it all the time, and stop that: kubectl get events -n {namespace}, and --show-managed-fields of what the message names"
-            ),
-            "DefinitionOutdated" => "renew the definitions: kubectl canary install".to_owned(),
-            "Contested" => "stop the other controller; a Flagger is found by: kubectl get deployments -A -l app.kubernetes.io/name=flagger".to_owned(),
             REVERTING => format!(
                 "see what ails its pods: {}; a template that does not start is taken back: kubectl rollout undo deployment/{target} -n {namespace}",
                 self.verb("status")
             ),
             BASELINE_REPLACED => String::new(),
+            _ => return self.unwritten(reason),
+        })
+    }
+
+    /// Of `Ready`: a write that fails, or is of no use.
+    fn unwritten(&self, reason: &str) -> Option<String> {
+        Some(match reason {
+            "Forbidden" => "give the server this right: `kubectl canary install` renews all of them; it tries again by itself".to_owned(),
+            "Rejected" | "WriteFailed" => "mend what refuses the write; it is tried again by itself. Webhooks and policies that may: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies".to_owned(),
+            "Contended" => format!(
+                "find out who writes it all the time, and stop that: kubectl get events -n {}, and --show-managed-fields of what the message names",
+                self.namespace
+            ),
+            "DefinitionOutdated" => "renew the definitions: kubectl canary install".to_owned(),
+            "Contested" => "stop the other controller; a Flagger is found by: kubectl get deployments -A -l app.kubernetes.io/name=flagger".to_owned(),
             _ => return None,
         })
     }
@@ -174,14 +186,17 @@ impl<'a> Of<'a> {
                 self.annotate(names::ALLOW_SHARED_SELECTOR)
             ),
             DRIFT => format!("see who writes it, line `owners`: {}", self.verb("doctor")),
+            CONFIG_LOST => format!(
+                "let its source say again what was promoted, and the copy is made again; or promote what the source says now. Until then restart no pods of {}: kubectl get configmaps,secrets -n {namespace}",
+                self.canary.primary_name()
+            ),
             REROUTED => format!(
                 "see who writes it: kubectl get apisixroutes -n {namespace} --show-managed-fields -o yaml. Then stop it: nothing that is routed lasts until then"
             ),
             "AutoscalerAmbiguous" => format!("name one in spec.autoscalerRef: {}", self.edit()),
             "OtherServices" => self.follow(),
             "PrimaryUncovered" => format!(
-                "write one for the primary's pods: kubectl create poddisruptionbudget {} --selector=LABELS --max-unavailable=1 -n {namespace}",
-                self.canary.primary_name()
+                "write one for the primary's pods: kubectl create poddisruptionbudget NAME --selector=LABELS --max-unavailable=1 -n {namespace}"
             ),
             _ => return None,
         })

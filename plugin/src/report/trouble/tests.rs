@@ -66,9 +66,15 @@ fn each_reason_of_the_server_comes_with_the_command_or_edit_that_helps() {
         ),
         ("Ready", "Invalid", edit),
         (
+            "Ready",
+            "ConfigNotFound",
+            "kubectl canary rollback podinfo -n test",
+        ),
+        ("ConfigLost", "CopyLost", "promote what the source says now"),
+        (
             "PrimaryUncovered",
             "Refused",
-            "kubectl create poddisruptionbudget podinfo-primary",
+            "kubectl create poddisruptionbudget NAME",
         ),
         ("Ready", "TargetTaken", edit),
         (

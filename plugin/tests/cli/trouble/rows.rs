@@ -335,7 +335,7 @@ const BESIDE: &[Row] = &[
         },
         both: &[
             "PodDisruptionBudget podinfo covers no pod",
-            "kubectl create poddisruptionbudget podinfo-primary --selector=",
+            "kubectl create poddisruptionbudget NAME",
         ],
         doctor: &["--selector=app=podinfo-primary --max-unavailable=1 -n test"],
     },

@@ -188,3 +188,25 @@ async fn marks_of_gitops_tools_are_not_copied() -> Result<()> {
     }
     Ok(())
 }
+
+/// As an older version copied them, or a person put them there.
+#[tokio::test]
+async fn what_tools_prune_by_goes_from_a_primary_that_has_it() -> Result<()> {
+    let test = initialized("untracked").await?;
+    let marks = json!({"metadata": {
+        "labels": {"applyset.kubernetes.io/part-of": "applyset-1", "kapp.k14s.io/app": "1", "team": "web"},
+        "annotations": {"config.k8s.io/owning-inventory": "1"},
+    }});
+    let before = test.get("deployments/podinfo-primary").await?;
+    test.patch("deployments/podinfo-primary", &marks).await?;
+    let after = test
+        .until("deployments/podinfo-primary", |primary| {
+            let metadata = &primary["metadata"];
+            let marks = format!("{}{}", metadata["labels"], metadata["annotations"]);
+            let left = ["applyset", "kapp", "owning-inventory"];
+            metadata["labels"]["team"] == "web" && !left.iter().any(|mark| marks.contains(mark))
+        })
+        .await?;
+    assert_eq!(after["spec"], before["spec"], "no pod moves");
+    Ok(())
+}

@@ -227,3 +227,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_copy_whose_usual_name_is_another_canarys_has_its_own() {
+    let source = budget("pb", &json!({ "matchLabels": { "app": "web" } }));
+    let Wanted::Copy(copy) = of(&[&source]) else {
+        panic!("a copy");
+    };
+    let apart = with_own_name(&canary(), &copy);
+    assert_eq!(apart["metadata"]["name"], "pb-web-primary");
+    assert_eq!(apart["spec"], copy["spec"]);
+}

@@ -192,6 +192,7 @@ proptest! {
             revision: "v1-1",
             selector: &selector,
             configs: &no_copies,
+            copies: &crate::target::copies::History::default(),
             id: &crate::target::primary::Id {
             now: "id".to_owned(),
             before: None,

@@ -85,6 +85,7 @@ fn build_by<T>(selector: &Selector, template: &Value, make: impl FnOnce(&Parts<'
         revision: "v1-1",
         selector,
         configs: &configs,
+        copies: &crate::target::copies::History::default(),
         id: &Id {
             now: "id-1".to_owned(),
             before: None,
@@ -290,6 +291,7 @@ fn what_the_target_lost_beside_its_template_leaves_the_primary_at_the_next_promo
             revision: "v1-1",
             selector: &selector,
             configs: &configs,
+            copies: &crate::target::copies::History::default(),
             id: &id,
             label_prefixes: &prefixes,
         };

@@ -287,3 +287,42 @@ proptest! {
         prop_assert_eq!(is_so(&live, &wanted), had == [false; 3]);
     }
 }
+
+#[test]
+fn what_somebody_adds_to_a_route_an_autoscaler_or_a_budget_is_a_difference() {
+    let with = |kind: &str, spec: Value| {
+        let mut object = service(&spec);
+        object["kind"] = json!(kind);
+        object
+    };
+    let rule = json!({ "name": "all", "backends": [{ "serviceName": "a", "weight": 100 }] });
+    for (desired, pointer, field) in [
+        (
+            with("ApisixRoute", json!({ "http": [rule] })),
+            "/spec/http/0",
+            "plugins",
+        ),
+        (
+            with("HorizontalPodAutoscaler", json!({ "maxReplicas": 3 })),
+            "/spec",
+            "behavior",
+        ),
+        (
+            with(
+                "PodDisruptionBudget",
+                json!({ "minAvailable": 1, "selector": {} }),
+            ),
+            "/spec/selector",
+            "matchLabels",
+        ),
+    ] {
+        let clean = stored(desired.clone());
+        assert!(is_so(&clean, &desired), "{field}");
+        let mut live = clean.clone();
+        live.pointer_mut(pointer).unwrap()[field] = json!({ "app": "x" });
+        assert!(!is_so(&live, &desired), "{field}");
+        assert!(is_so(&replacement(&live, &desired), &desired), "{field}");
+        // Where it comes with every write, the answer is known by its fingerprint.
+        assert_ne!(fingerprint(&live, &desired), fingerprint(&clean, &desired));
+    }
+}
