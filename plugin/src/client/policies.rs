@@ -102,7 +102,7 @@ impl Cluster {
         Ok(answer.status.is_some_and(|status| status.allowed))
     }
 
-    /// Whether a ServiceAccount holds a right. To ask this is a right of its own.
+    /// Whether a `ServiceAccount` holds a right. To ask this is a right of its own.
     pub async fn may_account(
         &self,
         (namespace, name): (&str, &str),

@@ -254,7 +254,7 @@ pub fn policies(wanted: &[String], live: &[String]) -> Check {
     }
 }
 
-/// What the server's ServiceAccount may do in the namespace.
+/// What the server's `ServiceAccount` may do in the namespace.
 pub fn its_rights(account: &str, namespace: &str, rights: &[(&'static str, bool)]) -> Check {
     let name = "its rights";
     let lacking = lacking(rights);
