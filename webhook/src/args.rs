@@ -34,9 +34,9 @@ pub struct Args {
     )]
     pub own_namespace: String,
 
-    /// Name of this process among its replicas
-    #[arg(long, default_value = "canary-webhook", env = "POD_NAME")]
-    pub identity: String,
+    /// Name of this process among its replicas, no two of which may have the same. Without one it makes one up
+    #[arg(long, env = "POD_NAME")]
+    pub identity: Option<String>,
 
     /// User name of the server's own writes, which admission lets pass
     #[arg(long, default_value = "", value_name = "USER")]

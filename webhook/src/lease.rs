@@ -1,21 +1,27 @@
 //! Leader election. The holder knows until when it may write, by the monotonic clock: a process
 //! that was stopped for longer than its lease finds out before its next write, not at its next
 //! renewal. That moment is what a ready-made lease manager does not give.
+//!
+//! Whoever has the holder's identity is the holder: a container that is started again goes on at once. So no two
+//! processes may have one identity. Who has none given makes one up, and two with the same one find out: the
+//! holder knows the time of each renewal of its own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, ObjectMeta, PostParams};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 
 pub const LEASE_DURATION: Duration = Duration::from_secs(10);
 pub const RENEW_EVERY: Duration = Duration::from_secs(3);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
+const TRIES: usize = 64;
 
 /// Until when this process may write.
 #[derive(Debug)]
@@ -26,9 +32,11 @@ pub struct Fence {
 }
 
 pub struct Election {
-    pub api: Api<LeaseObject>,
-    pub name: String,
-    pub identity: String,
+    api: Api<LeaseObject>,
+    name: &'static str,
+    identity: String,
+    /// Times of renewals that this process has written, or may have: the last that is sure comes first.
+    written: Mutex<Vec<Timestamp>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +81,23 @@ impl Fence {
 // === impl Election ===
 
 impl Election {
+    /// `identity` is one that somebody else keeps unique, as Kubernetes does names of pods.
+    pub fn new(
+        api: Api<LeaseObject>,
+        name: &'static str,
+        identity: Option<&str>,
+    ) -> Result<Self, getrandom::Error> {
+        Ok(Self {
+            api,
+            name,
+            identity: match identity {
+                Some(identity) => identity.to_owned(),
+                None => made_up(name)?,
+            },
+            written: Mutex::default(),
+        })
+    }
+
     /// Returns once this process leads.
     pub async fn acquire(&self, fence: &Fence) {
         let mut waiting = false;
@@ -123,14 +148,14 @@ impl Election {
             return;
         }
         fence.drop_now();
-        if let Ok(Some(mut lease)) = self.api.get_opt(&self.name).await {
+        if let Ok(Some(mut lease)) = self.api.get_opt(self.name).await {
             let spec = lease.spec.get_or_insert_with(LeaseSpec::default);
-            if spec.holder_identity.as_deref() == Some(&self.identity) {
+            if self.is_held(spec) {
                 spec.holder_identity = None;
                 spec.lease_duration_seconds = Some(1);
                 let _ = self
                     .api
-                    .replace(&self.name, &PostParams::default(), &lease)
+                    .replace(self.name, &PostParams::default(), &lease)
                     .await;
             }
         }
@@ -141,9 +166,10 @@ impl Election {
         fence: &Fence,
         seen: &mut Option<(String, Duration)>,
     ) -> kube::Result<bool> {
-        let Some(lease) = self.api.get_opt(&self.name).await? else {
+        let Some(lease) = self.api.get_opt(self.name).await? else {
             let lease = self.object(None, fence.clock.now());
-            return written(self.api.create(&PostParams::default(), &lease).await);
+            let created = self.api.create(&PostParams::default(), &lease).await;
+            return self.written(created);
         };
         let spec = lease.spec.clone().unwrap_or_default();
         let holder = spec.holder_identity.unwrap_or_default();
@@ -175,14 +201,10 @@ impl Election {
     }
 
     async fn renew(&self, fence: &Fence) -> kube::Result<bool> {
-        let Some(lease) = self.api.get_opt(&self.name).await? else {
+        let Some(lease) = self.api.get_opt(self.name).await? else {
             return Ok(false);
         };
-        let holder = lease
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.holder_identity.as_deref());
-        if holder != Some(&self.identity) {
+        if !lease.spec.as_ref().is_some_and(|spec| self.is_held(spec)) {
             return Ok(false);
         }
         self.replace(&lease, fence).await
@@ -191,16 +213,58 @@ impl Election {
     async fn replace(&self, old: &LeaseObject, fence: &Fence) -> kube::Result<bool> {
         let lease = self.object(Some(old), fence.clock.now());
         let params = PostParams::default();
-        written(self.api.replace(&self.name, &params, &lease).await)
+        self.written(self.api.replace(self.name, &params, &lease).await)
+    }
+
+    /// By this process. One with its name that renews it meanwhile is another.
+    fn is_held(&self, spec: &LeaseSpec) -> bool {
+        if spec.holder_identity.as_deref() != Some(&self.identity) {
+            return false;
+        }
+        let renewed = spec.renew_time.as_ref().map(|time| time.0);
+        let ours = renewed.is_some_and(|renewed| self.times().contains(&renewed));
+        if !ours {
+            error!(
+                identity = self.identity,
+                "another process leads by this identity: give each an --identity of its own"
+            );
+        }
+        ours
+    }
+
+    fn times(&self) -> std::sync::MutexGuard<'_, Vec<Timestamp>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A conflict is another process being quicker, not an error. What failed may be stored all the same.
+    fn written(&self, result: kube::Result<LeaseObject>) -> kube::Result<bool> {
+        match result {
+            Ok(_) => {
+                let mut times = self.times();
+                let sure = times.len().saturating_sub(1);
+                times.drain(..sure);
+                Ok(true)
+            }
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn object(&self, old: Option<&LeaseObject>, now: Timestamp) -> LeaseObject {
+        // As it is stored: in microseconds.
+        let now = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
+        let mut times = self.times();
+        times.push(now);
+        // So many tries that failed: the lease is lost for long.
+        let forgotten = times.len().saturating_sub(TRIES);
+        times.drain(..forgotten);
+        drop(times);
         let spec = old.and_then(|lease| lease.spec.clone()).unwrap_or_default();
         let ours = spec.holder_identity.as_deref() == Some(&self.identity);
         let transitions = spec.lease_transitions.unwrap_or(0);
         LeaseObject {
             metadata: ObjectMeta {
-                name: Some(self.name.clone()),
+                name: Some(self.name.to_owned()),
                 resource_version: old.and_then(|lease| lease.metadata.resource_version.clone()),
                 ..ObjectMeta::default()
             },
@@ -224,11 +288,21 @@ impl Election {
     }
 }
 
-/// A conflict is another process being quicker, not an error.
-fn written(result: kube::Result<LeaseObject>) -> kube::Result<bool> {
-    match result {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
-        Err(error) => Err(error),
+/// As no other process has it, of this host or of another.
+fn made_up(name: &str) -> Result<String, getrandom::Error> {
+    Ok(format!("{name}_{:016x}", getrandom::u64()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_processes_without_an_identity_have_the_same() {
+        let all: std::collections::BTreeSet<String> = (0..1000)
+            .map(|_| made_up("canary-webhook").unwrap())
+            .collect();
+        assert_eq!(all.len(), 1000);
+        assert!(all.iter().all(|it| it.starts_with("canary-webhook_")));
     }
 }

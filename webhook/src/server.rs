@@ -65,11 +65,8 @@ pub async fn run(args: Args, flood: Arc<Flood>) -> Result<()> {
         caches.go_without_policies();
     }
     let watches = caches::watch(caches.clone(), cluster.clone(), clock, namespace);
-    let election = Election {
-        api: Api::namespaced(client.clone(), &args.own_namespace),
-        name: LEASE.to_owned(),
-        identity: args.identity.clone(),
-    };
+    let leases = Api::namespaced(client.clone(), &args.own_namespace);
+    let election = Election::new(leases, LEASE, args.identity.as_deref())?;
     let context = context(&args, clock, caches.clone(), cluster.clone(), metrics)?;
     let lead = async {
         wait_for(&caches).await;
@@ -161,7 +158,7 @@ fn context(
         transport,
         reporter: Reporter {
             component: args.event_component.clone(),
-            instance: args.identity.clone(),
+            instance: args.identity.clone().unwrap_or_else(|| LEASE.to_owned()),
         },
         metrics,
         checksums: Checksums::default(),

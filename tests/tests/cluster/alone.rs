@@ -43,6 +43,15 @@ impl Alone {
         Ok(server)
     }
 
+    /// The same by another name.
+    pub async fn server_named(&self, identity: &str) -> Result<Server> {
+        let identity = format!("--identity={identity}");
+        let args: Vec<&str> = QUICK.into_iter().chain([identity.as_str()]).collect();
+        let mut server = Server::beside(self.plane, &args)?;
+        server.logged("leading", LIMIT).await?;
+        Ok(server)
+    }
+
     /// A quick server that leads, and the relay through which alone its webhook can be reached.
     pub async fn behind_relay(&self) -> Result<(Server, Relay)> {
         let (mut server, relay) = Server::behind_relay(self.plane, &QUICK)?;

@@ -119,3 +119,24 @@ async fn a_leader_that_is_told_to_end_hands_over_at_once() -> Result<()> {
     two.test.set_image("6.0.1").await?;
     two.assert_undisturbed().await
 }
+
+/// Who is started again has the name of the process before it, and takes its lease over at once.
+#[tokio::test]
+async fn of_two_servers_with_one_identity_one_ends_and_leaves_the_other_its_lease() -> Result<()> {
+    let alone = Alone::turn().await?;
+    let mut first = alone.server_named("twin").await?;
+    let mut second = alone.server_named("twin").await?;
+    let told = "another process leads by this identity";
+    first.logged(told, LIMIT).await?;
+    eventually("the first of them to end", LIMIT, async || {
+        Ok(first.process().check().err())
+    })
+    .await?;
+    let test = alone.at_rest("twins", "1s").await?;
+    test.set_image("6.0.1").await?;
+    test.phase("Succeeded").await?;
+    second.process().check()?;
+    let messages = second.log();
+    assert!(messages.iter().all(|line| line["msg"] != told));
+    Ok(())
+}

@@ -136,7 +136,6 @@ async fn doctor_finds_nothing_wrong_with_a_healthy_installation_and_canary() -> 
         "controller",
         "webhook",
         "policies",
-        "its rights",
         "your rights",
         "canary",
         "target",

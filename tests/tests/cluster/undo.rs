@@ -104,8 +104,11 @@ async fn a_version_that_needs_what_was_pruned_is_gone_back_to_by_force_only() ->
     let back = ["rollback", "podinfo", "--to=1"];
     let refused = test.plugin(ALICE, &back).await?;
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    let why = "release 1 of podinfo.undo-pruned needs ConfigMap config-a, which is not there";
-    assert!(refused.stderr.contains(why), "{refused:?}");
+    let why = format!(
+        "release 1 of podinfo.{} needs ConfigMap config-a, which is not there",
+        test.name
+    );
+    assert!(refused.stderr.contains(&why), "{refused:?}");
     assert!(refused.stderr.contains("--force"), "{refused:?}");
     let target = test.get("deployments/podinfo").await?;
     assert_eq!(image(&target), "stefanprodan/podinfo:6.0.2");

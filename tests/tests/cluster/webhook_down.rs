@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use canary_tests::clock::{eventually, now};
-use canary_tests::cluster::{LIMIT, Namespace, QUICK, Recorder, deployment};
+use canary_tests::cluster::{BOB, LIMIT, Namespace, QUICK, Recorder, deployment};
 use canary_tests::server::Server;
 use futures::future::try_join_all;
 use serde_json::{Value, json};
@@ -191,5 +191,40 @@ async fn a_change_made_while_the_server_was_dead_is_released_once_it_is_back() -
     let (at, _) = first(&canary, progressing);
     let took = at.saturating_duration_since(synced);
     assert!(took <= AT_ONCE, "{took:?}");
+    Ok(())
+}
+
+/// The person was told that the request stays.
+#[tokio::test]
+async fn a_rollback_asked_for_while_no_server_was_there_is_carried_out_whatever_others_ask_meanwhile()
+-> Result<()> {
+    let alone = Alone::turn().await?;
+    let mut server = alone.server("leading").await?;
+    let test = alone.at_rest("promised", "60m").await?;
+    test.set_image("6.0.1").await?;
+    let first_step = |canary: &Value| canary["status"]["canaryWeight"] == 20;
+    test.until("canaries/podinfo", first_step).await?;
+    server.process().kill()?;
+
+    let rollback = test
+        .plugin(BOB, &["rollback", "podinfo", "--timeout", "1s"])
+        .await?;
+    assert_eq!(rollback.code, Some(3), "{rollback:?}");
+    let promised = "the request stays, and is carried out as soon as the server can";
+    assert!(rollback.stderr.contains(promised), "{rollback:?}");
+    for words in [
+        ["promote", "podinfo", "--full"].as_slice(),
+        &["pause", "podinfo"],
+    ] {
+        let answer = test.plugin(BOB, words).await?;
+        assert_eq!(answer.code, Some(1), "{answer:?}");
+        let why = "asked to roll back";
+        assert!(answer.stderr.contains(why), "{answer:?}");
+    }
+
+    server.restart()?;
+    let canary = test.phase("Failed").await?;
+    assert_eq!(canary["status"]["release"]["outcome"], "RolledBack");
+    assert_eq!(test.weights().await?, (100, 0));
     Ok(())
 }
