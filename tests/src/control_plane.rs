@@ -258,8 +258,10 @@ pub async fn client(kubeconfig: &Path) -> Result<kube::Client> {
     // A second installation is refused, and changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    let config =
+    let mut config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    // A test that is refused wants to know it: an eviction would be tried again for minutes.
+    config.default_retry = false;
     Ok(kube::Client::try_from(config)?)
 }
 

@@ -108,6 +108,9 @@ async fn client(args: &Args, metrics: &Arc<Metrics>) -> Result<Client> {
             .context("no kubeconfig is given, and this is not a pod")?,
     };
     config.default_namespace.clone_from(&args.own_namespace);
+    // A refusal is known at once, told and tried again with pauses of our own: within the client it would be kept
+    // for minutes, and a look with it.
+    config.default_retry = false;
     let builder = kube::client::ClientBuilder::try_from(config)?;
     Ok(builder
         .with_layer(&CountRequests::new(metrics.clone()))

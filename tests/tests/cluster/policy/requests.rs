@@ -65,8 +65,11 @@ impl Asked {
         assert!(output.stderr.contains("(Forbidden)"), "{output:?}");
     }
 
+    /// It is taken back: one that waits may keep others from taking its place.
     async fn allowed(&self, user: &str, wish: Value) {
         self.site.patch(user, "canary/podinfo", wish).await;
+        let none = json!({"metadata": {"annotations": {"kubectl-canary.dev/request": ""}}});
+        self.site.patch(user, "canary/podinfo", none).await;
     }
 }
 

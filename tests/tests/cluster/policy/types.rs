@@ -43,7 +43,7 @@ async fn warnings(site: &Site, name: &str) -> Value {
 async fn no_expression_has_a_type_that_does_not_fit() {
     let site = Site::new().await;
     let shipped = policies();
-    assert_eq!(shipped.len(), 14);
+    assert_eq!(shipped.len(), 15);
     for policy in &shipped {
         let name = policy["metadata"]["name"].as_str().unwrap();
         assert_eq!(warnings(&site, name).await, Value::Null, "{name}");
