@@ -7,15 +7,16 @@ use std::time::Duration;
 use anyhow::Result;
 use canary_tests::cluster::{Namespace, deployment, route};
 use canary_tests::server::Server;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::alone::Alone;
 
 const CANARIES: usize = 20;
 
-async fn create(test: &Namespace<'_>, name: &str) -> Result<()> {
-    let (mut target, mut route, mut canary) = (deployment(), route(), test.canary());
-    for object in [&mut target, &mut route, &mut canary] {
+/// Target, Canary and route.
+fn objects(test: &Namespace<'_>, name: &str) -> [Value; 3] {
+    let (mut target, mut canary, mut route) = (deployment(), test.canary(), route());
+    for object in [&mut target, &mut canary, &mut route] {
         object["metadata"]["name"] = name.into();
     }
     target["spec"]["selector"]["matchLabels"] = json!({"app": name});
@@ -23,10 +24,7 @@ async fn create(test: &Namespace<'_>, name: &str) -> Result<()> {
     route["spec"]["http"][0]["backends"][0]["serviceName"] = name.into();
     canary["spec"]["targetRef"]["name"] = name.into();
     canary["spec"]["routeRef"]["name"] = name.into();
-    for object in [&target, &route, &canary] {
-        test.create(object).await?;
-    }
-    Ok(())
+    [target, canary, route]
 }
 
 /// Requests as the server counts them, but watches and Leases.
@@ -50,13 +48,24 @@ async fn twenty_canaries_at_rest_need_watches_and_a_lease_only() -> Result<()> {
         .map(|number| format!("app-{number}"))
         .collect();
     for name in &names {
-        create(&test, name).await?;
+        for object in &objects(&test, name) {
+            test.create(object).await?;
+        }
     }
     for name in &names {
         let canary = format!("canaries/{name}");
         test.until(&canary, |canary| canary["status"]["phase"] == "Initialized")
             .await?;
     }
+    // One that waits for its route is at rest, too.
+    for object in &objects(&test, "held")[..2] {
+        test.create(object).await?;
+    }
+    test.until("canaries/held", |canary| {
+        let told = canary["status"]["conditions"].to_string();
+        told.contains("RouteInvalid")
+    })
+    .await?;
     // Pods that adoption scaled down are still leaving.
     tokio::time::sleep(Duration::from_secs(5)).await;
 

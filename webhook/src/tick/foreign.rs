@@ -37,7 +37,9 @@ impl Context {
     /// Nothing of it is asked for a Canary that was adopted before.
     pub(super) async fn foreign(&self, world: &World) -> Result<Found, TickError> {
         let canary = &world.canary;
-        let judged = foreign::is_first_adoption(canary) && !canary.suspended();
+        // What is held anyway is looked at again and again: nobody is asked for that.
+        let judged =
+            foreign::is_first_adoption(canary) && !canary.suspended() && world.problems.is_empty();
         if !judged || canary.accepts_shared_selector() {
             return Ok(Found::default());
         }
