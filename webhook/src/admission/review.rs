@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use canary_core::revision::image_changes;
+use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use kube::core::admission::{AdmissionRequest, Operation};
 use kube::core::{DynamicObject, GroupVersionKind, GroupVersionResource, ObjectMeta, TypeMeta};
 use serde::de::value::{MapAccessDeserializer, StringDeserializer};
@@ -56,6 +57,8 @@ struct Call<'a> {
     old_object: Option<Object<'a>>,
     #[serde(default)]
     dry_run: bool,
+    #[serde(default)]
+    options: Option<RawExtension>,
 }
 
 struct Object<'a> {
@@ -120,7 +123,7 @@ pub fn read(body: &[u8]) -> Result<Request, String> {
         object,
         old_object,
         dry_run: call.dry_run,
-        options: None,
+        options: call.options,
     })
 }
 

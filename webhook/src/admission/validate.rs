@@ -131,9 +131,16 @@ fn on_delete(request: &Request) -> Answer {
         .as_ref()
         .filter(|_| request.user_info.username.as_deref() != Some(NAMESPACE_CONTROLLER))
         .filter(|canary| canary.metadata.deletion_timestamp.is_none())
+        .filter(|_| !leaves_all(request))
         .and_then(|canary| canary.clone().try_parse::<Canary>().ok())
         .and_then(|canary| sentence::on_delete(&canary));
     Answer::allow().warn(warning)
+}
+
+/// `--cascade=orphan`: what was generated stays, and serves.
+fn leaves_all(request: &Request) -> bool {
+    let options = request.options.as_ref();
+    options.is_some_and(|options| options.0["propagationPolicy"] == "Orphan")
 }
 
 fn violations(

@@ -273,6 +273,23 @@ fn of_failed(applied: &str) -> Value {
 }
 
 #[tokio::test]
+async fn a_deletion_that_leaves_what_was_generated_warns_of_nothing() {
+    let server = World::of([canary()]).serve();
+    let rests = with(&canary(), |it| it["status"] = json!({"phase": "Succeeded"}));
+    for (policy, warns) in [
+        ("Orphan", false),
+        ("Background", true),
+        ("Foreground", true),
+    ] {
+        let mut deletion = review("DELETE", "alice", Some(&rests), None);
+        deletion["request"]["options"] =
+            json!({"kind": "DeleteOptions", "propagationPolicy": policy});
+        let reply = server.ask("/validate", &deletion).await;
+        assert_eq!(!reply.warning().is_empty(), warns, "{policy}");
+    }
+}
+
+#[tokio::test]
 async fn deleting_warns_of_what_stops_serving_and_of_what_takes_over() {
     let server = World::of([canary()]).serve();
     let at = |phase: &str| with(&canary(), |it| it["status"] = json!({"phase": phase}));
