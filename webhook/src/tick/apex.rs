@@ -126,7 +126,7 @@ impl Context {
         Ok(false)
     }
 
-    /// True if it changed anything: what the API server drops or fills in by itself must not be written for ever.
+    /// True if it changed anything.
     async fn patch_apex(
         &self,
         world: &World,
@@ -135,11 +135,7 @@ impl Context {
     ) -> Result<bool, EnsureError> {
         let (kind, name) = (Kind::Service, world.canary.apex());
         let patched = self.cluster.merge(kind, &world.namespace, name, patch);
-        let patched = patched.await?;
-        let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
-        let changed = version(live) != version(&patched);
-        self.caches.written(kind, patched);
-        Ok(changed)
+        Ok(self.took(kind, Some(live), patched.await?))
     }
 
     /// Somebody deleted it. None if it was not the user's own.

@@ -67,7 +67,8 @@ impl Context {
 
     async fn route(&self, world: &World, to: Routes) -> Result<(), TickError> {
         let stored = match self.write_route(world, to).await {
-            Ok(put) => put.map(|put| put.stored),
+            Ok(Some(put)) => Some(Arc::new(put.stored)),
+            Ok(None) => world.route_generated.clone(),
             Err(EnsureError::Taken(problem)) => self.reweigh(world, to, &problem).await?,
             Err(EnsureError::Tick(error)) if goes_back(world, to, &error) => {
                 // Only what the user's route has become may be refused: weights alone are enough to go back.
@@ -115,7 +116,7 @@ impl Context {
         world: &World,
         to: Routes,
         why: &Problem,
-    ) -> Result<Option<Value>, TickError> {
+    ) -> Result<Option<Arc<Value>>, TickError> {
         let nothing = || TickError::Stale(why.message.clone());
         let live = world.route_generated.as_ref();
         let Some(live) = live.filter(|live| is_of(live, &world.canary)) else {
@@ -132,7 +133,7 @@ impl Context {
             .ok_or_else(nothing)?;
         let stored = self.cluster.replace(router.kind(), &object).await?;
         self.caches.written(router.kind(), stored.clone());
-        Ok(Some(stored))
+        Ok(Some(Arc::new(stored)))
     }
 
     async fn point(&self, world: &World) -> Result<(), TickError> {

@@ -131,9 +131,7 @@ impl Context {
 
     /// Whether that is the uid of another Canary, which is there.
     pub(super) fn is_of_another(&self, canary: &Canary, uid: &str) -> bool {
-        let all = self.caches.canaries.in_namespace(canary.namespace_name());
-        let known = all.iter().any(|it| it.metadata.uid.as_deref() == Some(uid));
-        uid != generated::uid(canary) && known
+        uid != generated::uid(canary) && self.knows(canary.namespace_name(), uid)
     }
 
     pub(super) async fn find_config(

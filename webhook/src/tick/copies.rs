@@ -3,9 +3,8 @@
 
 use std::collections::HashSet;
 
-use canary_core::message::Message;
-use canary_core::release::conditions::{self, CONFIG_LOST};
-use canary_core::release::{Action, Plan};
+use canary_core::release::Plan;
+use canary_core::release::conditions::CONFIG_LOST;
 use canary_core::status::Phase;
 use serde_json::{Value, json};
 
@@ -15,7 +14,7 @@ use crate::target::config::{self, ConfigRef, own_copy};
 use crate::target::generated::{is_of, uid};
 use crate::target::kept;
 use crate::target::view::Deployment;
-use crate::tick::{Context, TickError, phase};
+use crate::tick::{Context, TickError, noted, phase};
 use crate::world::World;
 
 /// A copy that the primary refers to.
@@ -183,15 +182,8 @@ impl Context {
 
     /// Says which copies cannot be had again. It hinders nothing: going back needs none.
     pub(super) fn note_copies(&self, world: &World, plan: &mut Plan) {
-        let Some(text) = self.lost.get(&world.key()) else {
-            return conditions::clear(&mut plan.status, CONFIG_LOST);
-        };
-        let known = conditions::get(&plan.status, CONFIG_LOST);
-        if known.is_none_or(|known| known.message != text) {
-            let message = Message::Problem(text.clone());
-            plan.actions.push(Action::Say(message));
-        }
-        let now = self.clock.now();
-        conditions::set(&mut plan.status, CONFIG_LOST, "CopyLost", &text, now);
+        let text = self.lost.get(&world.key());
+        let condition = (CONFIG_LOST, "CopyLost");
+        noted::keep(plan, condition, text.as_deref(), self.clock.now());
     }
 }

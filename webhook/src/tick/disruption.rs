@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use canary_core::message::Message;
-use canary_core::release::conditions::{self, UNCOVERED};
-use canary_core::release::{Action, Plan};
+use canary_core::release::Plan;
+use canary_core::release::conditions::UNCOVERED;
 use serde_json::Value;
 
 use crate::api::Kind;
@@ -13,7 +12,7 @@ use crate::cache::Key;
 use crate::target::disruption::{self, Wanted};
 use crate::target::generated::{self, is_generated, may_take};
 use crate::tick::others::sides;
-use crate::tick::{Context, TickError};
+use crate::tick::{Context, TickError, noted};
 use crate::world::World;
 
 /// What is said of a Canary from one look to the next: why the last write for it was refused.
@@ -141,22 +140,9 @@ impl Context {
         if world.unsure {
             return;
         }
-        let Some(text) = self.uncovered(world) else {
-            return conditions::clear(&mut plan.status, UNCOVERED);
-        };
-        let known = conditions::get(&plan.status, UNCOVERED);
-        if known.is_none_or(|known| known.message != text) {
-            plan.actions
-                .push(Action::Say(Message::Problem(text.clone())));
-        }
-        let now = self.clock.now();
-        conditions::set(
-            &mut plan.status,
-            UNCOVERED,
-            "NoDisruptionBudget",
-            &text,
-            now,
-        );
+        let text = self.uncovered(world);
+        let condition = (UNCOVERED, "NoDisruptionBudget");
+        noted::keep(plan, condition, text.as_deref(), self.clock.now());
     }
 
     fn uncovered(&self, world: &World) -> Option<String> {

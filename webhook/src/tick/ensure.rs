@@ -270,7 +270,7 @@ impl Context {
     }
 
     /// Writes the generated route unless it is so already.
-    /// Without a router there is nothing to write.
+    /// None if nothing had to be written.
     pub(super) async fn write_route(
         &self,
         world: &World,
@@ -289,7 +289,7 @@ impl Context {
         if let Some(port) = self.port_of_route(world, router) {
             router.set_port(&mut desired, &port);
         }
-        Ok(Some(self.put(router.kind(), live, &desired).await?))
+        Ok(self.put(router.kind(), live, &desired).await?)
     }
 }
 

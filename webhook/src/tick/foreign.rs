@@ -14,7 +14,7 @@ use crate::foreign::{self, Foreign, Verdict};
 use crate::target::pods;
 use crate::target::view::strings;
 use crate::tick::ensure::serving;
-use crate::tick::{Context, TickError, phase};
+use crate::tick::{Context, TickError, noted, phase};
 use crate::world::{World, problem};
 
 /// Not watched: they are listed once, when a Canary is adopted.
@@ -120,21 +120,9 @@ impl Context {
             let says = others.map(|text| Action::Say(Message::Problem(text)));
             plan.actions.extend(says);
         }
-        let Some((reason, text)) = shared else {
-            return conditions::clear(&mut plan.status, conditions::SELECTOR);
-        };
-        let known = conditions::get(&plan.status, conditions::SELECTOR);
-        if known.is_none_or(|known| known.message != text) {
-            plan.actions
-                .push(Action::Say(Message::Problem(text.clone())));
-        }
-        conditions::set(
-            &mut plan.status,
-            conditions::SELECTOR,
-            reason,
-            &text,
-            self.clock.now(),
-        );
+        let (reason, text) = shared.unzip();
+        let condition = (conditions::SELECTOR, reason.unwrap_or_default());
+        noted::keep(plan, condition, text.as_deref(), self.clock.now());
     }
 
     /// What is wrong with what the Services select now, if anything is.

@@ -2,6 +2,7 @@
 //! get it here, and what goes is deleted here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use canary_core::canary::Canary;
 use canary_core::names;
@@ -19,7 +20,7 @@ use crate::tick::{Context, TickError};
 struct Marking {
     kind: Kind,
     name: String,
-    live: Value,
+    live: Option<Arc<Value>>,
     patch: Value,
 }
 
@@ -38,7 +39,7 @@ impl Context {
         } in self.unmarked(canary)
         {
             let namespace = canary.namespace_name();
-            self.check_stays(namespace, Some(&live), &patch).await?;
+            self.check_stays(namespace, live.as_deref(), &patch).await?;
             let stored = self.cluster.merge(kind, namespace, &name, &patch).await?;
             self.caches.written(kind, stored);
             wrote = true;
@@ -53,7 +54,7 @@ impl Context {
             Some(Marking {
                 kind,
                 name,
-                live,
+                live: Some(live),
                 patch,
             })
         });
@@ -61,29 +62,29 @@ impl Context {
     }
 
     /// What is there under the names that this Canary generates, whosever it is; copies of configuration apart.
-    pub(super) fn of_generated_names(&self, canary: &Canary) -> Vec<(Kind, String, Value)> {
+    pub(super) fn of_generated_names(&self, canary: &Canary) -> Vec<(Kind, String, Arc<Value>)> {
         let namespace = canary.namespace_name();
         let caches = &self.caches;
         let mut found = Vec::new();
-        let mut look = |kind: Kind, name: &str, object: &Value| {
-            found.push((kind, name.to_owned(), object.clone()));
+        let mut look = |kind: Kind, name: &str, object: Arc<Value>| {
+            found.push((kind, name.to_owned(), object));
         };
         for side in [Side::Apex, Side::Primary, Side::Canary] {
             let name = side.name(canary);
             if let Some(service) = caches.service(namespace, &name) {
-                look(Kind::Service, &name, &service);
+                look(Kind::Service, &name, service);
             }
         }
         if let Some(name) = canary.canary_route()
             && let Some(route) = caches.route(namespace, &name)
         {
-            look(Kind::Route, &name, &route);
+            look(Kind::Route, &name, route);
         }
         let primary = canary.primary_name();
         for autoscaler in caches.autoscalers_of(namespace, &primary) {
             let name = autoscaler["metadata"]["name"].as_str().unwrap_or_default();
             if name.ends_with(names::PRIMARY_SUFFIX) {
-                look(Kind::Autoscaler, name, &autoscaler);
+                look(Kind::Autoscaler, name, autoscaler.clone());
             }
         }
         let deployment = caches.deployments.get(namespace, &primary);
@@ -91,13 +92,13 @@ impl Context {
         for budget in caches.disruptions_of(canary, &pods) {
             let name = budget["metadata"]["name"].as_str().unwrap_or_default();
             if name.ends_with(names::PRIMARY_SUFFIX) {
-                look(Kind::Disruption, name, &budget);
+                look(Kind::Disruption, name, budget.clone());
             }
         }
         if let Some(deployment) = deployment {
             let mut object = deployment.ownership.clone();
             object["metadata"]["resourceVersion"] = json!(deployment.resource_version);
-            look(Kind::Deployment, &primary, &object);
+            look(Kind::Deployment, &primary, Arc::new(object));
         }
         found
     }
@@ -113,7 +114,7 @@ impl Context {
             unmarked.then(|| Marking {
                 kind,
                 name,
-                live: Value::Null,
+                live: None,
                 patch: generated::mark(canary, version),
             })
         };

@@ -76,9 +76,13 @@ impl Context {
     /// A Canary of that uid is not in the namespace. One that cannot be read may be it.
     fn is_gone(&self, canary: &Canary, uid: &str) -> bool {
         let namespace = canary.namespace_name();
+        !self.caches.has_unreadable(Kind::Canary, namespace) && !self.knows(namespace, uid)
+    }
+
+    /// Whether a Canary of the namespace has that uid.
+    pub(super) fn knows(&self, namespace: &str, uid: &str) -> bool {
         let canaries = self.caches.canaries.in_namespace(namespace);
-        let mut uids = canaries.iter().map(|one| generated::uid(one));
-        !self.caches.has_unreadable(Kind::Canary, namespace) && uids.all(|one| one != uid)
+        canaries.iter().any(|one| generated::uid(one) == uid)
     }
 
     /// Whether it is there, and this Canary's from now on.

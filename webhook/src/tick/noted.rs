@@ -3,11 +3,30 @@
 use canary_core::message::Message;
 use canary_core::release::conditions::{self, REROUTED};
 use canary_core::release::{Action, Plan};
+use jiff::Timestamp;
 
 use super::ensure::serving;
 use super::{Context, phase};
 use crate::target::generated::is_of;
 use crate::world::World;
+
+/// Keeps a condition for as long as there is a text for it, which is said when it is another one.
+pub(super) fn keep(
+    plan: &mut Plan,
+    (type_, reason): (&'static str, &'static str),
+    text: Option<&str>,
+    now: Timestamp,
+) {
+    let Some(text) = text else {
+        return conditions::clear(&mut plan.status, type_);
+    };
+    let known = conditions::get(&plan.status, type_);
+    if known.is_none_or(|known| known.message != text) {
+        let message = Message::Problem(text.to_owned());
+        plan.actions.push(Action::Say(message));
+    }
+    conditions::set(&mut plan.status, type_, reason, text, now);
+}
 
 // === impl Context ===
 
@@ -49,22 +68,16 @@ impl Context {
     /// Weights that somebody else keeps changing. One change is a mistake, and only mended.
     pub(super) fn note_reroutes(&self, world: &World, plan: &mut Plan) {
         let (key, now) = (world.key(), self.clock.now());
-        let Some(until) = self.reroutes.until(&key, now) else {
-            return conditions::clear(&mut plan.status, REROUTED);
-        };
-        plan.wake = Some(plan.wake.map_or(until, |at| at.min(until)));
-        let route = world.route_generated.as_ref();
-        let name = route.and_then(|route| route["metadata"]["name"].as_str());
-        let text = format!(
-            "somebody else keeps changing the weights of the generated route {}.{}: they are written back each time, and requests go elsewhere meanwhile",
-            name.unwrap_or_default(),
-            world.namespace
-        );
-        if conditions::get(&plan.status, REROUTED).is_none() {
-            plan.actions
-                .push(Action::Say(Message::Problem(text.clone())));
-        }
-        conditions::set(&mut plan.status, REROUTED, "WeightsChanged", &text, now);
+        let until = self.reroutes.until(&key, now);
+        plan.wake = plan.wake.into_iter().chain(until).min();
+        let text = until.map(|_| {
+            format!(
+                "somebody else keeps changing the weights of the generated route {}.{}: they are written back each time, and requests go elsewhere meanwhile",
+                world.canary.canary_route().unwrap_or_default(),
+                world.namespace
+            )
+        });
+        keep(plan, (REROUTED, "WeightsChanged"), text.as_deref(), now);
     }
 
     fn ports_not_yet(&self, world: &World) -> Vec<String> {

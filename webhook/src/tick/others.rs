@@ -1,17 +1,16 @@
 //! Other Services of the target's pods: an adoption that would take their pods away is held, those that are to
 //! follow the primary do, and of the rest a condition tells.
 
-use canary_core::message::Message;
-use canary_core::release::conditions::{self, OTHERS};
-use canary_core::release::{Action, Plan, Problem};
+use canary_core::release::conditions::OTHERS;
+use canary_core::release::{Plan, Problem};
 use canary_core::status::Phase;
 use serde_json::Value;
 
 use crate::api::{ApiError, Kind};
 use crate::others::{self, OtherServices, Sides};
 use crate::target::taken;
-use crate::tick::Context;
 use crate::tick::ensure::EnsureError;
+use crate::tick::{Context, noted};
 use crate::world::{World, problem};
 
 // === impl Context ===
@@ -34,16 +33,8 @@ impl Context {
         }
         let adopted = plan.status.phase != Phase::New;
         let told = sides(world).told(&self.caches).filter(|_| adopted);
-        let Some(text) = told else {
-            return conditions::clear(&mut plan.status, OTHERS);
-        };
-        let known = conditions::get(&plan.status, OTHERS);
-        if known.is_none_or(|known| known.message != text) {
-            plan.actions
-                .push(Action::Say(Message::Problem(text.clone())));
-        }
-        let now = self.clock.now();
-        conditions::set(&mut plan.status, OTHERS, "WithoutPods", &text, now);
+        let condition = (OTHERS, "WithoutPods");
+        noted::keep(plan, condition, told.as_deref(), self.clock.now());
     }
 
     /// Points at the primary what is to follow it.

@@ -16,9 +16,9 @@ use crate::tick::Context;
 #[derive(Debug, Default)]
 pub struct Answered(Mutex<HashMap<(Kind, Key), String>>);
 
-/// What came of it.
+/// What came of a write.
 pub(super) struct Put {
-    /// As the API server answered, or as it was. What others made of it since is another matter.
+    /// As the API server answered. What others made of it since is another matter.
     pub stored: Value,
     pub changed: bool,
 }
@@ -34,41 +34,43 @@ impl Context {
         live: Option<&Value>,
         desired: &Value,
     ) -> Result<bool, ApiError> {
-        Ok(self.put(kind, live, desired).await?.changed)
+        let put = self.put(kind, live, desired).await?;
+        Ok(put.is_some_and(|put| put.changed))
     }
 
+    /// The same. None if nothing had to be written.
     pub(super) async fn put(
         &self,
         kind: Kind,
         live: Option<&Value>,
         desired: &Value,
-    ) -> Result<Put, ApiError> {
+    ) -> Result<Option<Put>, ApiError> {
         let namespace = key_of(desired).namespace;
         self.check_stays(&namespace, live, desired).await?;
         let stored = match live {
-            Some(live) if whole::is_so(live, desired) => None,
-            Some(live) if self.answered.knows(kind, live, desired) => None,
+            Some(live) if whole::is_so(live, desired) => return Ok(None),
+            Some(live) if self.answered.knows(kind, live, desired) => return Ok(None),
             Some(live) => {
                 let object = whole::replacement(live, desired);
-                Some(self.cluster.replace(kind, &object).await?)
+                self.cluster.replace(kind, &object).await?
             }
             None => {
                 let object = whole::noted(desired.clone());
-                Some(self.cluster.create(kind, &object).await?)
+                self.cluster.create(kind, &object).await?
             }
         };
-        let Some(stored) = stored else {
-            let stored = live.cloned().unwrap_or_default();
-            return Ok(Put {
-                stored,
-                changed: false,
-            });
-        };
         self.answered.note(kind, &stored, desired);
+        let changed = self.took(kind, live, stored.clone());
+        Ok(Some(Put { stored, changed }))
+    }
+
+    /// Keeps what a write was answered with. True if it changed anything: what the API server drops or fills in by
+    /// itself must not be written for ever.
+    pub(super) fn took(&self, kind: Kind, before: Option<&Value>, after: Value) -> bool {
         let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
-        let changed = live.is_none_or(|live| version(live) != version(&stored));
-        self.caches.written(kind, stored.clone());
-        Ok(Put { stored, changed })
+        let changed = before.is_none_or(|before| version(before) != version(&after));
+        self.caches.written(kind, after);
+        changed
     }
 
     /// Nothing is given back to a Canary that is about to leave it behind: its deletion may not be known here yet,
