@@ -244,9 +244,10 @@ async fn a_policy_that_lets_no_deployment_have_no_pods_is_told_and_not_fought() 
     Ok(())
 }
 
+const ROUTE: &str = "apisixroutes/podinfo-podinfo-canary";
+
 /// A controller of another team: whenever the weights are others, it writes its own.
 async fn keeps_half(test: &Namespace<'_>) -> Result<()> {
-    const ROUTE: &str = "apisixroutes/podinfo-podinfo-canary";
     loop {
         let mut rule = test.get(ROUTE).await?["spec"]["http"][0].clone();
         if rule["backends"][0]["weight"] != 50 {
@@ -279,6 +280,11 @@ async fn a_controller_that_keeps_changing_the_weights_is_told_and_a_rollback_las
     assert!(status.contains("--show-managed-fields"), "{status}");
     assert_eq!(told(&test, "keeps changing the weights").await?, 1);
 
+    // Its last write may have come after ours.
+    test.until(ROUTE, |route| {
+        route["spec"]["http"][0]["backends"][0]["weight"] == 100
+    })
+    .await?;
     failed(&test).await?;
     let canary = test.get("canaries/podinfo").await?;
     assert!(condition(&canary, "Rerouted").is_some(), "for ten minutes");
